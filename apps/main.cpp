@@ -1,0 +1,2 @@
+#include "upscale.h"
+int main() { return 0; }

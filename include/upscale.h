@@ -1,0 +1,132 @@
+/* upscale: super-resolution in one library. Pixels in, pixels out.
+ *
+ *   ups_model* model;
+ *   if (ups_model_open("x4plus.safetensors", NULL, &model)) puts(ups_last_error());
+ *   ups_image lr = {pixels, 640, 480, 3, UPS_U8, 640 * 3};
+ *   ups_image hr = {malloc(2560 * 1920 * 3), 2560, 1920, 3, UPS_U8, 2560 * 3};
+ *   ups_upscale(model, &lr, &hr, NULL);
+ *   ups_model_close(model);
+ *
+ * The library never prints, exits, aborts or touches an image file. Models are independent of each other;
+ * one thread at a time may use a model. There are no globals but the per-thread error sentence.
+ * C99; link with libupscale.a. */
+#ifndef UPSCALE_H
+#define UPSCALE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define UPS_VERSION "0.1.0"
+
+/* The command line tool exits with the same numbers (and 2 when some of several inputs failed). */
+typedef enum {
+  UPS_OK = 0,
+  UPS_ERROR_USAGE = 1,     /* an argument out of its documented range */
+  UPS_ERROR_MODEL = 3,     /* weight file damaged, hostile or of an unsupported architecture */
+  UPS_ERROR_DEVICE = 4,    /* compute device missing or failed */
+  UPS_ERROR_MEMORY = 5,    /* allocation failed or the stated limit would be exceeded */
+  UPS_ERROR_IO = 6,        /* a file could not be read or written */
+  UPS_ERROR_CANCELLED = 130 /* a callback asked to stop */
+} ups_status;
+
+/* One sentence about the last failure on this thread: who, got, expected, hint. Never NULL. */
+const char* ups_last_error(void);
+const char* ups_version(void);
+
+typedef enum { UPS_U8 = 0, UPS_U16 = 1, UPS_F32 = 2 } ups_depth;
+
+/* Interleaved pixels, 1..4 channels: gray, gray+alpha, RGB, RGBA. u16 is native-endian. f32 is nominally
+ * 0..1. Alpha is straight (not premultiplied). stride_bytes: from one row to the next. */
+typedef struct {
+  void* data;
+  int width, height, channels;
+  ups_depth depth;
+  ptrdiff_t stride_bytes;
+} ups_image;
+
+typedef enum {
+  UPS_STEPS_NATIVE = 0,    /* as few network passes as reach the size, then one resample */
+  UPS_STEPS_SIMPLE = 1,    /* step k of N reaches 1 + k (f - 1) / N */
+  UPS_STEPS_GEOMETRIC = 2  /* step k of N reaches f^(k / N) */
+} ups_step_mode;
+
+typedef enum {
+  UPS_FILTER_LANCZOS3 = 0,
+  UPS_FILTER_BICUBIC = 1, /* a = -0.5, as Pillow */
+  UPS_FILTER_MITCHELL = 2,
+  UPS_FILTER_BILINEAR = 3,
+  UPS_FILTER_BOX = 4,
+  UPS_FILTER_NEAREST = 5
+} ups_filter;
+
+/* All zero (or NULL where a pointer to it is taken) means the defaults. Set `size` to sizeof(ups_options):
+ * fields added later are read as zero from a caller compiled before them. */
+typedef struct {
+  size_t size;
+  int threads;             /* 0: all cores */
+  double scale;            /* total factor; 0: the model's own. Output is round(w*scale) x round(h*scale) */
+  int steps;               /* network steps to reach it; 0: 1 */
+  ups_step_mode step_mode; /* how the steps are spaced */
+  ups_filter filter;       /* resampler between steps and to the exact size */
+  int tile_px;             /* LR tile side; 0: chosen from the memory budget; -1: never tile */
+  int overlap_px;          /* LR overlap of neighbouring tiles; 0: default, -1: none */
+  int64_t max_memory_bytes; /* budget for tile working memory; 0: 192 MiB */
+  /* Called often with 0..1 from the calling thread; non-zero return cancels. */
+  int (*progress)(void* user, double done);
+  /* After each step but the last (step = 1..steps-1), with an f32 image valid during the call. Non-zero
+   * cancels. */
+  int (*step_done)(void* user, int step, int steps, const ups_image* image);
+  /* If set, ups_upscale delivers output rows [y, y + rows) here in order, top to bottom, instead of storing
+   * them: hr->data is ignored. `data` has hr's format with packed rows. Non-zero cancels. */
+  int (*rows)(void* user, int y, int rows, const void* data);
+  void* user;
+} ups_options;
+
+typedef struct ups_model ups_model;
+
+/* path: .safetensors, .pth/.pt/.ckpt or ncnn .param/.bin. The architecture is found from tensor names and
+ * shapes. Only options->threads is used. */
+ups_status ups_model_open(const char* path, const ups_options* options, ups_model** out);
+/* A safetensors file in memory that outlives the model. `name` is used in messages. */
+ups_status ups_model_open_memory(const void* data, size_t size, const char* name, const ups_options* options,
+                                 ups_model** out);
+void ups_model_close(ups_model* model);
+
+/* Facts about an open model as a JSON object (UTF-8, valid until the model is closed). Keys, all present:
+ *   architecture, variant, scale (network), default_scale (what scale = 0 gives), in_channels, out_channels,
+ *   hyperparameters {name: value}, parameters, flop_per_pixel, bytes_per_pixel, receptive_field_px,
+ *   multiple_of, dtype, name, license, origin, source_sha256 (the last four "" when unknown). */
+const char* ups_model_info(const ups_model* model);
+
+/* The size ups_upscale will produce. */
+ups_status ups_output_size(const ups_model* model, int width, int height, const ups_options* options,
+                           int* out_width, int* out_height);
+
+/* What ups_upscale would do, without doing it, as JSON (valid until the next call on this model):
+ *   input [w, h], output [w, h], steps [{network [w, h] of the pass input, passes, target [w, h],
+ *   tile_px, overlap_px, tiles}], peak_bytes, estimated_seconds, device, threads. */
+ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
+
+/* Upscales lr into hr, whose width and height must be those of ups_output_size and whose channels must
+ * equal lr's. The depths may differ. lr and hr must not overlap. */
+ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, const ups_options* options);
+
+/* Classical resampling, antialiased, any sizes; the resampler ups_upscale uses. */
+ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter);
+
+/* Converts any readable weight file to safetensors. Architecture, scale, source SHA-256 and the given
+ * name, license and origin (NULL: what the input says, or unknown) go to the metadata. */
+ups_status ups_convert(const char* in, const char* out_safetensors, const char* name, const char* license,
+                       const char* origin);
+
+/* SHA-256 of a file as 64 hex digits and a terminating zero. */
+ups_status ups_sha256_file(const char* path, char out[65]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

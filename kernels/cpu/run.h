@@ -1,0 +1,62 @@
+// The CPU backend's kernels. One entry per operator; the ISA is chosen once per process (kernels/cpu/isa.h).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/pool.h"
+#include "kernels/ops.h"
+
+namespace ups::cpu {
+
+// Aligned working memory that kernels share and grow: transforms, packed panels. One user at a time.
+class Scratch {
+ public:
+  // At least `bytes` bytes, 64-byte aligned, contents undefined; valid until the next call.
+  void* get(size_t bytes);
+  size_t capacity() const { return bytes_; }
+
+ private:
+  struct Free {
+    void operator()(void* p) const;
+  };
+  std::unique_ptr<void, Free> block_;
+  size_t bytes_ = 0;
+};
+
+struct Context {
+  Pool& pool;
+  Scratch& scratch;
+};
+
+// Half-open range of output rows, counted before the pixel shuffle. The default is all rows. Rows outside
+// are not written; input rows that the range does not need are not read (they may not exist: strips).
+struct Rows {
+  int begin = 0, end = 1 << 30;
+};
+
+// f32 tensors only. Results do not depend on the number of threads.
+void run(const Conv2d<Tensor>& op, Context& context, Rows rows = {});
+void run(const PixelUnshuffle<Tensor>& op, Context& context, Rows rows = {});
+void run(const Copy<Tensor>& op, Context& context, Rows rows = {});
+void run(const Upsample<Tensor>& op, Context& context, Rows rows = {});
+
+// A chain is a dense block: 3x3 stride-1 convolutions in order, each reading channels [0, k_i) of one wide
+// buffer and all but the last writing the slice right behind what it read, so that the input transform of a
+// slice serves every later convolution.
+// The length of the longest such chain at the front of `ops`; below 2 means: run them one by one.
+int chain_length(std::span<const Conv2d<Tensor>> ops);
+void run_chain(std::span<const Conv2d<Tensor>> ops, Context& context);
+
+// Which algorithm run() takes for this operator: "winograd_f4", "direct", "gemm_1x1", ... A pure function
+// of the operator's shape and the ISA, unless UPSCALE_VARIANT=conv2d=NAME forces one.
+const char* variant_name(const Conv2d<Tensor>& op);
+
+// OIHW weights of any float element type (converted to f32 by the caller, or kept f16) -> [k, k, cin, cout].
+// `out` holds k*k*cin*cout elements of `dtype`.
+void pack_conv_weight(const void* oihw, void* out, DType dtype, int cout, int cin, int k);
+
+}  // namespace ups::cpu

@@ -1,0 +1,28 @@
+// Image: a view of interleaved pixels in the caller's memory. No file I/O anywhere in the library.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/tensor.h"
+
+namespace ups {
+
+enum class Depth : uint8_t { u8, u16, f32 };
+constexpr int depth_bytes(Depth d) { return d == Depth::u8 ? 1 : d == Depth::u16 ? 2 : 4; }
+
+// h x w pixels of c interleaved channels: gray, gray+alpha, RGB, RGBA for c = 1..4. u8 and u16 span their
+// full range; f32 is nominally 0..1, sRGB-encoded, not clamped.
+struct Image {
+  void* data = nullptr;
+  int h = 0, w = 0, c = 0;
+  Depth depth = Depth::u8;
+  int64_t stride_bytes = 0;  // from one row to the next
+
+  Extent extent() const { return {h, w}; }
+  bool has_alpha() const { return c == 2 || c == 4; }
+  const std::byte* row(int y) const { return static_cast<const std::byte*>(data) + y * stride_bytes; }
+  std::byte* row(int y) { return static_cast<std::byte*>(data) + y * stride_bytes; }
+};
+
+}  // namespace ups
