@@ -1,0 +1,168 @@
+// Graph building: shape arithmetic and the checks that name the offending key.
+#include "runtime/graph.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/error.h"
+
+namespace ups {
+
+namespace {
+
+void reduce(Graph::ValueInfo& v) {
+  const int g = std::gcd(v.num, v.den);
+  v.num /= g, v.den /= g;
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); i++) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+}  // namespace
+
+Value Graph::new_value(ValueInfo info) {
+  reduce(info);
+  values_.push_back(std::move(info));
+  return {int(values_.size()) - 1};
+}
+
+const Graph::ValueInfo& Graph::info(Value v, const char* who) const {
+  check(v.id >= 0 && v.id < int(values_.size()), Code::model, who, ": operand is not a value of this graph");
+  return values_[v.id];
+}
+
+Value Graph::input(int channels) {
+  check(!input_, Code::model, "graph: a second input");
+  ValueInfo info;
+  info.c = channels;
+  return input_ = new_value(info);
+}
+
+Value Graph::conv2d(Value x, const Scope& w, const ConvOptions& o) {
+  const std::string who = w.path(), weight_key = who + ".weight", bias_key = who + ".bias";
+  const Entry& entry = weights_->at(weight_key);
+  const ValueInfo in = info(x, who.c_str());
+  check(entry.shape.size() == 4 && entry.shape[2] == entry.shape[3], Code::model, who, ": weight has shape ",
+        shape_text(entry.shape), ", expected [out, in, k, k]");
+  check(entry.shape[1] == in.c, Code::model, who, ": x has ", in.c, " channels, weight expects ",
+        entry.shape[1]);
+  const int64_t cout = entry.shape[0], k = entry.shape[2];
+  check(cout > 0 && cout <= 65536 && (k == 1 || k == 3 || k == 5), Code::model, who, ": weight has shape ",
+        shape_text(entry.shape), ", expected kernel 1, 3 or 5 and at most 65536 outputs");
+
+  WeightInfo weight{weight_key, "", "", int(cout), int(k), in.c};
+  if (const Entry* bias = weights_->find(bias_key)) {
+    check(bias->count() == cout, Code::model, bias_key, ": has ", bias->count(), " values, expected ", cout);
+    weight.bias_key = bias_key;
+  }
+  if (o.act == Act::prelu) {
+    const int64_t slopes = weights_->at(o.prelu).count();
+    check(slopes == cout || slopes == 1, Code::model, o.prelu, ": has ", slopes, " slopes, expected ", cout);
+    weight.slope_key = o.prelu;
+  }
+  weight_infos_.push_back(weight);
+
+  Conv2d<Value> op;
+  op.x = x;
+  op.w.id = int(weight_infos_.size()) - 1;
+  op.w.cout = int(cout), op.w.k = int(k), op.w.cin = in.c;
+  op.act = o.act, op.slope = o.slope, op.scale = o.scale;
+  op.add = o.add, op.add2 = o.add2;
+  op.stride = o.stride, op.up = o.up, op.shuffle = o.shuffle;
+  const int r = o.shuffle;
+  check(cout % (r * r) == 0, Code::model, who, ": ", cout, " channels cannot be shuffled by ", r);
+
+  ValueInfo grid = in;  // where the convolution and the addends live, before the shuffle
+  grid.parts.clear();
+  grid.c = int(cout);
+  grid.context_px += double(k / 2) * in.den / (double(in.num) * o.up);
+  grid.num *= o.up, grid.den *= o.stride;
+  reduce(grid);
+  for (const Addend<Value>* a : {&o.add, &o.add2}) {
+    if (!a->t) continue;
+    const ValueInfo& t = info(a->t, who.c_str());
+    check(int64_t(t.c) * a->group == cout, Code::model, who, ": addend has ", t.c, " channels, expected ",
+          cout / a->group);
+    check(t.num == grid.num && t.den == grid.den, Code::model, who, ": addend and output differ in size");
+    grid.context_px = std::max(grid.context_px, t.context_px);
+  }
+  grid.c /= r * r;
+  grid.num *= r;
+  op.y = new_value(grid);
+  ops_.push_back(op);
+  return op.y;
+}
+
+Value Graph::concat(const std::vector<Value>& parts) {
+  check(!parts.empty(), Code::model, "concat: no parts");
+  if (parts.size() == 1) return parts[0];
+  ValueInfo out = info(parts[0], "concat");
+  out.c = 0;
+  out.parts = parts;
+  for (Value p : parts) {
+    const ValueInfo& v = info(p, "concat");
+    check(v.num == out.num && v.den == out.den, Code::model, "concat: parts differ in size");
+    check(v.parts.empty(), Code::model, "concat: a part is itself a concat (list its parts instead)");
+    out.c += v.c;
+    out.context_px = std::max(out.context_px, v.context_px);
+  }
+  return new_value(out);
+}
+
+Value Graph::pixel_unshuffle(Value x, int r) {
+  ValueInfo out = info(x, "pixel_unshuffle");
+  check(r >= 1, Code::model, "pixel_unshuffle: r is ", r, ", expected at least 1");
+  out.parts.clear();
+  out.context_px += double(r - 1) * out.den / out.num;
+  out.c *= r * r;
+  out.den *= r;
+  PixelUnshuffle<Value> op{x, new_value(out), r};
+  ops_.push_back(op);
+  return op.y;
+}
+
+Value Graph::upsample(Value x, int up) {
+  ValueInfo out = info(x, "upsample");
+  check(up >= 1, Code::model, "upsample: factor is ", up, ", expected at least 1");
+  out.parts.clear();
+  out.num *= up;
+  Upsample<Value> op{x, new_value(out), up};
+  ops_.push_back(op);
+  return op.y;
+}
+
+void Graph::output(Value y) {
+  info(y, "output");
+  check(values_[y.id].parts.empty() && y.id != input_.id, Code::model,
+        "output: must be the result of an operator");
+  output_ = y;
+}
+
+double Graph::flop_per_px() const {
+  double flop = 0;
+  for (const Op<Value>& op : ops_)
+    if (const auto* conv = std::get_if<Conv2d<Value>>(&op)) {
+      const ValueInfo& y = values_[conv->y.id];
+      const double side = double(y.num) / y.den / conv->shuffle;
+      flop += 2.0 * conv->w.cout * conv->w.k * conv->w.k * conv->w.cin * side * side;
+    }
+  return flop;
+}
+
+int64_t Graph::parameters() const {
+  int64_t n = 0;
+  for (const WeightInfo& w : weight_infos_) {
+    n += int64_t(w.cout) * w.k * w.k * w.cin;
+    if (!w.bias_key.empty()) n += w.cout;
+    if (!w.slope_key.empty()) n += weights_->at(w.slope_key).count();
+  }
+  return n;
+}
+
+int Graph::context_px() const { return output_ ? int(std::ceil(values_[output_.id].context_px - 1e-9)) : 0; }
+
+}  // namespace ups

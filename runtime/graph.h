@@ -1,0 +1,92 @@
+// Graph: a network as a list of operators over symbolic values, checked against the weights as it is built.
+//
+// Extents are symbolic: a value is lr * num / den pixels on each side, so one graph serves every image size.
+// There is no optimiser behind it: what an arch file writes is what runs. Concatenations cost nothing when
+// the planner can let the producers write into place (runtime/plan.h).
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "kernels/ops.h"
+#include "weights/state_dict.h"
+
+namespace ups {
+
+// A handle to one image-shaped intermediate of a Graph. Default-constructed: absent.
+struct Value {
+  int id = -1;
+  explicit operator bool() const { return id >= 0; }
+};
+
+inline Addend<Value> plus(Value t, float scale = 1, int group = 1) { return {t, scale, group}; }
+
+struct ConvOptions {
+  Act act = Act::none;
+  float slope = 0;    // of Act::lrelu
+  std::string prelu;  // full key of the slopes of Act::prelu, e.g. "body.1.weight"
+  float scale = 1;
+  Addend<Value> add{}, add2{};
+  int stride = 1, up = 1, shuffle = 1;
+};
+
+template <class T>
+using Op = std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>>;
+
+class Graph {
+ public:
+  explicit Graph(std::shared_ptr<const StateDict> weights) : weights_(std::move(weights)) {}
+
+  // The low-resolution image. Exactly one per graph.
+  Value input(int channels);
+  // Convolution with `w.weight` [cout, cin, k, k] and, when present, `w.bias` [cout] (kernels/ops.h).
+  // Throws Error{Code::model} naming the key when it is missing or its shape contradicts x.
+  Value conv2d(Value x, const Scope& w, const ConvOptions& options = {});
+  // Channels of all parts, in order. Parts have equal extents.
+  Value concat(const std::vector<Value>& parts);
+  Value pixel_unshuffle(Value x, int r);
+  Value upsample(Value x, int up);  // nearest
+  void output(Value y);
+
+  int channels(Value v) const { return values_.at(v.id).c; }
+
+  // What the planner and the backends read.
+  struct ValueInfo {
+    int c = 0;
+    int num = 1, den = 1;      // extent = lr * num / den, in lowest terms
+    double context_px = 0;     // radius of the receptive field, LR pixels
+    std::vector<Value> parts;  // of a concat; empty otherwise
+  };
+  struct WeightInfo {
+    std::string weight_key, bias_key, slope_key;  // "" when absent
+    int cout, k, cin;
+  };
+  const std::vector<ValueInfo>& values() const { return values_; }
+  const std::vector<WeightInfo>& weight_infos() const { return weight_infos_; }
+  const std::vector<Op<Value>>& ops() const { return ops_; }
+  const StateDict& weights() const { return *weights_; }
+  Value input_value() const { return input_; }
+  Value output_value() const { return output_; }
+
+  // Multiply-adds times two, per LR pixel.
+  double flop_per_px() const;
+  // Learned numbers used by the graph.
+  int64_t parameters() const;
+  // Radius of the output's receptive field in LR pixels: a tile that sees this much context is exact.
+  int context_px() const;
+
+ private:
+  Value new_value(ValueInfo info);
+  const ValueInfo& info(Value v, const char* who) const;
+
+  std::shared_ptr<const StateDict> weights_;
+  std::vector<ValueInfo> values_;
+  std::vector<WeightInfo> weight_infos_;
+  std::vector<Op<Value>> ops_;
+  Value input_, output_;
+};
+
+}  // namespace ups

@@ -1,0 +1,28 @@
+// Architecture detection.
+#include "runtime/model.h"
+
+#include "kernels/error.h"
+
+namespace ups {
+
+Network open_network(std::shared_ptr<const StateDict> weights) {
+  for (const Family* family : families())
+    if (family->detect(*weights)) {
+      Network network = family->open(weights);
+      network.weights = weights;
+      if (network.info.default_scale <= 0) network.info.default_scale = network.info.scale;
+      return network;
+    }
+  std::string supported, seen;
+  for (const Family* family : families())
+    supported += (supported.empty() ? "" : "; ") + std::string(family->id) + " (" + family->summary + ")";
+  int shown = 0;
+  for (const auto& [key, entry] : weights->entries()) {
+    if (++shown > 5) break;
+    seen += (seen.empty() ? "" : ", ") + key;
+  }
+  fail(Code::model, weights->source, ": unknown network, first of ", weights->entries().size(),
+       " keys: ", seen.empty() ? "none" : seen, "; supported are ", supported);
+}
+
+}  // namespace ups
