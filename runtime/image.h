@@ -4,12 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/convert.h"  // Depth
 #include "kernels/tensor.h"
 
 namespace ups {
-
-enum class Depth : uint8_t { u8, u16, f32 };
-constexpr int depth_bytes(Depth d) { return d == Depth::u8 ? 1 : d == Depth::u16 ? 2 : 4; }
 
 // h x w pixels of c interleaved channels: gray, gray+alpha, RGB, RGBA for c = 1..4. u8 and u16 span their
 // full range; f32 is nominally 0..1, sRGB-encoded, not clamped.

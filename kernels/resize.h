@@ -1,0 +1,90 @@
+// Separable antialiased resampling of float images: coefficient tables, a streaming resizer, a whole-image
+// call.
+//
+// Output pixel i samples at the centre (i + 0.5) * in / out. When shrinking, the filter is widened by in /
+// out, so that it averages instead of skipping. Taps beyond the border are dropped and the rest normalised to
+// sum
+// 1. This is Pillow's convention; unlike its 8-bit path nothing is rounded or clipped in between.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "kernels/cpu/pool.h"
+#include "kernels/tensor.h"
+
+namespace ups {
+
+// The order is that of ups_filter in include/upscale.h.
+enum class Filter : uint8_t {
+  lanczos3,  // sinc(x) sinc(x/3), |x| < 3
+  bicubic,   // Keys (1981), a = -0.5
+  mitchell,  // Mitchell and Netravali (1988), B = C = 1/3
+  bilinear,  // triangle
+  box,       // mean of the covered pixels
+  nearest    // the pixel that holds the centre, also when shrinking
+};
+
+const char* filter_name(Filter filter);
+
+// The filter's value at x (in units of its own grid), before normalisation. nearest: as box.
+double filter_value(Filter filter, double x);
+
+// One output pixel: the weighted sum of input pixels first .. first + count - 1.
+struct Taps {
+  int first = 0, count = 0;
+  const float* weights = nullptr;  // [count], sum 1
+};
+
+// The taps of every output pixel along one axis. Equal sizes give the identity for every filter.
+class TapTable {
+ public:
+  // Sizes >= 1, else Error{Code::usage}.
+  TapTable(int in, int out, Filter filter);
+  Taps operator[](int i) const { return {first_[i], count_[i], weights_.data() + size_t(i) * max_count_}; }
+  int in() const { return in_; }
+  int out() const { return int(first_.size()); }
+  int max_count() const { return max_count_; }
+  bool identity() const { return in_ == out(); }
+  size_t bytes() const;
+
+ private:
+  int in_ = 0, max_count_ = 1;
+  std::vector<int> first_, count_;
+  std::vector<float> weights_;  // [out, max_count]
+};
+
+// Finished rows [y, y + n), packed [n, out_w, c]; valid during the call.
+using RowSink = std::function<void(int y, int n, const float* rows)>;
+
+// Resizes an image that arrives from top to bottom. Holds a ring of horizontally resampled rows: memory is
+// about (support + a few) * out_w * c floats, whatever the heights. Results do not depend on how the rows are
+// divided among push calls, nor on the number of threads.
+class RowResizer {
+ public:
+  // Error{Code::usage} for sizes or c below 1.
+  RowResizer(int in_h, int in_w, int out_h, int out_w, int c, Filter filter);
+  // The next n input rows, packed [n, in_w, c]. Calls sink, on this thread, for the output rows that are now
+  // complete: in order, each once. After the last input row all output rows have been delivered. More than
+  // in_h rows in total: Error{Code::usage}. An exception from sink leaves the object unusable.
+  void push(const float* rows, int n, Pool& pool, const RowSink& sink);
+  // Working memory, coefficient tables included.
+  size_t bytes() const;
+
+ private:
+  void emit(Pool& pool, const RowSink& sink);
+
+  TapTable x_, y_;
+  int c_, out_row_;                   // floats in an output row
+  int batch_, ring_rows_, out_rows_;  // input rows per round; rows held; output rows per sink call
+  int received_ = 0, delivered_ = 0;
+  std::vector<float> ring_, out_;  // [ring_rows, out_w, c], [out_rows, out_w, c]
+};
+
+// in [in_size.h, in_size.w, c] -> out [out_size.h, out_size.w, c], both packed; they must not overlap. Equal
+// sizes: an exact copy.
+void resize(const float* in, Extent in_size, int c, float* out, Extent out_size, Filter filter, Pool& pool);
+
+}  // namespace ups

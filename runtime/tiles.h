@@ -1,0 +1,50 @@
+// Where tiles lie. Pure functions of sizes; no pixels here.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/blend.h"
+#include "kernels/tensor.h"
+
+namespace ups {
+
+// Lengths in LR pixels.
+struct TileRequest {
+  Extent tile{0, 0};    // largest tile wanted; a side <= 0: do not cut that axis
+  int overlap_px = 0;   // least overlap of neighbours
+  int halo_px = 0;      // this many pixels along an inner tile edge are computed and thrown away: they miss
+                        // context. 2 * halo <= overlap. The fade uses what remains, overlap - 2 * halo px; if
+                        // that is 0, tiles are cropped hard
+  int multiple_of = 1;  // tile sides and positions are multiples of this
+};
+
+// One axis of the grid.
+struct TileAxis {
+  int size = 0;            // of the image
+  int tile = 0;            // of every tile: multiple_of divides it. Beyond the image (by less than
+                           // multiple_of) the image is continued by reflection
+  int ramp = 0;            // px over which neighbours fade
+  std::vector<int> first;  // [count], ascending: first pixel of each tile
+
+  int count() const { return int(first.size()); }
+  // The part of the output that tile i contributes to, in HR pixels of an image scaled by `scale`.
+  Share share(int i, int scale) const;
+  // The longest share and its ramp, in HR pixels: bounds for TileBlender::bytes_for.
+  int max_share(int scale) const;
+};
+
+struct TileGrid {
+  TileAxis y, x;
+  Extent tile() const { return {y.tile, x.tile}; }
+  int64_t count() const { return int64_t(y.count()) * x.count(); }
+  // LR pixels computed, the overlap included: what the running time is proportional to.
+  int64_t pixels() const { return count() * tile().pixels(); }
+};
+
+// As few tiles as cover the image with the wanted overlap, then the smallest tile that needs no more of them,
+// spread evenly. All tiles have one extent. An image within one tile gives one tile of its size (rounded up
+// to multiple_of). Error{Code::usage} for sizes < 1, a tile not longer than its overlap, 2 * halo > overlap.
+TileGrid tile_grid(Extent image, const TileRequest& request);
+
+}  // namespace ups
