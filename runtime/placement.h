@@ -1,0 +1,30 @@
+// Concat placement: which buffer and channel offset each value of a graph lives at.
+#pragma once
+
+#include <vector>
+
+#include "runtime/graph.h"
+
+namespace ups {
+
+// Operators with the copies the placement needs inserted, and a location for every value.
+struct Placement {
+  std::vector<Op<Value>> ops;
+  struct Location {
+    int buffer = -1;  // -1: the value is not stored (unused)
+    int offset = 0;   // first channel
+  };
+  std::vector<Location> locations;  // by Value::id; ids beyond the graph's are copies made here
+  struct Buffer {
+    int c = 0;              // channels per pixel
+    int num = 1, den = 1;   // extent relative to LR
+    bool concat = false;    // holds slices of several values
+    int first_op, last_op;  // lifetime in `ops`, inclusive; first_op is -1 for the graph input
+  };
+  std::vector<Buffer> buffers;
+  int copies = 0;
+};
+
+Placement place_values(const Graph& graph);
+
+}  // namespace ups

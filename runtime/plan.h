@@ -1,0 +1,54 @@
+// Plan: a graph at one image size, resolved to a list of kernel calls inside one arena.
+//
+// The planner decides only where memory lives:
+//   1. Concat placement. Largest concat first; its parts are written by their producers straight into
+//      channel slices of one buffer. A part that outlives the concat keeps its own buffer and is copied once.
+//   2. Liveness. Buffers get first-fit offsets in one arena, largest first.
+//   3. Strips. The last operators (usually the upsampling tail, 16 times as many pixels as the trunk) run in
+//      horizontal strips with rolling windows, so full-height high-resolution intermediates never exist.
+#pragma once
+
+#include <climits>
+#include <cstddef>
+#include <variant>
+#include <vector>
+
+#include "runtime/graph.h"
+
+namespace ups {
+
+struct Step {
+  Op<Tensor> op;
+  int row_begin = 0, row_end = INT_MAX;  // output rows before the shuffle (kernels/cpu/run.h Rows)
+  double flop = 0;                       // of these rows
+};
+
+struct Plan {
+  Extent lr, hr;
+  size_t arena_bytes = 0;
+  Tensor x, y;              // network input and output, f32, inside the arena
+  std::vector<Step> steps;  // tensors hold offsets into the arena until bind()
+  double flop = 0;
+
+  // One allocation: which bytes, between which graph operators (inclusive). For tests and --verbose.
+  struct Buffer {
+    size_t offset, bytes;
+    int first_op, last_op;
+  };
+  std::vector<Buffer> buffers;
+  int concat_copies = 0;
+  int strip_first_op = -1;  // operators from here on run in strips; -1: none
+
+  // Turns offsets into addresses in an arena of at least arena_bytes at `base`, 64-byte aligned.
+  void bind(void* base);
+};
+
+struct PlanOptions {
+  size_t strip_bytes = size_t(8) << 20;  // working set of one strip; 0: never use strips
+};
+
+// lr must be a multiple of what the network requires. Throws Error{Code::model} when the graph has no output,
+// Error{Code::memory} when sizes exceed 64-bit arithmetic or the address space.
+Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options = {});
+
+}  // namespace ups

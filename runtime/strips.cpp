@@ -1,0 +1,118 @@
+// Simulates row progress of the strip-mined operators, once, when the plan is made.
+#include "runtime/strips.h"
+
+#include <algorithm>
+#include <climits>
+
+namespace ups {
+
+namespace {
+
+// How an operator maps rows. grid: output rows before the shuffle.
+struct RowMap {
+  Value x, add, add2, y;
+  int k = 1, stride = 1, up = 1, shuffle = 1, grid_rows = 0;
+
+  // Grid rows computable when `done` rows of an h-row input exist.
+  int available(int done, int h) const {
+    if (done >= h) return grid_rows;
+    const int last = done * up - 1 - k / 2;  // highest usable row of the (upsampled) input
+    return last < 0 ? 0 : std::min(grid_rows, last / stride + 1);
+  }
+  // First input row that grid row g reads.
+  int first_input(int g) const { return std::max(0, (g * stride - k / 2)) / up; }
+};
+
+RowMap row_map(const Op<Value>& op) {
+  return std::visit(
+      [](const auto& o) {
+        using T = std::decay_t<decltype(o)>;
+        RowMap m;
+        m.x = o.x, m.y = o.y;
+        if constexpr (std::is_same_v<T, Conv2d<Value>>) {
+          m.add = o.add.t, m.add2 = o.add2.t;
+          m.k = o.w.k, m.stride = o.stride, m.up = o.up, m.shuffle = o.shuffle;
+        } else if constexpr (std::is_same_v<T, PixelUnshuffle<Value>>) {
+          m.stride = o.r, m.k = 1;
+        } else if constexpr (std::is_same_v<T, Upsample<Value>>) {
+          m.up = o.up;
+        }
+        return m;
+      },
+      op);
+}
+
+}  // namespace
+
+StripSchedule schedule_strips(const Graph& graph, const Placement& p, Extent lr, int first_op, int lr_rows) {
+  const int n = int(p.ops.size());
+  auto buffer_of = [&](Value v) { return p.locations[v.id].buffer; };
+  auto rows_of = [&](Value v) {
+    const auto& b = p.buffers[buffer_of(v)];
+    return int(int64_t(lr.h) * b.num / b.den);
+  };
+
+  StripSchedule s;
+  s.window_rows.assign(p.buffers.size(), 0);
+  std::vector<char> windowed(p.buffers.size(), 0);
+  std::vector<RowMap> maps;
+  for (int i = first_op; i < n; i++) {
+    maps.push_back(row_map(p.ops[i]));
+    RowMap& m = maps.back();
+    m.grid_rows = rows_of(m.y) / m.shuffle;
+    const int b = buffer_of(m.y);
+    if (p.buffers[b].concat) return {};
+    if (m.y.id != graph.output_value().id) windowed[b] = 1;
+    // PixelUnshuffle reads rows g*r .. g*r + r - 1; its last row decides availability.
+    if (std::holds_alternative<PixelUnshuffle<Value>>(p.ops[i])) m.k = 2 * m.stride - 1;
+  }
+
+  std::vector<int> next(maps.size(), 0);             // next grid row of each operator
+  std::vector<int> done(p.buffers.size(), INT_MAX);  // rows present; INT_MAX: whole image is there
+  std::vector<int> base(p.buffers.size(), 0);        // image row a window starts with
+  for (const RowMap& m : maps) done[buffer_of(m.y)] = 0;
+
+  for (int lr_end = 0; next.back() < maps.back().grid_rows;) {
+    lr_end = std::min(lr.h, lr_end + std::max(1, lr_rows));
+    Strip strip;
+    if (!s.strips.empty())
+      for (size_t b = 0; b < windowed.size(); b++) {
+        if (!windowed[b]) continue;
+        int keep = done[b];
+        for (size_t i = 0; i < maps.size(); i++) {
+          const RowMap& m = maps[i];
+          if (next[i] >= m.grid_rows) continue;
+          if (buffer_of(m.x) == int(b)) keep = std::min(keep, m.first_input(next[i]));
+          for (Value a : {m.add, m.add2})
+            if (a && buffer_of(a) == int(b)) keep = std::min(keep, next[i]);
+        }
+        if (keep == base[b]) continue;
+        strip.shifts.push_back({int(b), keep, done[b] - keep});
+        base[b] = keep;
+      }
+    for (size_t i = 0; i < maps.size(); i++) {
+      const RowMap& m = maps[i];
+      int end = m.grid_rows;
+      auto limit = [&](Value v, bool is_x) {
+        if (!v) return;
+        const int b = buffer_of(v), have = done[b];
+        if (have == INT_MAX)  // outside the strips: follow the LR rows of this strip
+          end = std::min(end, lr_end == lr.h ? m.grid_rows : int(int64_t(lr_end) * m.grid_rows / lr.h));
+        else
+          end = std::min(end, is_x ? m.available(have, rows_of(v)) : have);
+      };
+      limit(m.x, true), limit(m.add, false), limit(m.add2, false);
+      if (end <= next[i]) continue;
+      strip.runs.push_back({first_op + int(i), next[i], end});
+      next[i] = end;
+      const int b = buffer_of(m.y);
+      done[b] = end * m.shuffle;
+      if (windowed[b]) s.window_rows[b] = std::max(s.window_rows[b], done[b] - base[b]);
+    }
+    s.strips.push_back(std::move(strip));
+    if (s.strips.size() > size_t(lr.h) + 64) return {};  // no progress: cannot happen for sane operators
+  }
+  return s;
+}
+
+}  // namespace ups
