@@ -40,7 +40,7 @@ class TileBlender {
   // tile: f32, tile.c >= c, pixel (0, 0) at image pixel (y0, x0); covers the started rows and the share x.
   void add(const Tensor& tile, int y0, int x0, const Share& x, Pool& pool);
   // Calls sink for rows [y.begin, y.end - y.down), packed [n, w, c]; the ramp below waits for the next row of
-  // tiles. The rows may be changed in place by the sink's owner until the next start.
+  // tiles.
   void finish(Pool& pool, const RowSink& sink);
   size_t bytes() const;
   // What a blender of these dimensions will hold at most: for memory budgets.

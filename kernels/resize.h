@@ -77,8 +77,10 @@ class RowResizer {
   void emit(Pool& pool, const RowSink& sink);
 
   TapTable x_, y_;
-  int c_, out_row_;                   // floats in an output row
-  int batch_, ring_rows_, out_rows_;  // input rows per round; rows held; output rows per sink call
+  int c_;
+  int64_t out_row_;  // floats in an output row
+  int batch_ = 0, ring_rows_ = 0,
+      out_rows_ = 0;  // input rows per round; rows held; output rows per sink call
   int received_ = 0, delivered_ = 0;
   std::vector<float> ring_, out_;  // [ring_rows, out_w, c], [out_rows, out_w, c]
 };

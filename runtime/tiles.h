@@ -28,7 +28,8 @@ struct TileAxis {
   std::vector<int> first;  // [count], ascending: first pixel of each tile
 
   int count() const { return int(first.size()); }
-  // The part of the output that tile i contributes to, in HR pixels of an image scaled by `scale`.
+  // The part of the output that tile i contributes to, in HR pixels of an image scaled by `scale`;
+  // size * scale < 2^31.
   Share share(int i, int scale) const;
   // The longest share and its ramp, in HR pixels: bounds for TileBlender::bytes_for.
   int max_share(int scale) const;
