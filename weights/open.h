@@ -17,7 +17,8 @@ namespace ups {
 std::shared_ptr<const StateDict> open_weights(const std::string& path);
 
 // The same for a safetensors file already in memory, which must outlive the result.
-std::shared_ptr<const StateDict> open_weights(std::span<const std::byte> safetensors, const std::string& name);
+std::shared_ptr<const StateDict> open_weights(std::span<const std::byte> safetensors,
+                                              const std::string& name);
 
 // SHA-256 as 64 lower-case hex digits.
 std::string sha256_hex(std::span<const std::byte> bytes);

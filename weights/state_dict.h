@@ -52,6 +52,9 @@ class StateDict {
   // Keeps `owner` (a mapped file, a decoded buffer) alive as long as this StateDict and its copies.
   void keep(std::shared_ptr<const void> owner) { owners_.push_back(std::move(owner)); }
 
+  // Forgets all entries, keeping owners, metadata and source: for readers that rename keys.
+  void clear_entries() { entries_.clear(); }
+
   // Free-form string pairs of the file (safetensors __metadata__; what convert recorded).
   std::map<std::string, std::string> metadata;
   // Where it came from, for messages: the path as the user wrote it.
