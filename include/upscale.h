@@ -107,8 +107,11 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
                            int* out_width, int* out_height);
 
 /* What ups_upscale would do, without doing it, as JSON (valid until the next call on this model):
- *   input [w, h], output [w, h], steps [{network [w, h] of the pass input, passes, target [w, h],
- *   tile_px, overlap_px, tiles}], peak_bytes, estimated_seconds, device, threads. */
+ *   input [w, h], output [w, h],
+ *   steps [{target [w, h], passes [{network [w, h] (input of the pass), tile [w, h], fade_px [x, y], tiles}]}],
+ *   peak_bytes (all the library allocates, weights included; not lr and hr), flop,
+ *   estimated_seconds (from a small timed run), device.
+ * Only lr's size, channels and depth are read. */
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
 
 /* Upscales lr into hr, whose width and height must be those of ups_output_size and whose channels must

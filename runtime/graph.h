@@ -75,6 +75,8 @@ class Graph {
   double flop_per_px() const;
   // Learned numbers used by the graph.
   int64_t parameters() const;
+  // Drops the weight file; only shapes remain.
+  void release_weights() { weights_.reset(); }
   // Radius of the output's receptive field in LR pixels: a tile that sees this much context is exact.
   int context_px() const;
 

@@ -195,7 +195,7 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
 
   const int whole = layout.strip_first_op < 0 ? int(p.ops.size()) : layout.strip_first_op;
   for (int i = 0; i < whole; i++) {
-    Step step{resolve(p.ops[i], r, channels)};
+    PlanStep step{resolve(p.ops[i], r, channels)};
     step.flop = step_flop(step.op, grid_rows(step.op));
     plan.steps.push_back(step);
   }
@@ -223,12 +223,12 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
       }
     }
     for (const StripRun& run : strip.runs) {
-      Step step{resolve(p.ops[run.op], r, channels), run.begin, run.end};
+      PlanStep step{resolve(p.ops[run.op], r, channels), run.begin, run.end};
       step.flop = step_flop(step.op, run.end - run.begin);
       plan.steps.push_back(step);
     }
   }
-  for (const Step& step : plan.steps) plan.flop += step.flop;
+  for (const PlanStep& step : plan.steps) plan.flop += step.flop;
   return plan;
 }
 
@@ -238,7 +238,7 @@ void Plan::bind(void* base) {
       t.data = reinterpret_cast<void*>(reinterpret_cast<intptr_t>(t.data) + reinterpret_cast<intptr_t>(base));
   };
   shift(x), shift(y);
-  for (Step& step : steps)
+  for (PlanStep& step : steps)
     std::visit([&](auto& op) { op.operands([&](Tensor& t, bool) { shift(t); }); }, step.op);
 }
 

@@ -17,7 +17,7 @@
 
 namespace ups {
 
-struct Step {
+struct PlanStep {
   Op<Tensor> op;
   int row_begin = 0, row_end = INT_MAX;  // output rows before the shuffle (kernels/cpu/run.h Rows)
   double flop = 0;                       // of these rows
@@ -26,8 +26,8 @@ struct Step {
 struct Plan {
   Extent lr, hr;
   size_t arena_bytes = 0;
-  Tensor x, y;              // network input and output, f32, inside the arena
-  std::vector<Step> steps;  // tensors hold offsets into the arena until bind()
+  Tensor x, y;                  // network input and output, f32, inside the arena
+  std::vector<PlanStep> steps;  // tensors hold offsets into the arena until bind()
   double flop = 0;
 
   // One allocation: which bytes, between which graph operators (inclusive). For tests and --verbose.

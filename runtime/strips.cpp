@@ -102,6 +102,8 @@ StripSchedule schedule_strips(const Graph& graph, const Placement& p, Extent lr,
           end = std::min(end, is_x ? m.available(have, rows_of(v)) : have);
       };
       limit(m.x, true), limit(m.add, false), limit(m.add2, false);
+      // Strips start on multiples of 4, so that blocked algorithms see the same blocks as without strips.
+      if (end < m.grid_rows) end = end / 4 * 4;
       if (end <= next[i]) continue;
       strip.runs.push_back({first_op + int(i), next[i], end});
       next[i] = end;

@@ -17,7 +17,8 @@ TileAxis axis(int size, int tile, const TileRequest& request) {
   const int64_t overlap = ceil_div(request.overlap_px, unit);
   const int64_t longest = tile <= 0 ? padded : std::max<int64_t>(1, tile / unit);
 
-  TileAxis a{.size = size};
+  TileAxis a;
+  a.size = size;
   if (padded <= longest) {
     a.tile = int(padded * unit);
     a.first = {0};

@@ -1,0 +1,36 @@
+// Backend: where a plan runs. Packs weights once, owns the arena, executes steps.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "runtime/graph.h"
+#include "runtime/plan.h"
+
+namespace ups {
+
+// Called with the fraction of the work done; throws Error{Code::cancelled} to stop.
+using Progress = std::function<void(double done)>;
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string describe() const = 0;  // "CPU avx2, 2 threads"
+  // Packs the weights of the graph; afterwards the graph's files are not needed any more.
+  virtual void load(const Graph& graph) = 0;
+  virtual size_t weight_bytes() const = 0;
+  // Working memory that run() takes beside the arena, at most.
+  virtual size_t scratch_bytes(const Plan& plan) const = 0;
+  // Gives the plan an arena (shared by all plans of this backend: binding one invalidates the contents of
+  // the others). Throws Error{Code::memory}.
+  virtual void bind(Plan& plan) = 0;
+  virtual void run(const Plan& plan, const Progress& progress) = 0;
+  // One line per step: operator, shape, kernel variant. For --verbose.
+  virtual std::string explain(const Plan& plan) const = 0;
+};
+
+class Pool;
+std::unique_ptr<Backend> make_cpu_backend(Pool& pool);
+
+}  // namespace ups

@@ -1,0 +1,160 @@
+// The CPU backend: packed weights, one arena, dense blocks handed to the kernels as chains.
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+#include <vector>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/run.h"
+#include "kernels/error.h"
+#include "runtime/arena.h"
+#include "runtime/backend.h"
+
+namespace ups {
+
+namespace {
+
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(Pool& pool) : pool_(pool) {}
+
+  std::string describe() const override {
+    return "CPU " + cpu::isa_name() + ", " + std::to_string(pool_.threads()) +
+           (pool_.threads() == 1 ? " thread" : " threads");
+  }
+
+  void load(const Graph& graph) override;
+  size_t weight_bytes() const override { return weight_bytes_; }
+  // Transforms and packed panels are bounded by design (docs/kernels.md).
+  size_t scratch_bytes(const Plan&) const override { return std::max(scratch_.capacity(), size_t(24) << 20); }
+  void bind(Plan& plan) override { plan.bind(arena_.reserve(plan.arena_bytes)); }
+  void run(const Plan& plan, const Progress& progress) override;
+  std::string explain(const Plan& plan) const override;
+
+ private:
+  template <class T>
+  Conv2d<T> with_weight(Conv2d<T> op) const {
+    op.w = weights_[op.w.id];
+    return op;
+  }
+
+  Pool& pool_;
+  Arena weight_memory_, arena_;
+  size_t weight_bytes_ = 0;
+  std::vector<Weight> weights_;
+  cpu::Scratch scratch_;
+};
+
+void CpuBackend::load(const Graph& graph) {
+  const auto& infos = graph.weight_infos();
+  const StateDict& file = graph.weights();
+  weights_.assign(infos.size(), {});
+  std::vector<size_t> offsets(infos.size());
+  size_t total = 0;
+  for (size_t i = 0; i < infos.size(); i++) {
+    const auto& info = infos[i];
+    Weight& w = weights_[i];
+    w.id = int(i), w.cout = info.cout, w.k = info.k, w.cin = info.cin;
+    // Half-precision files stay half: the kernels widen exactly, and memory is what tiles need.
+    w.dtype = file.at(info.weight_key).element == Element::f16 ? DType::f16 : DType::f32;
+    offsets[i] = total;
+    total += aligned(size_t(w.cout) * w.k * w.k * w.cin * dtype_bytes(w.dtype));
+    total += 2 * aligned(size_t(w.cout) * sizeof(float));
+  }
+  weight_bytes_ = total;
+  char* base = static_cast<char*>(weight_memory_.reserve(std::max<size_t>(total, 1)));
+
+  pool_.for_each(int(infos.size()), [&](int i, int) {
+    const auto& info = infos[i];
+    Weight& w = weights_[i];
+    char* at = base + offsets[i];
+    const Entry& entry = file.at(info.weight_key);
+    w.w = at;
+    if (w.dtype == DType::f16) {
+      // Views may be unaligned; halves are read as bytes by a copy.
+      std::vector<uint16_t> oihw(size_t(entry.count()));
+      std::memcpy(oihw.data(), entry.bytes.data(), oihw.size() * 2);
+      cpu::pack_conv_weight(oihw.data(), at, w.dtype, w.cout, w.cin, w.k);
+    } else {
+      cpu::pack_conv_weight(file.floats(info.weight_key).data(), at, w.dtype, w.cout, w.cin, w.k);
+    }
+    at += aligned(size_t(w.cout) * w.k * w.k * w.cin * dtype_bytes(w.dtype));
+    auto vector = [&](const std::string& key) -> const float* {
+      if (key.empty()) return nullptr;
+      float* out = reinterpret_cast<float*>(at);
+      const std::vector<float> values = file.floats(key);
+      for (int c = 0; c < w.cout; c++) out[c] = values[values.size() == 1 ? 0 : c];
+      at += aligned(size_t(w.cout) * sizeof(float));
+      return out;
+    };
+    w.bias = vector(info.bias_key);
+    w.slope = vector(info.slope_key);
+  });
+}
+
+void CpuBackend::run(const Plan& plan, const Progress& progress) {
+  cpu::Context context{pool_, scratch_};
+  double done = 0;
+  std::vector<Conv2d<Tensor>> chain;
+  for (size_t i = 0; i < plan.steps.size();) {
+    const PlanStep& step = plan.steps[i];
+    if (progress) progress(plan.flop > 0 ? done / plan.flop : 0);
+
+    // Consecutive whole-image convolutions may form dense blocks that share input transforms.
+    chain.clear();
+    for (size_t j = i; j < plan.steps.size() && plan.steps[j].row_end == INT_MAX; j++) {
+      const auto* conv = std::get_if<Conv2d<Tensor>>(&plan.steps[j].op);
+      if (!conv || chain.size() == 8) break;  // 8: longer than any dense block in use
+      chain.push_back(with_weight(*conv));
+    }
+    const int length = chain.size() > 1 ? cpu::chain_length(chain) : 0;
+    if (length > 1) {
+      cpu::run_chain(std::span(chain).first(length), context);
+      for (int j = 0; j < length; j++) done += plan.steps[i++].flop;
+      continue;
+    }
+    const cpu::Rows rows{step.row_begin, step.row_end};
+    std::visit(
+        [&](const auto& op) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(op)>, Conv2d<Tensor>>)
+            cpu::run(with_weight(op), context, rows);
+          else
+            cpu::run(op, context, rows);
+        },
+        step.op);
+    done += step.flop;
+    i++;
+  }
+  if (progress) progress(1);
+}
+
+std::string CpuBackend::explain(const Plan& plan) const {
+  std::ostringstream text;
+  for (const PlanStep& step : plan.steps) {
+    std::visit(
+        [&](const auto& op) {
+          using T = std::decay_t<decltype(op)>;
+          if constexpr (std::is_same_v<T, Conv2d<Tensor>>)
+            text << "conv2d " << op.w.cin << "->" << op.w.cout << " k" << op.w.k << " up" << op.up << " "
+                 << op.x.w << "x" << op.x.h << " " << cpu::variant_name(with_weight(op));
+          else if constexpr (std::is_same_v<T, Copy<Tensor>>)
+            text << "copy " << op.x.c << " " << op.x.w << "x" << op.x.h;
+          else if constexpr (std::is_same_v<T, Upsample<Tensor>>)
+            text << "upsample " << op.x.c << " up" << op.up << " " << op.x.w << "x" << op.x.h;
+          else
+            text << "pixel_unshuffle " << op.x.c << " r" << op.r << " " << op.x.w << "x" << op.x.h;
+        },
+        step.op);
+    if (step.row_end != INT_MAX) text << " rows " << step.row_begin << ".." << step.row_end;
+    text << "\n";
+  }
+  return text.str();
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(Pool& pool) { return std::make_unique<CpuBackend>(pool); }
+
+}  // namespace ups

@@ -1,0 +1,319 @@
+// The C API: the only extern "C", the only catch. See include/upscale.h.
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "kernels/error.h"
+#include "runtime/backend.h"
+#include "runtime/loop.h"
+#include "runtime/model.h"
+#include "runtime/session.h"
+#include "upscale.h"
+#include "weights/open.h"
+#include "weights/safetensors.h"
+
+using nlohmann::ordered_json;
+
+struct ups_model {
+  explicit ups_model(int threads) : pool(threads) {}
+  ups::Pool pool;
+  std::unique_ptr<ups::Session> session;
+  std::string info_json, plan_json;
+  double seconds_per_flop = 0;  // measured when a plan is first asked for
+};
+
+namespace ups {
+namespace {
+
+thread_local std::string last_error = "no error";
+
+ups_status report(ups_status status, const std::string& sentence) {
+  last_error = sentence;
+  return status;
+}
+
+// Runs fn and turns exceptions into a status and a sentence.
+template <class Fn>
+ups_status guarded(Fn&& fn) {
+  try {
+    fn();
+    return UPS_OK;
+  } catch (const Error& e) {
+    return report(ups_status(int(e.code)), e.what());
+  } catch (const std::bad_alloc&) {
+    return report(UPS_ERROR_MEMORY, "memory: an allocation failed (use a smaller tile or a smaller image)");
+  } catch (const std::length_error&) {
+    return report(UPS_ERROR_MEMORY, "memory: the image is too large for this machine");
+  } catch (const std::exception& e) {
+    return report(UPS_ERROR_DEVICE, std::string("internal error: ") + e.what());
+  }
+}
+
+// The caller's options, whatever version of the struct he was compiled with.
+ups_options read_options(const ups_options* given) {
+  ups_options o{};
+  if (!given) return o;
+  check(given->size >= sizeof(size_t) && given->size <= 65536, Code::usage, "ups_options: size is ",
+        given->size, ", expected sizeof(ups_options) = ", sizeof o);
+  std::memcpy(&o, given, std::min(given->size, sizeof o));
+  return o;
+}
+
+LoopOptions loop_options(const ups_options& o) {
+  check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_GEOMETRIC, Code::usage, "step_mode: got ",
+        int(o.step_mode), ", expected 0 to 2");
+  check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_NEAREST, Code::usage, "filter: got ",
+        int(o.filter), ", expected 0 to 5");
+  check(o.steps >= 0, Code::usage, "steps: got ", o.steps, ", expected at least 1");
+  LoopOptions l;
+  l.scale = o.scale;
+  l.steps = o.steps ? o.steps : 1;
+  l.mode = StepMode(o.step_mode);
+  l.filter = Filter(o.filter);
+  l.tiles.tile_px = o.tile_px, l.tiles.overlap_px = o.overlap_px;
+  if (o.max_memory_bytes > 0) l.tiles.budget_bytes = o.max_memory_bytes;
+  return l;
+}
+
+Image view(const ups_image* image, const char* who, bool needs_data) {
+  check(image != nullptr, Code::usage, who, ": is NULL");
+  check(image->width >= 1 && image->height >= 1, Code::usage, who, ": is ", image->width, "x", image->height,
+        ", expected at least 1x1");
+  check(image->channels >= 1 && image->channels <= 4, Code::usage, who, ": has ", image->channels,
+        " channels, expected 1 to 4");
+  check(image->depth >= UPS_U8 && image->depth <= UPS_F32, Code::usage, who, ": depth is ", int(image->depth),
+        ", expected 0 to 2");
+  Image v{image->data,     image->height,       image->width,
+          image->channels, Depth(image->depth), image->stride_bytes};
+  const int64_t row = int64_t(v.w) * v.c * depth_bytes(v.depth);
+  if (needs_data) {
+    check(v.data != nullptr, Code::usage, who, ": data is NULL");
+    check(v.stride_bytes >= row, Code::usage, who, ": stride is ", v.stride_bytes,
+          " bytes, expected at least ", row);
+  }
+  return v;
+}
+
+std::string metadata(const StateDict& w, const char* key) {
+  const auto it = w.metadata.find(key);
+  return it == w.metadata.end() ? "" : it->second;
+}
+
+const char* dtype_of(const StateDict& weights) {
+  for (const auto& [key, entry] : weights.entries())
+    if (entry.shape.size() == 4) return element_name(entry.element);
+  return "F32";
+}
+
+void open_model(std::shared_ptr<const StateDict> weights, const std::string& name, const ups_options* given,
+                ups_model** out) {
+  const ups_options o = read_options(given);
+  check(o.threads >= 0 && o.threads <= 4096, Code::usage, "threads: got ", o.threads, ", expected 0 to 4096");
+  Network network = open_network(weights);
+  ordered_json j;
+  const Info& info = network.info;
+  j["name"] = metadata(*weights, "name").empty() ? name : metadata(*weights, "name");
+  j["architecture"] = info.family;
+  j["variant"] = info.variant;
+  j["scale"] = info.scale;
+  j["default_scale"] = info.default_scale;
+  j["in_channels"] = info.in_c;
+  j["out_channels"] = info.out_c;
+  for (const auto& [key, value] : info.hyper) j["hyperparameters"][key] = value;
+  j["multiple_of"] = info.multiple_of;
+  j["dtype"] = dtype_of(*weights);
+  for (const char* key : {"license", "origin", "source_sha256"}) j[key] = metadata(*weights, key);
+  weights.reset();
+
+  auto model = std::make_unique<ups_model>(o.threads);
+  model->session = std::make_unique<Session>(std::move(network), make_cpu_backend(model->pool));
+  const Facts& facts = model->session->facts();
+  j["parameters"] = facts.parameters;
+  j["flop_per_pixel"] = facts.flop_per_px;
+  j["receptive_field_px"] = facts.context_px;
+  // Of a tile of the usual size, where fixed costs no longer show.
+  const int side = 256 / info.multiple_of * info.multiple_of;
+  j["bytes_per_pixel"] = double(model->session->plan({side, side}).arena_bytes) / (double(side) * side);
+  model->info_json = j.dump();
+  *out = model.release();
+}
+
+// Time per FLOP on this machine now: one small tile, run twice, the faster counts.
+double measure(Session& session) {
+  const int side = std::max(32, session.info().multiple_of);
+  const int extent = side / session.info().multiple_of * session.info().multiple_of;
+  const Plan& plan = session.prepare({extent, extent});
+  double best = 1e30;
+  for (int i = 0; i < 2; i++) {
+    const auto start = std::chrono::steady_clock::now();
+    session.run();
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best / plan.flop;
+}
+
+// The half of an ncnn pair that holds the numbers; any other path itself.
+std::string file_with_weights(const std::string& path) {
+  std::filesystem::path p(path);
+  return p.extension() == ".param" ? p.replace_extension(".bin").string() : path;
+}
+
+ordered_json size_json(Extent e) { return ordered_json::array({e.w, e.h}); }
+
+}  // namespace
+}  // namespace ups
+
+extern "C" {
+
+const char* ups_last_error(void) { return ups::last_error.c_str(); }
+const char* ups_version(void) { return UPS_VERSION; }
+
+ups_status ups_model_open(const char* path, const ups_options* options, ups_model** out) {
+  return ups::guarded([&] {
+    ups::check(path && out, ups::Code::usage, "ups_model_open: path and out must not be NULL");
+    *out = nullptr;
+    ups::open_model(ups::open_weights(path), std::filesystem::path(path).stem().string(), options, out);
+  });
+}
+
+ups_status ups_model_open_memory(const void* data, size_t size, const char* name, const ups_options* options,
+                                 ups_model** out) {
+  return ups::guarded([&] {
+    ups::check(data && out, ups::Code::usage, "ups_model_open_memory: data and out must not be NULL");
+    *out = nullptr;
+    const std::string label = name ? name : "memory";
+    ups::open_model(ups::open_weights({static_cast<const std::byte*>(data), size}, label), label, options,
+                    out);
+  });
+}
+
+void ups_model_close(ups_model* model) { delete model; }
+
+const char* ups_model_info(const ups_model* model) { return model ? model->info_json.c_str() : "{}"; }
+
+ups_status ups_output_size(const ups_model* model, int width, int height, const ups_options* options,
+                           int* out_width, int* out_height) {
+  return ups::guarded([&] {
+    ups::check(model && out_width && out_height, ups::Code::usage, "ups_output_size: an argument is NULL");
+    ups::check(width >= 1 && height >= 1, ups::Code::usage, "image: is ", width, "x", height,
+               ", expected at least 1x1");
+    const double scale = ups::read_options(options).scale;
+    const ups::Extent hr =
+        ups::scaled_extent({height, width}, scale != 0 ? scale : model->session->info().default_scale);
+    *out_width = hr.w, *out_height = hr.h;
+  });
+}
+
+ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json) {
+  return ups::guarded([&] {
+    ups::check(model && json, ups::Code::usage, "ups_plan: an argument is NULL");
+    const ups::Image in = ups::view(lr, "lr", false);
+    ups::Session& session = *model->session;
+    const ups::LoopPlan plan = ups::plan_loop(session, in, ups::loop_options(ups::read_options(options)));
+    if (model->seconds_per_flop == 0) model->seconds_per_flop = ups::measure(session);
+    ordered_json j;
+    j["input"] = ups::size_json(plan.lr);
+    j["output"] = ups::size_json(plan.hr);
+    for (const auto& step : plan.steps) {
+      ordered_json s;
+      s["target"] = ups::size_json(step.target);
+      for (const auto& pass : step.passes)
+        s["passes"].push_back({{"network", ups::size_json(pass.lr)},
+                               {"tile", ups::size_json(pass.grid.tile())},
+                               {"fade_px", {pass.grid.x.ramp, pass.grid.y.ramp}},
+                               {"tiles", pass.grid.count()}});
+      j["steps"].push_back(s);
+    }
+    j["peak_bytes"] = plan.peak_bytes;
+    j["flop"] = plan.flop;
+    j["estimated_seconds"] = plan.flop * model->seconds_per_flop;
+    j["device"] = session.backend().describe();
+    model->plan_json = j.dump();
+    *json = model->plan_json.c_str();
+  });
+}
+
+ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, const ups_options* options) {
+  return ups::guarded([&] {
+    ups::check(model != nullptr, ups::Code::usage, "ups_upscale: model is NULL");
+    const ups_options o = ups::read_options(options);
+    const ups::Image in = ups::view(lr, "lr", true), out = ups::view(hr, "hr", !o.rows);
+    ups::check(in.c == out.c, ups::Code::usage, "hr: has ", out.c, " channels, expected ", in.c, " as lr");
+    const ups::LoopOptions loop = ups::loop_options(o);
+    const ups::LoopPlan plan = ups::plan_loop(*model->session, in, loop);
+    ups::check(out.extent() == plan.hr, ups::Code::usage, "hr: is ", out.w, "x", out.h, ", expected ",
+               plan.hr.w, "x", plan.hr.h, " (see ups_output_size)");
+    auto stop_if = [](int asked) { ups::check(!asked, ups::Code::cancelled, "cancelled"); };
+    ups::Output::RowCallback rows;
+    if (o.rows) rows = [&](int y, int n, const void* data) { stop_if(o.rows(o.user, y, n, data)); };
+    ups::Output output(in, out, plan.channels.state_c, loop.filter, model->pool, rows);
+    ups::StepDone step_done;
+    if (o.step_done)
+      step_done = [&](int step, int steps, const ups::Image& image) {
+        const ups_image shown{image.data, image.w, image.h, image.c, UPS_F32, ptrdiff_t(image.stride_bytes)};
+        stop_if(o.step_done(o.user, step, steps, &shown));
+      };
+    ups::Progress progress;
+    if (o.progress) progress = [&](double done) { stop_if(o.progress(o.user, done)); };
+    ups::run_loop(*model->session, model->pool, in, plan, loop, output, step_done, progress);
+    if (progress) progress(1);
+  });
+}
+
+ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter) {
+  return ups::guarded([&] {
+    const ups::Image from = ups::view(in, "in", true), to = ups::view(out, "out", true);
+    ups::check(from.c == to.c, ups::Code::usage, "out: has ", to.c, " channels, expected ", from.c, " as in");
+    ups::check(filter >= UPS_FILTER_LANCZOS3 && filter <= UPS_FILTER_NEAREST, ups::Code::usage,
+               "filter: got ", int(filter), ", expected 0 to 5");
+    ups::Pool pool;
+    ups::RowResizer resizer(from.h, from.w, to.h, to.w, from.c, ups::Filter(filter));
+    std::vector<float> row(size_t(from.w) * from.c);
+    ups::Image target = to;
+    for (int y = 0; y < from.h; y++) {
+      ups::to_float(from.row(y), from.depth, row.data(), int64_t(row.size()));
+      resizer.push(row.data(), 1, pool, [&](int at, int n, const float* rows) {
+        ups::store_rows(rows, n, to.w, to.c, to.c, target.row(at), to.c, 0, to.depth, to.stride_bytes, pool);
+      });
+    }
+  });
+}
+
+ups_status ups_convert(const char* in, const char* out_safetensors, const char* name, const char* license,
+                       const char* origin) {
+  return ups::guarded([&] {
+    ups::check(in && out_safetensors, ups::Code::usage, "ups_convert: an argument is NULL");
+    const auto file = ups::open_weights(in);
+    const ups::Info info = ups::open_network(file).info;
+    ups::StateDict out = *file;
+    auto note = [&](const char* key, const std::string& value) {
+      if (!value.empty()) out.metadata[key] = value;
+    };
+    note("architecture", info.family);
+    note("variant", info.variant);
+    note("scale", std::to_string(info.scale));
+    if (name) note("name", name);
+    if (ups::metadata(*file, "name").empty() && !name)
+      note("name", std::filesystem::path(in).stem().string());
+    if (license) note("license", license);
+    if (origin) note("origin", origin);
+    // A file converted twice keeps the hash of what its publisher released.
+    if (ups::metadata(*file, "source_sha256").empty())
+      note("source_sha256", ups::sha256_file(ups::file_with_weights(in)));
+    note("converter", "upscale " UPS_VERSION);
+    ups::write_safetensors(out_safetensors, out);
+  });
+}
+
+ups_status ups_sha256_file(const char* path, char out[65]) {
+  return ups::guarded([&] {
+    ups::check(path && out, ups::Code::usage, "ups_sha256_file: an argument is NULL");
+    std::memcpy(out, ups::sha256_file(path).c_str(), 65);
+  });
+}
+
+}  // extern "C"

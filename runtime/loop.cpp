@@ -1,0 +1,180 @@
+// The loop driver.
+#include "runtime/loop.h"
+
+#include <algorithm>
+
+#include "kernels/error.h"
+
+namespace ups {
+
+namespace {
+
+int64_t float_bytes(Extent e, int c) { return e.pixels() * c * int64_t(sizeof(float)); }
+
+Extent times(Extent e, int scale) { return {e.h * scale, e.w * scale}; }
+
+// Rows of one image, collected into floats.
+struct Collector {
+  std::vector<float> pixels;
+  Extent extent;
+  int c;
+  Collector(Extent e, int c) : pixels(size_t(e.pixels()) * c), extent(e), c(c) {}
+  void put(int y, int n, const float* rows) {
+    const int64_t row = int64_t(extent.w) * c;
+    std::copy(rows, rows + n * row, pixels.data() + y * row);
+  }
+  Image image() {
+    return {pixels.data(), extent.h, extent.w, c, Depth::f32, int64_t(extent.w) * c * int64_t(sizeof(float))};
+  }
+};
+
+// Brings network rows [n, w, network_c] to the channels kept between steps, in place where possible.
+class ToState {
+ public:
+  explicit ToState(const ChannelPlan& plan) : plan_(plan) {}
+  const float* operator()(const float* rows, int64_t pixels) {
+    if (plan_.network_c == plan_.state_c && !plan_.to_gray) return rows;
+    out_.resize(size_t(pixels) * plan_.state_c);
+    const int from = plan_.network_c, to = plan_.state_c;
+    for (int64_t i = 0; i < pixels; i++) {
+      const float* in = rows + i * from;
+      float* out = out_.data() + i * to;
+      if (plan_.to_gray)
+        rgb_to_gray(in, out, 1);
+      else if (from == 1)
+        std::fill(out, out + std::min(to, 3), in[0]);
+      else
+        std::copy(in, in + std::min({from, to, 3}), out);
+      if (plan_.network_alpha) out[to - 1] = in[from - 1];
+    }
+    return out_.data();
+  }
+
+ private:
+  ChannelPlan plan_;
+  std::vector<float> out_;
+};
+
+// Luma of a colour picture as a float image, for networks that want gray.
+Collector luma(const Image& in, Pool& pool) {
+  Collector out(in.extent(), 1);
+  std::vector<float> rgb(size_t(in.w) * 3);
+  for (int y = 0; y < in.h; y++) {
+    crop_tile(in.data, in.extent(), in.c, in.depth, in.stride_bytes, y, 0, kFirst3,
+              dense_f32(rgb.data(), 1, in.w, 3), pool);
+    rgb_to_gray(rgb.data(), out.pixels.data() + int64_t(y) * in.w, in.w);
+  }
+  return out;
+}
+
+// The state of a step with the picture's alpha at its size, to be looked at; empty when there is none to add.
+Collector with_alpha(const Image& state, const Image& lr, Filter filter, Pool& pool) {
+  if (!lr.has_alpha() || state.has_alpha()) return Collector({0, 0}, 0);
+  Collector out(state.extent(), state.c + 1);
+  Image view = out.image();
+  Output output(lr, view, state.c, filter, pool, {});
+  for (int y = 0; y < state.h; y++) output.put(y, 1, reinterpret_cast<const float*>(state.row(y)));
+  return out;
+}
+
+}  // namespace
+
+LoopPlan plan_loop(Session& session, const Image& lr, const LoopOptions& o) {
+  check(lr.h >= 1 && lr.w >= 1, Code::usage, "image: is ", lr.w, "x", lr.h, ", expected at least 1x1");
+  check(o.scale >= 0, Code::usage, "scale: got ", o.scale, ", expected a positive factor");
+  const Info& info = session.info();
+  LoopPlan plan;
+  plan.lr = lr.extent();
+  plan.channels = plan_channels(lr.c, info.in_c, info.out_c);
+  const double factor = o.scale > 0 ? o.scale : info.default_scale;
+  int64_t state_bytes = 0, widest = 0;  // float images alive between steps; most during any pass
+  Extent now = plan.lr;
+  for (const Step& step : schedule(plan.lr, factor, std::max(1, o.steps), o.mode)) {
+    StepPlan s{step.target, {}};
+    const int passes = passes_needed(now, step.target, info.scale);
+    for (int i = 0; i < passes; i++) {
+      const Extent hr = scaled_extent(now, info.scale);
+      PassPlan pass{now, choose_tiles(session, now, o.tiles), i == passes - 1};
+      int64_t bytes = state_bytes + pass_bytes(session, pass.grid, info.out_c);
+      const Extent kept = pass.last ? step.target : hr;
+      if (pass.last && !(hr == step.target))
+        bytes += int64_t(RowResizer(hr.h, hr.w, kept.h, kept.w, plan.channels.state_c, o.filter).bytes());
+      const int64_t next_bytes = float_bytes(kept, plan.channels.state_c);
+      const bool final_pass = pass.last && step.target == scaled_extent(plan.lr, factor);
+      widest = std::max(widest, bytes + (final_pass ? 0 : next_bytes));
+      state_bytes = next_bytes;
+      plan.flop +=
+          double(pass.grid.pixels()) * session.facts().flop_per_px * double(plan.channels.runs.size());
+      s.passes.push_back(std::move(pass));
+      now = kept;
+    }
+    plan.steps.push_back(std::move(s));
+  }
+  plan.hr = plan.steps.back().target;
+  plan.peak_bytes = widest + int64_t(session.backend().weight_bytes());
+  return plan;
+}
+
+void run_loop(Session& session, Pool& pool, const Image& lr, const LoopPlan& plan, const LoopOptions& o,
+              Output& output, const StepDone& step_done, const Progress& progress) {
+  const ChannelPlan& first_channels = plan.channels;
+  const int scale = session.info().scale, state_c = first_channels.state_c;
+  // After the first pass the state has state_c channels, so the channel plan is that of such a picture.
+  const ChannelPlan later_channels = plan_channels(state_c, session.info().in_c, session.info().out_c);
+
+  double total = 0, finished = 0;
+  for (const StepPlan& step : plan.steps)
+    for (const PassPlan& pass : step.passes) total += double(pass.grid.pixels());
+
+  Collector state({0, 0}, 0);  // empty until the first pass has run
+  Image now = lr;
+  bool first = true;
+  const int steps = int(plan.steps.size());
+  for (int k = 0; k < steps; k++) {
+    const StepPlan& step = plan.steps[k];
+    for (const PassPlan& pass : step.passes) {
+      const bool final_pass = k == steps - 1 && pass.last;
+      const ChannelPlan& channels = first ? first_channels : later_channels;
+      first = false;
+      if (channels.luma_first) {
+        state = luma(now, pool);
+        now = state.image();
+      }
+      const Extent hr = times(pass.lr, scale), kept = pass.last ? step.target : hr;
+      Collector next(final_pass ? Extent{0, 0} : kept, state_c);
+      auto store = [&](int y, int n, const float* rows) {
+        final_pass ? output.put(y, n, rows) : next.put(y, n, rows);
+      };
+      ToState to_state(channels);
+      const double share = double(pass.grid.pixels()) / total;
+      const Progress pass_progress = [&](double done) {
+        if (progress) progress(finished + done * share);
+      };
+      if (kept == hr) {
+        run_pass(
+            session, pool, now, channels, pass.grid,
+            [&](int y, int n, const float* rows) { store(y, n, to_state(rows, int64_t(n) * hr.w)); },
+            pass_progress);
+      } else {
+        RowResizer resizer(hr.h, hr.w, kept.h, kept.w, state_c, o.filter);
+        run_pass(
+            session, pool, now, channels, pass.grid,
+            [&](int, int n, const float* rows) {
+              resizer.push(to_state(rows, int64_t(n) * hr.w), n, pool, store);
+            },
+            pass_progress);
+      }
+      finished += share;
+      if (!final_pass) {
+        state = std::move(next);
+        now = state.image();
+      }
+    }
+    if (step_done && k < steps - 1) {
+      Collector shown = with_alpha(now, lr, o.filter, pool);
+      step_done(k + 1, steps, shown.c ? shown.image() : now);
+    }
+  }
+}
+
+}  // namespace ups

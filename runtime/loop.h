@@ -1,0 +1,51 @@
+// The loop driver: takes an image to its final size in steps. Each step runs the network as often as its
+// target needs and resamples to the target; pixels stay float between steps.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "runtime/image.h"
+#include "runtime/output.h"
+#include "runtime/schedule.h"
+#include "runtime/upscaler.h"
+
+namespace ups {
+
+struct LoopOptions {
+  double scale = 0;  // total; 0: the model's default
+  int steps = 1;
+  StepMode mode = StepMode::native;
+  Filter filter = Filter::lanczos3;
+  TileOptions tiles;
+};
+
+// One network pass of the loop, as planned.
+struct PassPlan {
+  Extent lr;  // input of the pass
+  TileGrid grid;
+  bool last;  // of its step: the result is resampled to the target
+};
+
+struct StepPlan {
+  Extent target;
+  std::vector<PassPlan> passes;
+};
+
+struct LoopPlan {
+  Extent lr, hr;
+  ChannelPlan channels;
+  std::vector<StepPlan> steps;
+  int64_t peak_bytes = 0;  // everything the library allocates while running, weights included; not lr and hr
+  double flop = 0;
+};
+
+// Decides everything before anything runs. Throws Error{Code::usage} for options out of range.
+LoopPlan plan_loop(Session& session, const Image& lr, const LoopOptions& options);
+
+// Executes a plan. step_done (may be empty) sees the float image after every step but the last.
+using StepDone = std::function<void(int step, int steps, const Image& image)>;
+void run_loop(Session& session, Pool& pool, const Image& lr, const LoopPlan& plan, const LoopOptions& options,
+              Output& output, const StepDone& step_done, const Progress& progress);
+
+}  // namespace ups

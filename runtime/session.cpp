@@ -1,0 +1,53 @@
+// Session: graph, weights and plans of one network on one backend.
+#include "runtime/session.h"
+
+#include "kernels/error.h"
+
+namespace ups {
+
+Session::Session(Network network, std::unique_ptr<Backend> backend)
+    : info_(network.info), backend_(std::move(backend)) {
+  graph_ = std::make_unique<Graph>(network.weights);
+  graph_->output(network.build(*graph_, graph_->input(info_.in_c)));
+  const auto& y = graph_->values()[graph_->output_value().id];
+  check(y.c == info_.out_c && y.num == info_.scale * y.den, Code::model, info_.family, ": the network gives ",
+        y.c, " channels at ", y.num, "/", y.den, " of the input size, expected ", info_.out_c, " at ",
+        info_.scale);
+  facts_ = {graph_->parameters(), graph_->flop_per_px(), graph_->context_px()};
+  backend_->load(*graph_);
+  graph_->release_weights();
+}
+
+Plan& Session::cached(Extent lr) {
+  for (auto it = plans_.begin(); it != plans_.end(); ++it)
+    if (it->lr == lr) {
+      plans_.splice(plans_.begin(), plans_, it);
+      return plans_.front();
+    }
+  plans_.push_front(make_plan(*graph_, lr));
+  constexpr size_t kMostPlans = 32;  // a plan is a few hundred kB; searching a tile size asks for a dozen
+  if (plans_.size() > kMostPlans) plans_.pop_back();
+  return plans_.front();
+}
+
+const Plan& Session::plan(Extent lr) { return cached(lr); }
+
+size_t Session::working_bytes(Extent lr) {
+  const Plan& p = cached(lr);
+  return p.arena_bytes + backend_->scratch_bytes(p);
+}
+
+const Plan& Session::prepare(Extent lr) {
+  if (!(bound_.lr == lr)) {
+    bound_ = cached(lr);
+    backend_->bind(bound_);
+  }
+  return bound_;
+}
+
+void Session::run(const Progress& progress) {
+  check(bound_.lr.h > 0, Code::usage, "session: run() before prepare()");
+  backend_->run(bound_, progress);
+}
+
+}  // namespace ups

@@ -1,0 +1,49 @@
+// Session: a network made ready on a backend. Packs the weights once, keeps the plans of recent extents.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+
+#include "runtime/backend.h"
+#include "runtime/model.h"
+
+namespace ups {
+
+// What Info does not say because it follows from the graph.
+struct Facts {
+  int64_t parameters = 0;
+  double flop_per_px = 0;  // per LR pixel, a multiply-add counted as two
+  int context_px = 0;      // radius of the receptive field, LR pixels
+};
+
+class Session {
+ public:
+  // Builds the graph and loads the weights; the weight file is released. Throws Error{Code::model}.
+  Session(Network network, std::unique_ptr<Backend> backend);
+
+  const Info& info() const { return info_; }
+  const Facts& facts() const { return facts_; }
+  const Backend& backend() const { return *backend_; }
+
+  // The plan of one LR extent (a multiple of info().multiple_of), without memory behind it.
+  const Plan& plan(Extent lr);
+  // Working bytes of running that plan: arena and scratch.
+  size_t working_bytes(Extent lr);
+
+  // Makes the plan runnable and returns it: fill plan.x, run(), read plan.y. Valid until the next prepare().
+  const Plan& prepare(Extent lr);
+  void run(const Progress& progress = {});
+
+ private:
+  Plan& cached(Extent lr);
+
+  Info info_;
+  Facts facts_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Graph> graph_;
+  std::list<Plan> plans_;  // unbound, most recent first
+  Plan bound_;
+};
+
+}  // namespace ups
