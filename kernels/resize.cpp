@@ -193,9 +193,9 @@ TapTable::TapTable(int in, int out, Filter filter) : in_(in) {
   count_.assign(out, 1);
   if (in == out || filter == Filter::nearest) {
     weights_.assign(out, 1.0f);
-    // The pixel holding the centre, floor((i + 0.5) in / out), in integers: a quotient rounded in floating
-    // point can fall on the wrong side when a centre lies on a pixel border.
-    for (int64_t i = 0; i < out; i++) first_[i] = int((2 * i + 1) * in / (2 * int64_t(out)));
+    // Stepping, as Pillow: where a centre lies on a pixel border, the rounding of the sum picks the side.
+    double centre = 0.5 * in / out;
+    for (int i = 0; i < out; i++, centre += double(in) / out) first_[i] = std::min(in - 1, int(centre));
     return;
   }
   const double scale = double(in) / out;
