@@ -1,0 +1,11 @@
+// The families this room defines, one per arch file; arch/registry.cpp puts them in detection order.
+#pragma once
+
+#include "runtime/model.h"
+
+namespace ups {
+
+extern const Family kRrdb;
+extern const Family kSrvgg;
+
+}  // namespace ups

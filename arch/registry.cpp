@@ -1,0 +1,14 @@
+// The families that can be recognised, in detection order: a rule may be loose where an earlier one is
+// strict.
+#include <array>
+
+#include "arch/families.h"
+
+namespace ups {
+
+std::span<const Family* const> families() {
+  static constexpr std::array<const Family*, 2> kFamilies = {&kSrvgg, &kRrdb};
+  return kFamilies;
+}
+
+}  // namespace ups

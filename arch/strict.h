@@ -1,0 +1,13 @@
+// The strict loading rule of PyTorch: a file that lacks a tensor, or holds one the network does not use, is
+// not this network.
+#pragma once
+
+#include "runtime/model.h"
+
+namespace ups {
+
+// Builds the graph once and compares. Throws Error{Code::model} naming the missing, misshapen or unused key.
+// Integer tensors and scalars (counters of training frameworks) may be left over.
+void expect_every_tensor_used(const Network& network);
+
+}  // namespace ups
