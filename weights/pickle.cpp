@@ -165,7 +165,7 @@ class Machine {
     using Role = Global::Role;
     if (global->role == Role::inert) return (void)push({Kind::inert});
     require(out_.nodes[arguments].kind == Kind::tuple, "calls a global with arguments that are not a tuple");
-    const std::vector<Id> args = out_.nodes[arguments].items;
+    const std::vector<Id>& args = out_.nodes[arguments].items;  // not used after a push
     switch (global->role) {
       case Role::ordered_dict:
         push_items(Kind::dict, pairs(args));
