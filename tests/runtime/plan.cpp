@@ -1,0 +1,150 @@
+// Planner: nothing alive is overwritten, concats cost what they should, strips change nothing.
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/pool.h"
+#include "kernels/cpu/run.h"
+#include "kernels/error.h"
+#include "runtime/arena.h"
+#include "runtime/backend.h"
+#include "runtime/placement.h"
+#include "tests/runtime/nets.h"
+
+using namespace ups;
+using ups::testing::Random;
+
+namespace {
+
+std::unique_ptr<Graph> graph_of(const Network& n) {
+  auto g = std::make_unique<Graph>(n.weights);
+  g->output(n.build(*g, g->input(n.info.in_c)));
+  return g;
+}
+
+std::vector<float> run_plan(const Graph& g, Plan plan, const std::vector<float>& x, int threads = 2) {
+  Pool pool(threads);
+  auto backend = make_cpu_backend(pool);
+  backend->load(g);
+  backend->bind(plan);
+  std::copy(x.begin(), x.end(), static_cast<float*>(plan.x.data));
+  backend->run(plan, {});
+  const float* y = static_cast<const float*>(plan.y.data);
+  return {y, y + plan.hr.pixels() * plan.y.c};
+}
+
+}  // namespace
+
+TEST_CASE("buffers that are alive together never share bytes", "[runtime][plan]") {
+  UPS_RANDOM(random);
+  for (int trial = 0; trial < 20; trial++) {
+    const Network n =
+        ups::testing::tiny_rrdb(random, random.integer(1, 12), random.integer(1, 6), random.integer(1, 4));
+    const auto g = graph_of(n);
+    const Plan plan = make_plan(*g, {random.integer(1, 70), random.integer(1, 70)}, {.strip_bytes = 20000});
+    for (size_t i = 0; i < plan.buffers.size(); i++)
+      for (size_t j = 0; j < i; j++) {
+        const auto &a = plan.buffers[i], &b = plan.buffers[j];
+        const bool together = a.first_op <= b.last_op && b.first_op <= a.last_op;
+        const bool overlap = a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+        REQUIRE_FALSE((together && overlap));
+        REQUIRE(a.offset + a.bytes <= plan.arena_bytes);
+      }
+  }
+}
+
+TEST_CASE("a residual-in-residual block costs one copy, its other concats none", "[runtime][plan]") {
+  UPS_RANDOM(random);
+  for (int blocks : {1, 3, 5}) {
+    const auto g = graph_of(ups::testing::tiny_rrdb(random, 8, 4, blocks));
+    // The block input outlives its first dense block: it is added again at the end.
+    CHECK(make_plan(*g, {16, 16}).concat_copies == blocks);
+  }
+}
+
+TEST_CASE("the dense block reads growing prefixes of one buffer", "[runtime][plan]") {
+  UPS_RANDOM(random);
+  const auto g = graph_of(ups::testing::tiny_rrdb(random));
+  const Plan plan = make_plan(*g, {16, 16});
+  int chains = 0;
+  for (size_t i = 0; i + 2 < plan.steps.size(); i++) {
+    std::vector<Conv2d<Tensor>> ops;
+    for (size_t j = i; j < i + 3; j++)
+      if (const auto* conv = std::get_if<Conv2d<Tensor>>(&plan.steps[j].op)) ops.push_back(*conv);
+    if (ops.size() == 3 && ops[0].x.data == ops[1].x.data && ops[1].x.data == ops[2].x.data &&
+        ops[0].x.c < ops[1].x.c && ops[1].x.c < ops[2].x.c)
+      chains++;
+  }
+  CHECK(chains == 6);  // 2 blocks of 3
+}
+
+TEST_CASE("strips give exactly what the whole image gives, in less memory", "[runtime][plan]") {
+  UPS_RANDOM(random);
+  int stripped = 0;
+  for (int trial = 0; trial < 12; trial++) {
+    const Network n = ups::testing::tiny_rrdb(random, 8, 4, 1);
+    const auto g = graph_of(n);
+    const Extent lr{random.integer(9, 60), random.integer(1, 40)};
+    const auto x = random.normals(size_t(lr.pixels()) * 3);
+    const Plan whole = make_plan(*g, lr, {.strip_bytes = 0});
+    const Plan strips = make_plan(*g, lr, {.strip_bytes = size_t(random.integer(1, 60000))});
+    INFO("lr " << lr.w << "x" << lr.h);
+    CHECK(whole.strip_first_op == -1);
+    if (strips.strip_first_op >= 0) {
+      stripped++;
+      CHECK(strips.arena_bytes < whole.arena_bytes);
+      CHECK(strips.flop == Approx(whole.flop));  // nothing is computed twice
+    }
+    const auto a = run_plan(*g, whole, x), b = run_plan(*g, strips, x);
+    REQUIRE(a.size() == b.size());
+    CHECK(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+  }
+  CHECK(stripped > 0);
+}
+
+TEST_CASE("an arena full of NaN changes nothing: every byte read was written", "[runtime][plan]") {
+  UPS_RANDOM(random);
+  const auto g = graph_of(ups::testing::tiny_rrdb(random));
+  const Extent lr{37, 21};
+  const auto x = random.normals(size_t(lr.pixels()) * 3);
+  Plan plan = make_plan(*g, lr, {.strip_bytes = 30000});
+  Pool pool(2);
+  auto backend = make_cpu_backend(pool);
+  backend->load(*g);
+  Arena arena;
+  std::vector<float> results[2];
+  for (int pass = 0; pass < 2; pass++) {
+    Plan p = plan;
+    float* base = static_cast<float*>(arena.reserve(p.arena_bytes));
+    std::fill(base, base + p.arena_bytes / sizeof(float), pass ? std::nanf("") : 0.0f);
+    p.bind(base);
+    std::copy(x.begin(), x.end(), static_cast<float*>(p.x.data));
+    backend->run(p, {});
+    const float* y = static_cast<const float*>(p.y.data);
+    results[pass].assign(y, y + p.hr.pixels() * 3);
+  }
+  CHECK(std::memcmp(results[0].data(), results[1].data(), results[0].size() * sizeof(float)) == 0);
+}
+
+TEST_CASE("graph facts: parameters, FLOP and receptive field", "[runtime][graph]") {
+  UPS_RANDOM(random);
+  const auto g = graph_of(ups::testing::tiny_rrdb(random, 8, 4, 2));
+  // 3->8, per dense block 8->4, 12->4, 16->8, then 8->8 three times and 8->3.
+  const int64_t dense = 8 * 4 + 12 * 4 + 16 * 8;
+  const int64_t weights = 9 * (3 * 8 + 6 * dense + 3 * 64 + 8 * 3), biases = 8 + 6 * (4 + 4 + 8) + 3 * 8 + 3;
+  CHECK(g->parameters() == weights + biases);
+  // The tail runs at twice the size: four pixels each.
+  CHECK(g->flop_per_px() == Approx(2.0 * 9 * (3 * 8 + 6 * dense + 64 + 4 * (2 * 64 + 8 * 3))));
+  CHECK(g->context_px() == 1 + 6 * 3 + 1 + 2);  // three half pixels at x2, rounded up
+}
+
+TEST_CASE("graph errors name the key", "[runtime][graph]") {
+  auto w = std::make_shared<StateDict>();
+  w->add_owned("a.weight", {4, 3, 3, 3}, std::vector<float>(108));
+  w->add_owned("b.weight", {4, 5, 3, 3}, std::vector<float>(180));
+  Graph g(w);
+  const Value x = g.conv2d(g.input(3), Scope("a"));
+  CHECK_THROWS_WITH(g.conv2d(x, Scope("b")), Catch::Contains("b: x has 4 channels, weight expects 5"));
+  CHECK_THROWS_WITH(g.conv2d(x, Scope("c")), Catch::Contains("weight 'c.weight' is missing"));
+}
