@@ -10,10 +10,10 @@
 namespace ups {
 namespace {
 
-int scaled(int side, double factor) {
-  const double exact = side * factor;
+// The nearest size in pixels, at least 1.
+int rounded(double exact) {
   check(std::isfinite(exact) && exact < double(std::numeric_limits<int>::max()), Code::usage,
-        "schedule: got ", side, " px times ", factor, ", expected a side below 2147483647 px");
+        "schedule: got a side of ", exact, " px, expected less than 2147483647 px (use a smaller factor)");
   return int(std::max<long long>(1, std::llround(exact)));
 }
 
@@ -24,7 +24,7 @@ Extent scaled_extent(Extent lr, double factor) {
         ", expected at least 1x1");
   check(std::isfinite(factor) && factor > 0, Code::usage, "schedule: got a factor of ", factor,
         ", expected a positive number");
-  return {scaled(lr.h, factor), scaled(lr.w, factor)};
+  return {rounded(lr.h * factor), rounded(lr.w * factor)};
 }
 
 std::vector<Step> schedule(Extent lr, double factor, int steps, StepMode mode) {
@@ -32,12 +32,15 @@ std::vector<Step> schedule(Extent lr, double factor, int steps, StepMode mode) {
         kMaxSteps);
   const Step last{scaled_extent(lr, factor)};
   std::vector<Step> out;
-  if (mode != StepMode::native)
-    for (int k = 1; k < steps; k++) {
-      const double s =
-          mode == StepMode::simple ? 1 + k * (factor - 1) / steps : std::pow(factor, double(k) / steps);
-      out.push_back({scaled_extent(lr, s)});
+  for (int k = 1; k < steps && mode != StepMode::native; k++) {
+    if (mode == StepMode::simple) {
+      // Divided last: side * (1 + 0.5 / 3) would round a size of 38.5 px either way.
+      const auto side = [&](int px) { return rounded(px + px * (factor - 1) * k / steps); };
+      out.push_back({{side(lr.h), side(lr.w)}});
+    } else {
+      out.push_back({scaled_extent(lr, std::pow(factor, double(k) / steps))});
     }
+  }
   out.push_back(last);
   return out;
 }

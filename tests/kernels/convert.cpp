@@ -46,7 +46,7 @@ T quantised(float v, Depth depth) {
 // Walks a mirror-bouncing pixel from 0 to i.
 int walk(int i, int n) {
   if (n == 1) return 0;
-  int at = 0, step = i < 0 ? 1 : 1;  // the sequence is even: i and -i are the same pixel
+  int at = 0, step = 1;  // the sequence is even: i and -i are the same pixel
   for (int k = 0; k < std::abs(i); k++) {
     if (at + step < 0 || at + step >= n) step = -step;
     at += step;

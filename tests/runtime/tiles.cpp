@@ -35,14 +35,10 @@ Extent random_image(testing::Random& random) {
   return {side(), side()};
 }
 
-void describe(std::ostream& out, Extent image, const TileRequest& r) {
-  out << image.w << "x" << image.h << ", tile " << r.tile.w << "x" << r.tile.h << ", overlap " << r.overlap_px
-      << ", halo " << r.halo_px << ", multiple of " << r.multiple_of;
-}
-
 std::string text(Extent image, const TileRequest& r) {
   std::ostringstream out;
-  describe(out, image, r);
+  out << image.w << "x" << image.h << ", tile " << r.tile.w << "x" << r.tile.h << ", overlap " << r.overlap_px
+      << ", halo " << r.halo_px << ", multiple of " << r.multiple_of;
   return out.str();
 }
 
