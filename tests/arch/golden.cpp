@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "kernels/cpu/isa.h"
 #include "tests/arch/golden_net.h"
 
 using namespace ups;
@@ -42,33 +43,37 @@ TEST_CASE("golden nets are recognised with the hyper-parameters they were made w
 }
 
 TEST_CASE("golden nets give the picture of the reference implementation", "[arch][golden]") {
-  for (int threads : {1, 3}) {
-    Pool pool(threads);
-    for (const GoldenNet& net : golden_nets()) {
-      DYNAMIC_SECTION(net.name << " on " << threads << " threads") {
-        const auto io = open_weights(net.io);
-        const Planes reference = planes(*io, "output");
-        Session session(open_network(open_weights(net.weights)), make_cpu_backend(pool));
-        const Planes hr = run_network(session, planes(*io, "input"));
-        REQUIRE(hr.c == reference.c);
-        REQUIRE(hr.h == reference.h);
-        REQUIRE(hr.w == reference.w);
-        double largest = 0, worst = 0;
-        for (size_t i = 0; i < hr.v.size(); i++) {
-          REQUIRE(std::isfinite(hr.v[i]));
-          largest = std::max(largest, std::fabs(double(reference.v[i])));
-          worst = std::max(worst, std::fabs(double(hr.v[i]) - reference.v[i]));
+  for (int threads : {1, 3})
+    for (const std::string& isa : cpu::isa_available()) {
+      cpu::isa_force(isa);
+      Pool pool(threads);
+      for (const GoldenNet& net : golden_nets()) {
+        DYNAMIC_SECTION(net.name << " on " << threads << " threads, " << isa) {
+          const auto io = open_weights(net.io);
+          const Planes reference = planes(*io, "output");
+          Session session(open_network(open_weights(net.weights)), make_cpu_backend(pool));
+          const Planes hr = run_network(session, planes(*io, "input"));
+          REQUIRE(hr.c == reference.c);
+          REQUIRE(hr.h == reference.h);
+          REQUIRE(hr.w == reference.w);
+          double largest = 0, worst = 0;
+          for (size_t i = 0; i < hr.v.size(); i++) {
+            REQUIRE(std::isfinite(hr.v[i]));
+            largest = std::max(largest, std::fabs(double(reference.v[i])));
+            worst = std::max(worst, std::fabs(double(hr.v[i]) - reference.v[i]));
+          }
+          // The reference is float64, the graph a hundred float32 convolutions of at most 100 terms: errors
+          // of 2^-24 * sqrt(100 * 100) at most.
+          CHECK(worst <= 1e-5 * std::max(1.0, largest));
+          if (std::getenv("UPS_PRINT_ERRORS") && threads == 1)
+            std::cout << net.name << ' ' << isa << ' '
+                      << std::filesystem::path(net.weights).extension().string() << ' '
+                      << io->metadata.at("container") << ' ' << io->metadata.at("dtype") << ' ' << worst
+                      << '\n';
         }
-        // The reference is float64, the graph a hundred float32 convolutions of at most 100 terms: errors of
-        // 2^-24 * sqrt(100 * 100) at most.
-        CHECK(worst <= 1e-5 * std::max(1.0, largest));
-        if (std::getenv("UPS_PRINT_ERRORS") && threads == 1)
-          std::cout << net.name << ' ' << std::filesystem::path(net.weights).extension().string() << ' '
-                    << io->metadata.at("container") << ' ' << io->metadata.at("dtype") << ' ' << worst
-                    << '\n';
       }
     }
-  }
+  cpu::isa_force(cpu::isa_available().front());
 }
 
 TEST_CASE("a golden net gives the same picture whatever ran before in its session", "[arch][golden]") {
