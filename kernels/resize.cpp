@@ -47,8 +47,8 @@ double mitchell(double x) {  // B = C = 1/3, all coefficients times 18
   return 0;
 }
 
-// Sums of more taps than this are formed in blocks, so that the rounding error grows with the block, not with
-// the number of taps (5000 px -> 1 px has 30000 / 6 of them).
+// Sums of more taps than this are formed in blocks, so that the rounding error grows with the size of a block
+// and the number of blocks, not with their product (5000 px -> 1 px has 5000 taps).
 constexpr int kBlock = 64;
 
 // y[j] = sum over taps of weights[k] * x[k][j], 0 <= j < n.
