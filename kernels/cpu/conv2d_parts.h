@@ -1,0 +1,18 @@
+// What the convolution drivers (conv2d.cpp, winograd.cpp, chain.cpp) share.
+#pragma once
+
+#include "kernels/cpu/conv2d_args.h"
+#include "kernels/cpu/run.h"
+
+namespace ups::cpu {
+
+// Extent of the convolution's output before the pixel shuffle.
+Extent conv_extent(const Conv2d<Tensor>& op);
+// Throws Error{Code::device} unless the operands fit together.
+void check_conv2d(const Conv2d<Tensor>& op);
+// room: 2 * round_up(cout, kCoutPad) floats that outlive the epilogue (padded bias and slopes).
+Epilogue make_epilogue(const Conv2d<Tensor>& op, float* room);
+// Points the epilogue at image `image` of y and of the addends.
+void aim_epilogue(Epilogue& e, const Conv2d<Tensor>& op, int image);
+
+}  // namespace ups::cpu

@@ -1,0 +1,83 @@
+// Operators that only move data: PixelUnshuffle, Copy, Upsample; and the packing of convolution weights.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/run.h"
+#include "kernels/error.h"
+
+namespace ups::cpu {
+namespace {
+
+void check_pair(const char* who, const Tensor& x, const Tensor& y, int h, int w, int c) {
+  check(x.data && y.data && x.dtype == DType::f32 && y.dtype == DType::f32, Code::device, who,
+        ": expected f32 operands");
+  check(y.n == x.n && y.h == h && y.w == w && y.c == c, Code::device, who, ": y is [", y.n, ", ", y.h, ", ",
+        y.w, ", ", y.c, "], expected [", x.n, ", ", h, ", ", w, ", ", c, "]");
+}
+
+// Calls row(image, y) for each image and each row of the range that y has.
+template <class Row>
+void each_row(const Tensor& y, Context& context, Rows rows, Row&& row) {
+  const int begin = std::max(rows.begin, 0), end = std::min(rows.end, y.h);
+  if (begin >= end) return;
+  for (int image = 0; image < y.n; image++)
+    context.pool.for_each(end - begin, [&](int i, int) { row(image, begin + i); });
+}
+
+const float* source(const Tensor& t, int image, int y, int x) { return t.at(y, x) + image * t.image; }
+float* target(const Tensor& t, int image, int y, int x) { return t.at(y, x) + image * t.image; }
+
+template <class T>
+void pack(const T* oihw, T* out, int cout, int cin, int k) {
+  for (int o = 0; o < cout; o++)
+    for (int i = 0; i < cin; i++)
+      for (int tap = 0; tap < k * k; tap++)
+        out[(int64_t(tap) * cin + i) * cout + o] = oihw[(int64_t(o) * cin + i) * k * k + tap];
+}
+
+}  // namespace
+
+void run(const PixelUnshuffle<Tensor>& op, Context& context, Rows rows) {
+  const int r = op.r;
+  check(r >= 1 && op.x.h % r == 0 && op.x.w % r == 0, Code::device, "pixel_unshuffle: x is [", op.x.h, ", ",
+        op.x.w, "], expected multiples of ", r);
+  check_pair("pixel_unshuffle", op.x, op.y, op.x.h / r, op.x.w / r, op.x.c * r * r);
+  each_row(op.y, context, rows, [&](int image, int y) {
+    for (int x = 0; x < op.y.w; x++) {
+      float* to = target(op.y, image, y, x);
+      for (int i = 0; i < r; i++) {
+        for (int j = 0; j < r; j++) {
+          const float* from = source(op.x, image, y * r + i, x * r + j);
+          for (int c = 0; c < op.x.c; c++) to[(c * r + i) * r + j] = from[c];
+        }
+      }
+    }
+  });
+}
+
+void run(const Copy<Tensor>& op, Context& context, Rows rows) {
+  check_pair("copy", op.x, op.y, op.x.h, op.x.w, op.x.c);
+  each_row(op.y, context, rows, [&](int image, int y) {
+    for (int x = 0; x < op.y.w; x++)
+      std::memcpy(target(op.y, image, y, x), source(op.x, image, y, x), op.y.c * sizeof(float));
+  });
+}
+
+void run(const Upsample<Tensor>& op, Context& context, Rows rows) {
+  check(op.up >= 1, Code::device, "upsample: got up ", op.up, ", expected at least 1");
+  check_pair("upsample", op.x, op.y, op.x.h * op.up, op.x.w * op.up, op.x.c);
+  each_row(op.y, context, rows, [&](int image, int y) {
+    for (int x = 0; x < op.y.w; x++)
+      std::memcpy(target(op.y, image, y, x), source(op.x, image, y / op.up, x / op.up),
+                  op.y.c * sizeof(float));
+  });
+}
+
+void pack_conv_weight(const void* oihw, void* out, DType dtype, int cout, int cin, int k) {
+  if (dtype == DType::f32)
+    pack(static_cast<const float*>(oihw), static_cast<float*>(out), cout, cin, k);
+  else
+    pack(static_cast<const uint16_t*>(oihw), static_cast<uint16_t*>(out), cout, cin, k);
+}
+
+}  // namespace ups::cpu

@@ -1,0 +1,6 @@
+// Which Highway targets every per-ISA file of kernels/cpu is compiled for: one name of isa.h each.
+// Include before hwy/highway.h or hwy/foreach_target.h.
+#pragma once
+
+// SSSE3, SSE4 and the AVX-512 extensions add nothing to fp32 multiply-add code; each costs a compilation.
+#define HWY_DISABLED_TARGETS (HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)

@@ -1,0 +1,131 @@
+// One random convolution with everything it points at, its double-precision result, and the comparison.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/run.h"
+#include "tests/reference/conv2d.h"
+#include "tests/testing.h"
+
+namespace ups::testing {
+
+inline uint16_t half_bits(float f) {  // round to nearest, |f| in the normal range of f16 or zero
+  uint32_t u;
+  std::memcpy(&u, &f, 4);
+  const uint32_t sign = u >> 16 & 0x8000;
+  u &= 0x7fffffff;
+  if (u < 0x38800000) return uint16_t(sign);
+  u += 0xfff + (u >> 13 & 1);
+  return uint16_t(sign | ((u - 0x38000000) >> 13));
+}
+inline float half_value(uint16_t h) {
+  if (!(h & 0x7fff)) return 0;
+  const uint32_t u = uint32_t(h & 0x8000) << 16 | ((h & 0x7fff) + 0x1c000) << 13;
+  float f;
+  std::memcpy(&f, &u, 4);
+  return f;
+}
+
+struct ConvSpec {
+  int h = 8, w = 8, cin = 64, cout = 64, k = 3, stride = 1, up = 1, shuffle = 1;
+  Act act = Act::none;
+  bool f16 = false, bias = true;
+  int adds = 0, add_group = 1;
+  int x_extra = 0, y_extra = 0;  // channels of the wider buffers on top of the slice
+  float slope = 0.2f, scale = 1;
+};
+
+struct ConvCase {
+  ConvSpec spec;
+  std::vector<float> x, y, w32, bias, slopes, add, add2;
+  std::vector<uint16_t> w16;
+  std::vector<double> wide;
+  Conv2d<Tensor> op;
+
+  ConvCase(const ConvSpec& s, Random& random) : spec(s) {
+    const int oh = (s.h * s.up + s.stride - 1) / s.stride, ow = (s.w * s.up + s.stride - 1) / s.stride;
+    const int r = s.shuffle, yc = s.cout / (r * r);
+    x = random.normals(size_t(s.h) * s.w * (s.cin + s.x_extra));
+    y.assign(size_t(oh) * r * ow * r * (yc + s.y_extra), -12345.0f);
+    w32 = random.normals(size_t(s.k) * s.k * s.cin * s.cout);
+    wide.resize(w32.size());
+    w16.resize(w32.size());
+    for (size_t i = 0; i < w32.size(); i++) {
+      w16[i] = half_bits(w32[i]);
+      wide[i] = s.f16 ? half_value(w16[i]) : w32[i];
+    }
+    bias = random.normals(s.cout), slopes = random.normals(s.cout);
+    const int add_c = (s.cout + s.add_group - 1) / s.add_group;
+    add = random.normals(size_t(oh) * ow * (add_c + 3)), add2 = random.normals(size_t(oh) * ow * s.cout);
+
+    op.x = dense_f32(x.data(), s.h, s.w, s.cin + s.x_extra).channels(s.x_extra / 2, s.cin);
+    op.y = dense_f32(y.data(), oh * r, ow * r, yc + s.y_extra).channels(s.y_extra / 2, yc);
+    op.w = {0, s.cout, s.k, s.cin, s.f16 ? DType::f16 : DType::f32, nullptr, nullptr, nullptr};
+    op.w.w = s.f16 ? static_cast<const void*>(w16.data()) : w32.data();
+    if (s.bias) op.w.bias = bias.data();
+    if (s.act == Act::prelu) op.w.slope = slopes.data();
+    op.act = s.act, op.slope = s.slope, op.scale = s.scale;
+    op.stride = s.stride, op.up = s.up, op.shuffle = r;
+    if (s.adds >= 1)
+      op.add = {dense_f32(add.data(), oh, ow, add_c + 3).channels(2, add_c), 0.7f, s.add_group};
+    if (s.adds >= 2) op.add2 = {dense_f32(add2.data(), oh, ow, s.cout), -0.3f, 1};
+  }
+
+  void clear() { std::fill(y.begin(), y.end(), -12345.0f); }
+
+  std::string describe() const {
+    std::ostringstream o;
+    o << "x [" << spec.h << ", " << spec.w << ", " << spec.cin << "+" << spec.x_extra << "] cout "
+      << spec.cout << "+" << spec.y_extra << " k " << spec.k << " stride " << spec.stride << " up " << spec.up
+      << " shuffle " << spec.shuffle << " act " << int(spec.act) << " f16 " << spec.f16 << " bias "
+      << spec.bias << " adds " << spec.adds << " group " << spec.add_group << " scale " << spec.scale
+      << " variant " << cpu::variant_name(op) << " isa " << cpu::isa_name();
+    return o.str();
+  }
+
+  // Rounding errors of a sequential sum of K products of unit normals: each addition rounds its partial sum s by
+  // eps / 2 / sqrt(3) |s| (rms). In the worst of 1e6 outputs |s| wanders to 4.5 sqrt(K), 0.6 of that on average,
+  // and K roundings add up to 4 of their standard deviations: 0.29 * 2.7 * 4 * eps * K = 3 * eps * K.
+  // 8 sqrt(K) covers the roundings after the sum.
+  // Winograd F(4,3) with the points 0, +-sqrt(1/2), +-sqrt(2), inf sums over cin only, but its transforms
+  // amplify: rms 1.7 * eps * sqrt(K) measured for K = 576, tails included below 16 * eps * sqrt(K).
+  double tolerance() const {
+    const double eps = std::numeric_limits<float>::epsilon();
+    const double k = double(spec.k) * spec.k * spec.cin;
+    const bool winograd = std::strncmp(cpu::variant_name(op), "winograd", 8) == 0;
+    const double sum = winograd ? 16 * std::sqrt(k) : 3 * k;
+    double slope = 1;
+    if (spec.act == Act::prelu)
+      for (float s : slopes) slope = std::max(slope, double(std::abs(s)));
+    // bias, addends and the activation each round values of about sqrt(K) + 4
+    return eps * (sum + 8 * std::sqrt(k) + 8) * std::max(1.0, std::abs(double(spec.scale))) * slope;
+  }
+
+  // Largest error over rows [begin, end) before the shuffle; checks that nothing else was written.
+  double worst_error(const std::vector<double>& expected, int begin, int end, bool* untouched) const {
+    double worst = 0;
+    *untouched = true;
+    const int r = spec.shuffle, first = spec.y_extra / 2;
+    for (int row = 0; row < op.y.h; row++) {
+      for (int col = 0; col < op.y.w; col++) {
+        const float* px = &y[(size_t(row) * op.y.w + col) * (op.y.c + spec.y_extra)];
+        for (int c = 0; c < op.y.c + spec.y_extra; c++) {
+          const bool inside = c >= first && c < first + op.y.c && row / r >= begin && row / r < end;
+          if (!inside) {
+            *untouched = *untouched && px[c] == -12345.0f;
+            continue;
+          }
+          const double want = expected[(size_t(row) * op.y.w + col) * op.y.c + c - first];
+          const double error = std::abs(want - px[c]);
+          worst = error <= worst ? worst : std::isnan(error) ? INFINITY : error;
+        }
+      }
+    }
+    return worst;
+  }
+};
+
+}  // namespace ups::testing

@@ -1,0 +1,58 @@
+// Pool: every index once, exceptions, back-to-back jobs.
+#include "kernels/cpu/pool.h"
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+
+#include "tests/testing.h"
+
+using ups::Pool;
+
+TEST_CASE("for_each calls every index exactly once on a valid thread", "[kernels][pool]") {
+  for (int threads : {1, 2, 3, 4}) {
+    Pool pool(threads);
+    CHECK(pool.threads() == threads);
+    for (int n : {0, 1, 2, 3, 17, 1000}) {
+      std::vector<int> calls(n);
+      std::atomic<bool> valid{true};
+      pool.for_each(n, [&](int i, int thread) {
+        calls[i]++;
+        if (thread < 0 || thread >= threads) valid = false;
+      });
+      CHECK(valid);
+      CHECK(std::count(calls.begin(), calls.end(), 1) == n);
+    }
+  }
+}
+
+TEST_CASE("for_each sees the writes of the previous one, many jobs in a row", "[kernels][pool]") {
+  Pool pool(3);
+  std::vector<long> sums(8);
+  for (int round = 0; round < 5000; round++)
+    pool.for_each(8, [&](int i, int) { sums[i] += sums[(i + 0) % 8] >= 0 ? i : 0; });
+  for (int i = 0; i < 8; i++) CHECK(sums[i] == 5000L * i);
+}
+
+TEST_CASE("for_each works after its workers went to sleep", "[kernels][pool]") {
+  Pool pool(2);
+  for (int round = 0; round < 3; round++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::atomic<int> calls{0};
+    pool.for_each(64, [&](int, int) { calls++; });
+    CHECK(calls == 64);
+  }
+}
+
+TEST_CASE("for_each rethrows the first exception and the pool stays usable", "[kernels][pool]") {
+  Pool pool(2);
+  CHECK_THROWS_AS(pool.for_each(100,
+                                [](int i, int) {
+                                  if (i == 37) throw std::runtime_error("37");
+                                }),
+                  std::runtime_error);
+  std::atomic<int> calls{0};
+  pool.for_each(10, [&](int, int) { calls++; });
+  CHECK(calls == 10);
+}
