@@ -1,2 +1,44 @@
-#include "upscale.h"
-int main() { return 0; }
+// upscale: the command line tool.
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "apps/cancel.h"
+#include "apps/commands.h"
+#include "apps/failure.h"
+
+namespace {
+
+int dispatch(const std::vector<std::string>& arguments) {
+  using namespace ups::apps;
+  if (arguments.empty()) fail(kUsage, "no input given, expected upscale IN OUT (see upscale --help)");
+  std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  const std::string& first = arguments[0];
+  if (first == "info") return info_command(rest);
+  if (first == "convert") return convert_command(rest);
+  if (first == "models") return models_command(rest);
+  if (first == "fetch") return fetch_command(rest);
+  return run_command(arguments);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace ups::apps;
+  install_cancel_handler();
+  int code = kOk;
+  try {
+    code = dispatch({argv + 1, argv + argc});
+  } catch (const Failure& e) {
+    fprintf(stderr, "upscale: %s\n", e.what());
+    code = e.code;
+  } catch (const std::bad_alloc&) {
+    fputs("upscale: not enough memory\n", stderr);
+    code = kMemory;
+  } catch (const std::exception& e) {
+    fprintf(stderr, "upscale: internal error: %s\n", e.what());
+    code = kDevice;
+  }
+  if (fflush(stdout) != 0 && code == kOk) code = kIo;
+  return code;
+}

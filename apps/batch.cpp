@@ -1,0 +1,194 @@
+// The main use. A loader thread reads and decodes, the main thread computes, a saver thread encodes and
+// writes, with one image between each: the next image is decoded and the previous one saved while the network
+// runs. One bad file never stops the others.
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <thread>
+
+#include "apps/cancel.h"
+#include "apps/commands.h"
+#include "apps/failure.h"
+#include "apps/jobs.h"
+#include "apps/progress.h"
+#include "apps/queue.h"
+#include "apps/run.h"
+
+namespace ups::apps {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+// A job on its way through the three threads. `error` is set by the first that fails; the rest pass it on.
+struct Work {
+  Job job;
+  int index = 0;  // 1-based
+  OutputFile file;
+  Image lr, hr;
+  int lr_width = 0, lr_height = 0;
+  double load_seconds = 0, compute_seconds = 0;
+  Clock::time_point start;
+  std::exception_ptr error;
+};
+
+struct Failed {
+  int code;
+  std::string sentence;
+};
+
+Failed describe(std::exception_ptr error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Failure& e) {
+    return {e.code, e.what()};
+  } catch (const std::bad_alloc&) {
+    return {kMemory, "not enough memory"};
+  } catch (const std::exception& e) {
+    return {kDevice, std::string("internal error: ") + e.what()};
+  }
+}
+
+class Batch {
+ public:
+  Batch(const Options& options, std::vector<Job> jobs)
+      : options_(options), jobs_(std::move(jobs)), progress_(options.progress, options.quiet) {}
+
+  int run() {
+    std::thread loader([this] { load(); });
+    Joiner join_loader{loader, loaded_};
+    model_ = std::make_unique<Model>(options_.model, options_.threads);  // while the first image is decoded
+    model_text_ = model_text(*model_, options_);
+    if (options_.verbose)
+      fprintf(stderr, "model %s from %s\n", model_text_.c_str(), model_->opened().c_str());
+    {
+      std::thread saver([this] { save(); });
+      Joiner join_saver{saver, computed_};
+      while (auto work = loaded_.pop()) {
+        compute(*work);
+        computed_.push(std::move(*work));
+        if (cancelled()) break;
+      }
+    }  // the saver has finished what it had
+    progress_.end();
+    if (cancelled()) throw Failure(kCancelled, "cancelled");
+    if (failed_ == 0) return kOk;
+    return jobs_.size() == 1 ? code_ : kPartial;
+  }
+
+ private:
+  // Closes the queue the thread works on, then waits for it.
+  struct Joiner {
+    std::thread& thread;
+    Queue<Work>& queue;
+    ~Joiner() {
+      queue.close();
+      thread.join();
+    }
+  };
+
+  void load() {
+    int index = 0;
+    for (const Job& job : jobs_) {
+      Work w;
+      w.job = job;
+      w.index = ++index;
+      w.start = Clock::now();
+      try {
+        throw_if_cancelled();
+        if (!options_.dry_run) w.file = OutputFile(job.out);  // fails now rather than after computing
+        w.lr = read_image(job.in);
+        w.lr_width = w.lr.width, w.lr_height = w.lr.height;
+      } catch (...) {
+        w.error = std::current_exception();
+      }
+      w.load_seconds = seconds_since(w.start);
+      if (cancelled() || !loaded_.push(std::move(w))) break;
+    }
+    loaded_.close();
+  }
+
+  void compute(Work& w) {
+    if (w.error) return;
+    try {
+      Clock::time_point start = Clock::now();
+      if (options_.dry_run || options_.verbose) {
+        std::string text = plan_text(*model_, w.lr, w.job.format, options_, w.job.in, w.job.out);
+        fputs(text.c_str(), options_.dry_run ? stdout : stderr);
+        if (options_.dry_run) return;
+      }
+      progress_.begin(w.job.in, w.index, int(jobs_.size()));
+      w.hr = upscale_image(*model_, w.lr, w.job.format, options_, w.job.out, progress_);
+      w.compute_seconds = seconds_since(start);
+      w.lr.pixels.reset();
+    } catch (...) {
+      w.error = std::current_exception();
+    }
+    progress_.end();
+  }
+
+  void save() {
+    while (auto popped = computed_.pop()) {
+      Work& w = *popped;
+      Clock::time_point start = Clock::now();
+      try {
+        if (w.error) std::rethrow_exception(w.error);
+        if (options_.dry_run) continue;
+        write_image(w.file, w.job.format, w.hr, options_.encode);
+        report(w, seconds_since(start));
+      } catch (...) {
+        Failed f = describe(std::current_exception());
+        if (f.code == kCancelled) continue;
+        failed_++, code_ = f.code;
+        int count = int(jobs_.size());
+        if (progress_.json())
+          progress_.failed(w.job.in, w.index, count, f.code, f.sentence);
+        else
+          fprintf(stderr, "%supscale: %s\n", clear_line(), f.sentence.c_str());
+      }
+    }
+  }
+
+  void report(const Work& w, double save_seconds) {
+    progress_.finished(w.job.in, w.job.out, w.index, int(jobs_.size()), seconds_since(w.start));
+    if (options_.quiet) return;
+    fprintf(stdout, "%s%s: %s %dx%d -> %s %dx%d, %s\n", clear_line(), model_text_.c_str(), w.job.in.c_str(),
+            w.lr_width, w.lr_height, w.job.out.c_str(), w.hr.width, w.hr.height,
+            seconds_text(seconds_since(w.start)).c_str());
+    fflush(stdout);
+    if (options_.verbose) {
+      fprintf(stderr, "  read %s, computed %s, wrote %s\n", seconds_text(w.load_seconds).c_str(),
+              seconds_text(w.compute_seconds).c_str(), seconds_text(save_seconds).c_str());
+    }
+  }
+
+  // The saver prints while the main thread may have a bar on the line.
+  const char* clear_line() const { return progress_.bar() ? "\r\033[K" : ""; }
+
+  const Options& options_;
+  const std::vector<Job> jobs_;
+  Progress progress_;
+  std::unique_ptr<Model> model_;
+  std::string model_text_;
+  Queue<Work> loaded_{1}, computed_{1};
+  int failed_ = 0, code_ = kOk;  // the saver's
+};
+
+}  // namespace
+
+int run_command(const std::vector<std::string>& arguments) {
+  std::optional<Options> options = parse_options(arguments);
+  if (!options) return kOk;
+  std::vector<Job> jobs = list_jobs(*options);
+  if (jobs.empty()) {
+    if (!options->quiet) printf("nothing to do: every output exists\n");
+    return kOk;
+  }
+  if (!options->save_steps.empty()) {
+    if (jobs.size() > 1) fail(kUsage, "--save-steps: got ", jobs.size(), " inputs, expected one");
+    if (!options->dry_run) OutputFile probe(options->save_steps + "1.png");  // the folder must be there
+  }
+  return Batch(*options, std::move(jobs)).run();
+}
+
+}  // namespace ups::apps

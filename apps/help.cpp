@@ -1,0 +1,52 @@
+// The text of `upscale --help`. Every option named here is tested to be accepted.
+#include "apps/options.h"
+
+namespace ups::apps {
+
+const char* help_text() {
+  return R"(upscale - super-resolution for images
+
+Usage:
+  upscale IN OUT [options]             one image: PNG, JPEG, BMP, TGA, PPM or PGM in; PNG, JPEG, BMP or TGA out
+  upscale IN... FOLDER [options]       several images or a folder of images into a folder
+  upscale info FILE|ALIAS [--json]     what a weight file is
+  upscale convert IN OUT.safetensors   .pth or ncnn weights to safetensors
+  upscale models                       known models and whether they are here
+  upscale fetch ALIAS|all              download, verify and convert a known model
+
+Files:
+  -i, --input PATH        input file or folder, may be repeated
+  -o, --output PATH       output file or folder; an existing file is replaced
+  -f, --format EXT        png, jpg, bmp or tga; default: OUT's extension, png in a folder
+      --quality N         JPEG quality 1..100 (95); JPEG has no alpha, it is flattened over white
+      --png-level N       0 (stored) .. 12 (smallest), default 6
+      --skip-existing     leave outputs that exist alone
+      --overwrite         replace outputs that exist (the default)
+
+Model and size:
+  -m, --model M           weight file or alias (fast); see `upscale models`
+  -s, --scale F           total factor, fractions allowed; default: the model's own
+      --steps N           reach it in N network steps, 1..64 (1)
+      --step-mode MODE    simple, geometric or native; default native for one step, else geometric
+      --save-steps PREFIX write PREFIX1.png, PREFIX2.png ... after each step but the last
+      --filter F          resampling to the exact size: lanczos3, bicubic, mitchell, bilinear, box, nearest
+
+Resources:
+  -t, --tile N            tile side in input pixels; auto or 0: from the memory budget; none: one piece
+      --overlap N         overlap of neighbouring tiles in input pixels
+      --max-ram SIZE      memory to stay within, e.g. 500M or 2G
+  -j, --threads N         CPU threads; the form LOAD:PROC:SAVE is read as PROC
+
+Messages:
+      --dry-run           print sizes, tiles, memory and a time estimate, compute nothing
+      --progress MODE     auto (a bar on a terminal), none, json (lines on stderr)
+  -v, --verbose           say more
+  -q, --quiet             errors only
+  -h, --help              this text
+  -V, --version           version
+
+Exit codes: 0 done, 1 usage, 2 some of several inputs failed, 3 model, 4 device, 5 memory, 6 file, 130 cancelled.
+)";
+}
+
+}  // namespace ups::apps

@@ -1,0 +1,72 @@
+// Image files in and out. Reads PNG (8 and 16 bit), JPEG, BMP, TGA, PPM and PGM; writes PNG (8 and 16 bit),
+// JPEG, BMP and TGA. Formats are recognised by content on the way in (TGA, which has no signature, by its
+// extension) and by extension on the way out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "apps/output_file.h"
+#include "upscale.h"
+
+namespace ups::apps {
+
+// Interleaved pixels without padding between rows, [height, width, channels], u8 or native-endian u16.
+struct Image {
+  int width = 0, height = 0, channels = 0;
+  ups_depth depth = UPS_U8;
+  std::unique_ptr<uint8_t[]> pixels;
+
+  static int sample_bytes(ups_depth d) { return d == UPS_U8 ? 1 : d == UPS_U16 ? 2 : 4; }
+  size_t row_bytes() const { return size_t(width) * channels * sample_bytes(depth); }
+  size_t bytes() const { return row_bytes() * height; }
+  uint8_t* row(int y) { return pixels.get() + row_bytes() * y; }
+  const uint8_t* row(int y) const { return pixels.get() + row_bytes() * y; }
+  ups_image view() const { return {pixels.get(), width, height, channels, depth, ptrdiff_t(row_bytes())}; }
+};
+
+// Uninitialised pixels. Throws Failure(kMemory).
+Image allocate_image(int width, int height, int channels, ups_depth depth);
+
+enum class Format { unknown, png, jpeg, bmp, tga, pnm };
+Format format_of_extension(std::string_view extension);  // without or with the dot, any case
+Format format_of_path(const std::string& path);
+bool can_write(Format format);
+bool looks_like_image(const std::string& path);  // by its extension
+
+struct EncodeOptions {
+  int png_level = 6;      // 0 stored .. 12 smallest
+  int jpeg_quality = 95;  // 1..100
+  int threads = 0;        // 0: all cores
+};
+
+// Throws Failure(kIo) with one sentence for anything that is not a complete, plausible image.
+Image read_image(const std::string& path);
+Image decode_image(std::string_view bytes, const std::string& name);
+
+// What a format can hold: throws Failure(kUsage) if an image of this size does not fit.
+void check_writable(Format format, int width, int height, const std::string& name);
+// The depth `format` stores for an image read at `depth`.
+ups_depth stored_depth(Format format, ups_depth depth);
+
+// Writes and commits. JPEG has no alpha: it is flattened over white. JPEG, BMP and TGA hold 8 bits.
+void write_image(OutputFile& file, Format format, const Image& image, const EncodeOptions& options);
+
+// One per codec. `name` goes into messages.
+Image decode_png(std::string_view bytes, const std::string& name);
+Image decode_jpeg(std::string_view bytes, const std::string& name);
+Image decode_bmp(std::string_view bytes, const std::string& name);
+Image decode_tga(std::string_view bytes, const std::string& name);
+Image decode_pnm(std::string_view bytes, const std::string& name);
+void encode_png(OutputFile& file, const Image& image, int level, int threads);
+void encode_with_stb(OutputFile& file, Format format, const Image& image, int jpeg_quality);
+
+// Refuses sizes that are absurd or that `file_bytes` of a format holding at most `pixels_per_byte` cannot
+// contain. Throws Failure(kIo).
+void check_plausible(int64_t width, int64_t height, size_t file_bytes, int64_t pixels_per_byte,
+                     const std::string& name);
+
+}  // namespace ups::apps

@@ -1,0 +1,41 @@
+// `upscale info`: what a weight file is.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/failure.h"
+#include "apps/store.h"
+
+namespace ups::apps {
+
+int info_command(const std::vector<std::string>& arguments) {
+  SmallArguments a;
+  if (!parse_small({"info", "upscale info FILE|ALIAS [--json]", {"--json"}, {}, 1, 1}, arguments, a))
+    return kOk;
+  Model model(a.positional[0], 0);
+  auto info = nlohmann::ordered_json::parse(ups_model_info(model.get()));
+  info["path"] = model.opened();
+  if (a.flag("--json")) {
+    printf("%s\n", info.dump(2).c_str());
+    return kOk;
+  }
+  auto text = [](const nlohmann::ordered_json& v) {
+    if (v.is_string()) return v.get<std::string>().empty() ? std::string("unknown") : v.get<std::string>();
+    if (!v.is_object()) return v.dump();
+    std::string s;
+    for (const auto& [key, value] : v.items()) s += (s.empty() ? "" : ", ") + key + " " + value.dump();
+    return s;
+  };
+  size_t width = 0;
+  for (const auto& [key, value] : info.items()) width = std::max(width, key.size());
+  for (const auto& [key, value] : info.items()) {
+    std::string label = key;
+    for (char& c : label) {
+      if (c == '_') c = ' ';
+    }
+    printf("%-*s  %s\n", int(width), label.c_str(), text(value).c_str());
+  }
+  return kOk;
+}
+
+}  // namespace ups::apps

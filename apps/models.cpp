@@ -1,0 +1,44 @@
+// `upscale models`: the table of known models and their state.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/failure.h"
+#include "apps/store.h"
+
+namespace ups::apps {
+
+int models_command(const std::vector<std::string>& arguments) {
+  SmallArguments a;
+  if (!parse_small({"models", "upscale models [--json]", {"--json"}, {}, 0, 0}, arguments, a)) return kOk;
+  nlohmann::json rows = nlohmann::json::array();
+  for (const Alias& alias : aliases()) {
+    const StoreModel& m = model_of(alias);
+    bool embedded = alias.alias == "fast" && embedded_model().size;
+    bool ready = is_fetched(m.file);
+    rows.push_back({{"alias", alias.alias},
+                    {"name", m.name},
+                    {"state", embedded ? "embedded"
+                              : ready  ? "ready"
+                                       : "not fetched"},
+                    {"path", embedded ? "" : store_path(m.file)},
+                    {"license", kModelLicense},
+                    {"origin", kModelOrigin},
+                    {"what", m.what}});
+  }
+  if (a.flag("--json")) {
+    printf("%s\n", rows.dump(2).c_str());
+    return kOk;
+  }
+  printf("%-9s %-27s %-12s %s\n", "alias", "name", "state", "for");
+  for (const auto& r : rows) {
+    auto s = [&](const char* key) { return r[key].get<std::string>(); };
+    printf("%-9s %-27s %-12s %s\n", s("alias").c_str(), s("name").c_str(), s("state").c_str(),
+           s("what").c_str());
+  }
+  printf("\nStore:   %s\nLicence: %s, all models\nSource:  %s\n", store_folder().c_str(), kModelLicense,
+         kModelOrigin);
+  return kOk;
+}
+
+}  // namespace ups::apps

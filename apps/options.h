@@ -1,0 +1,47 @@
+// The command line of the main use: `upscale IN OUT [flags]`.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/image_io.h"
+#include "upscale.h"
+
+namespace ups::apps {
+
+enum class ProgressMode { automatic, none, json };
+
+struct Options {
+  std::vector<std::string> inputs;  // files and folders
+  std::string output;               // file or folder
+  std::string model = "fast";       // alias or file
+  double scale = 0;                 // 0: the model's own
+  int steps = 1;
+  ups_step_mode step_mode = UPS_STEPS_NATIVE;
+  std::string save_steps;  // prefix
+  ups_filter filter = UPS_FILTER_LANCZOS3;
+  int tile_px = 0;     // as ups_options
+  int overlap_px = 0;  // as ups_options
+  int64_t max_ram_bytes = 0;
+  int threads = 0;
+  std::string format;  // extension without dot, "" = from OUT
+  EncodeOptions encode;
+  bool skip_existing = false, dry_run = false, verbose = false, quiet = false;
+  ProgressMode progress = ProgressMode::automatic;
+};
+
+// Arguments after the program's name. Empty when --help or --version was printed. Throws Failure(kUsage).
+std::optional<Options> parse_options(std::vector<std::string> arguments);
+
+// Shared by the parsers of all commands: `_` and `-` are alike in long options ("--save_steps").
+std::vector<std::string> normalise_long_options(std::vector<std::string> arguments);
+// The sentence for an option nobody knows, with a hint.
+std::string unknown_option(const std::string& argument, const std::vector<std::string>& known);
+const char* help_text();
+
+// "500M", "2G", "1.5GiB", "800000" -> bytes. Throws Failure(kUsage).
+int64_t parse_size(const std::string& text);
+
+}  // namespace ups::apps

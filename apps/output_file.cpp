@@ -1,0 +1,119 @@
+// Temporary, then rename: readers never see half a file.
+#include "apps/output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <utility>
+
+#include "apps/failure.h"
+
+namespace ups::apps {
+namespace fs = std::filesystem;
+
+OutputFile::OutputFile(const std::string& path) : path_(path) {
+  std::error_code ignored;
+  fs::path target(path);
+  fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  if (target.filename().empty() || fs::is_directory(target, ignored)) {
+    fail(kIo, path, ": is a folder, expected a file name to write to");
+  }
+  if (!fs::is_directory(folder, ignored)) {
+    fail(kIo, path, ": the folder ", folder.string(), " does not exist (create it first)");
+  }
+  if (fs::is_symlink(target, ignored)) {  // write through a link, as cp does
+    fs::path real = fs::weakly_canonical(target, ignored);
+    if (!ignored && !real.empty()) path_ = real.string(), folder = real.parent_path(), target = real;
+  }
+  static std::atomic<int> counter{0};
+  for (int attempt = 0; attempt < 100; attempt++) {
+    // A short name of its own: the target's name plus a suffix could exceed the limit of 255 bytes.
+    temporary_ =
+        (folder / (".upscale-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + ".part"))
+            .string();
+    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd_ >= 0) return;
+    if (errno != EEXIST) break;
+  }
+  temporary_.clear();
+  fail(kIo, path, ": cannot write in the folder ", folder.string(), " (", strerror(errno), ")");
+}
+
+OutputFile::~OutputFile() { discard(); }
+
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : path_(std::exchange(other.path_, {})),
+      temporary_(std::exchange(other.temporary_, {})),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
+  if (this != &other) {
+    discard();
+    path_ = std::exchange(other.path_, {});
+    temporary_ = std::exchange(other.temporary_, {});
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+void OutputFile::write(const void* data, size_t bytes) {
+  const char* p = static_cast<const char*>(data);
+  while (bytes > 0) {
+    ssize_t n = ::write(fd_, p, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail(kIo, path_, ": writing failed (", strerror(errno), ")");
+    p += n;
+    bytes -= size_t(n);
+  }
+}
+
+void OutputFile::commit() {
+  int rc = close(std::exchange(fd_, -1));
+  if (rc != 0) fail(kIo, path_, ": writing failed (", strerror(errno), ")");
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+    fail(kIo, path_, ": cannot be put in place (", strerror(errno), ")");
+  }
+  temporary_.clear();
+}
+
+void OutputFile::discard() noexcept {
+  if (fd_ >= 0) close(std::exchange(fd_, -1));
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+  temporary_.clear();
+}
+
+std::string read_file(const std::string& path, int64_t max_bytes) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail(kIo, path, ": cannot be opened (", strerror(errno), ")");
+  struct Closer {
+    int fd;
+    ~Closer() { close(fd); }
+  } closer{fd};
+  struct stat st;
+  if (fstat(fd, &st) != 0) fail(kIo, path, ": cannot be read (", strerror(errno), ")");
+  if (S_ISDIR(st.st_mode)) fail(kIo, path, ": is a folder, expected a file");
+  if (st.st_size > max_bytes) {
+    fail(kIo, path, ": got ", st.st_size, " bytes, expected at most ", max_bytes);
+  }
+  // Pipes and /proc files have no size, so read to the end in any case, growing as data really arrives.
+  std::string data(size_t(st.st_size) + 1, '\0');
+  size_t used = 0;
+  for (;;) {
+    if (used == data.size()) data.resize(data.size() + (1 << 20));
+    ssize_t n = read(fd, data.data() + used, data.size() - used);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(kIo, path, ": cannot be read (", strerror(errno), ")");
+    if (n == 0) break;
+    used += size_t(n);
+    if (int64_t(used) > max_bytes) fail(kIo, path, ": is larger than ", max_bytes, " bytes");
+  }
+  data.resize(used);
+  return data;
+}
+
+}  // namespace ups::apps

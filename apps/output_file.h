@@ -1,0 +1,34 @@
+// A file that appears only when it is complete: written under a temporary name in the target folder, renamed
+// by commit(), removed when the object dies without it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace ups::apps {
+
+class OutputFile {
+ public:
+  OutputFile() = default;
+  // Creates the temporary now, so that a missing or read-only folder is found before any computing.
+  // Throws Failure(kIo).
+  explicit OutputFile(const std::string& path);
+  ~OutputFile();
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&& other) noexcept;
+
+  void write(const void* data, size_t bytes);  // throws Failure(kIo)
+  void commit();                               // throws Failure(kIo)
+  const std::string& path() const { return path_; }
+
+ private:
+  void discard() noexcept;
+  std::string path_, temporary_;
+  int fd_ = -1;
+};
+
+// A whole file; throws Failure(kIo) when it cannot be read, is a folder, or is larger than max_bytes.
+std::string read_file(const std::string& path, int64_t max_bytes);
+
+}  // namespace ups::apps

@@ -1,0 +1,185 @@
+// Calls the library for one image.
+#include "apps/run.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/cancel.h"
+#include "apps/failure.h"
+
+namespace ups::apps {
+namespace {
+
+using Json = nlohmann::json;
+
+// What the callbacks see. Exceptions must not fly through the C API: they are kept and rethrown after it.
+struct Call {
+  const Options& options;
+  Progress& progress;
+  ups_depth step_depth = UPS_U8;
+  std::exception_ptr error{};
+};
+
+int on_progress(void* user, double done) {
+  static_cast<Call*>(user)->progress.update(done);
+  return cancelled();
+}
+
+// f32 [h, w, c], nominally 0..1 -> u8 or u16, rounded to nearest.
+Image quantise(const ups_image& in, ups_depth depth) {
+  Image out = allocate_image(in.width, in.height, in.channels, depth);
+  float full = depth == UPS_U8 ? 255.f : 65535.f;
+  size_t row = size_t(in.width) * in.channels;
+  for (int y = 0; y < in.height; y++) {
+    const float* s = reinterpret_cast<const float*>(static_cast<const char*>(in.data) + in.stride_bytes * y);
+    uint8_t* d8 = out.row(y);
+    uint16_t* d16 = reinterpret_cast<uint16_t*>(d8);
+    for (size_t i = 0; i < row; i++) {
+      float v = std::fmin(std::fmax(s[i], 0.f), 1.f) * full + 0.5f;
+      if (depth == UPS_U8)
+        d8[i] = uint8_t(v);
+      else
+        d16[i] = uint16_t(v);
+    }
+  }
+  return out;
+}
+
+int on_step(void* user, int step, int, const ups_image* image) {
+  Call* call = static_cast<Call*>(user);
+  if (cancelled()) return 1;
+  try {
+    OutputFile file(call->options.save_steps + std::to_string(step) + ".png");
+    write_image(file, Format::png, quantise(*image, call->step_depth), call->options.encode);
+    return 0;
+  } catch (...) {
+    call->error = std::current_exception();
+    return 1;
+  }
+}
+
+ups_options library_options(const Model& model, const Options& o) {
+  ups_options l{};
+  l.size = sizeof l;
+  l.threads = o.threads;
+  l.scale = o.scale > 0 ? o.scale : model.default_scale();
+  l.steps = o.steps;
+  l.step_mode = o.step_mode;
+  l.filter = o.filter;
+  l.tile_px = o.tile_px;
+  l.overlap_px = o.overlap_px;
+  return l;
+}
+
+Json plan_of(const Model& model, const Image& lr, const ups_options& options) {
+  const char* json = nullptr;
+  ups_image view = lr.view();
+  check(ups_plan(model.get(), &view, &options, &json));
+  return Json::parse(json);
+}
+
+struct Sizes {
+  int width = 0, height = 0;
+  ups_depth depth = UPS_U8;
+  int64_t image_bytes = 0;  // lr + hr
+};
+
+Sizes sizes_of(const Model& model, const Image& lr, Format format, const ups_options& options,
+               const std::string& out_name) {
+  Sizes s;
+  check(ups_output_size(model.get(), lr.width, lr.height, &options, &s.width, &s.height));
+  if (double(s.width) * s.height > double(int64_t(1) << 36)) {
+    fail(kMemory, out_name, ": would have ", s.width, "x", s.height, " pixels (use a smaller --scale)");
+  }
+  check_writable(format, s.width, s.height, out_name);
+  s.depth = stored_depth(format, lr.depth);
+  s.image_bytes =
+      int64_t(lr.bytes()) + int64_t(s.width) * s.height * lr.channels * Image::sample_bytes(s.depth);
+  int64_t ram = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+  if (ram > 0 && s.image_bytes > ram) {
+    fail(kMemory, out_name, ": ", s.width, "x", s.height, " pixels need ", s.image_bytes >> 20,
+         " MiB, this machine has ", ram >> 20, " MiB (use a smaller --scale)");
+  }
+  return s;
+}
+
+// Lowers the tile budget until images, weights and tiles together stay within --max-ram.
+void fit_memory(const Model& model, const Image& lr, const Sizes& sizes, const Options& o, ups_options& l) {
+  if (o.max_ram_bytes == 0) return;
+  int64_t limit = o.max_ram_bytes - sizes.image_bytes, need = 0;
+  l.max_memory_bytes = limit;
+  for (int attempt = 0; attempt < 6 && l.max_memory_bytes > 0; attempt++) {
+    need = plan_of(model, lr, l).value("peak_bytes", int64_t(0));
+    if (need <= limit) return;
+    l.max_memory_bytes -= need - limit;
+  }
+  fail(kMemory, "--max-ram: the images take ", sizes.image_bytes >> 20, " MiB and the network at least ",
+       need >> 20, " MiB more, the limit is ", o.max_ram_bytes >> 20,
+       " MiB (raise it, or use a smaller --scale)");
+}
+
+std::string size_text(const Json& size) {
+  return std::to_string(size.at(0).get<int>()) + "x" + std::to_string(size.at(1).get<int>());
+}
+
+}  // namespace
+
+Image upscale_image(const Model& model, const Image& lr, Format format, const Options& o,
+                    const std::string& out_name, Progress& progress) {
+  throw_if_cancelled();
+  ups_options l = library_options(model, o);
+  Sizes sizes = sizes_of(model, lr, format, l, out_name);
+  fit_memory(model, lr, sizes, o, l);
+  Image hr = allocate_image(sizes.width, sizes.height, lr.channels, sizes.depth);
+  Call call{o, progress, lr.depth};
+  l.user = &call;
+  l.progress = on_progress;
+  if (!o.save_steps.empty()) l.step_done = on_step;
+  ups_image in = lr.view(), out = hr.view();
+  ups_status status = ups_upscale(model.get(), &in, &out, &l);
+  if (call.error) std::rethrow_exception(call.error);
+  throw_if_cancelled();
+  check(status);
+  return hr;
+}
+
+std::string plan_text(const Model& model, const Image& lr, Format format, const Options& o,
+                      const std::string& in_name, const std::string& out_name) {
+  ups_options l = library_options(model, o);
+  Sizes sizes = sizes_of(model, lr, format, l, out_name);
+  fit_memory(model, lr, sizes, o, l);
+  Json plan = plan_of(model, lr, l);
+  std::string text = in_name + " " + size_text(plan.at("input")) + " -> " + out_name + " " +
+                     size_text(plan.at("output")) + ", " + std::to_string(lr.channels) + " channel" +
+                     (lr.channels > 1 ? "s" : "") + " of " + (sizes.depth == UPS_U8 ? "8" : "16") + " bits\n";
+  int k = 0;
+  for (const Json& step : plan.at("steps")) {
+    text += "  step " + std::to_string(++k) + " to " + size_text(step.at("target")) + ":";
+    for (const Json& pass : step.value("passes", Json::array())) {
+      text += " pass over " + size_text(pass.at("network")) + " in " + pass.at("tiles").dump() + " tile" +
+              (pass.at("tiles") != 1 ? "s" : "") + " of " + size_text(pass.at("tile")) + ";";
+    }
+    text.back() = '\n';
+  }
+  int64_t peak = plan.value("peak_bytes", int64_t(0)) + sizes.image_bytes;
+  text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, estimated " +
+          seconds_text(plan.value("estimated_seconds", 0.0)) + " on " + plan.value("device", "the CPU") +
+          "\n";
+  return text;
+}
+
+std::string model_text(const Model& model, const Options& o) {
+  Json info = Json::parse(ups_model_info(model.get()));
+  std::string name = info.value("name", "");
+  if (name.empty()) name = std::filesystem::path(o.model).stem().string();
+  std::string variant = info.value("variant", "");
+  return name + " (" + info.value("architecture", "") + (variant.empty() ? "" : " " + variant) + ", " +
+         std::to_string(info.value("scale", 0)) + "x)";
+}
+
+}  // namespace ups::apps

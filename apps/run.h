@@ -1,0 +1,24 @@
+// One image through the network: options in the library's terms, the call, the plan in words.
+#pragma once
+
+#include <string>
+
+#include "apps/image_io.h"
+#include "apps/options.h"
+#include "apps/progress.h"
+#include "apps/store.h"
+
+namespace ups::apps {
+
+// lr -> hr at `depth`. Checks the size against `format`, the memory limits and --max-ram. Throws Failure.
+Image upscale_image(const Model& model, const Image& lr, Format format, const Options& options,
+                    const std::string& out_name, Progress& progress);
+
+// What would be done, for --dry-run and --verbose: a few lines.
+std::string plan_text(const Model& model, const Image& lr, Format format, const Options& options,
+                      const std::string& in_name, const std::string& out_name);
+
+// "name (architecture)" of the model.
+std::string model_text(const Model& model, const Options& options);
+
+}  // namespace ups::apps

