@@ -93,7 +93,7 @@ def centre_crop(picture, side):
 
 
 def reference(net, picture):
-    x = torch.from_numpy(np.asarray(picture)).permute(2, 0, 1)[None].float() / 255
+    x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         y = net.model(x)[0].clamp(0, 1)
     return (y * 255).round().byte().permute(1, 2, 0).numpy()
