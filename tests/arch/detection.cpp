@@ -185,3 +185,49 @@ TEST_CASE("exact roots", "[arch][hyperparameters]") {
   CHECK(exact_root(-4) == 0);
   CHECK(exact_root(2147483647) == 0);
 }
+
+TEST_CASE("random damage to a state dict ends in a sentence or in a network that runs", "[arch][detection]") {
+  UPS_RANDOM(random);
+  Pool pool(1);
+  int accepted = 0;
+  const auto nets = golden_nets();
+  for (int round = 0; round < 300; round++) {
+    const GoldenNet& net = nets[random.integer(0, int(nets.size()) - 1)];
+    Dict weights = golden(net.name);
+    std::vector<std::string> keys;
+    for (const auto& [key, entry] : weights->entries()) keys.push_back(key);
+    const auto any_key = [&] { return keys[random.integer(0, int(keys.size()) - 1)]; };
+    for (int damage = random.integer(0, 2); damage > 0; damage--) {
+      const std::string key = any_key();
+      if (!weights->has(key)) continue;
+      std::vector<int64_t> shape = weights->at(key).shape;
+      switch (random.integer(0, 3)) {
+        case 0:
+          weights = without(weights, key);
+          break;
+        case 1:
+          if (!shape.empty()) shape[random.integer(0, int(shape.size()) - 1)] = random.integer(0, 50);
+          weights = reshaped(weights, key, shape);
+          break;
+        case 2:
+          shape.resize(random.integer(0, 5), 1);
+          weights = reshaped(weights, key, shape);
+          break;
+        default:
+          weights = renamed(weights, [&](const std::string& k) { return k == key ? "odd." + k : k; });
+      }
+    }
+    INFO(net.name << ", round " << round);
+    try {
+      Session session(open_network(weights), make_cpu_backend(pool));
+      Planes lr{session.info().in_c, 4, 5, {}};
+      lr.v = random.normals(size_t(lr.c) * lr.h * lr.w);
+      run_network(session, lr);
+      accepted++;
+    } catch (const Error& e) {
+      CHECK(e.code == Code::model);
+      CHECK(std::string(e.what()).size() > 20);
+    }
+  }
+  CHECK(accepted > 0);  // a third of the rounds do no damage
+}
