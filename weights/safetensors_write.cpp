@@ -1,5 +1,5 @@
-// The safetensors writer: tensors by alignment then name, as the reference writer orders them, so that every
-// tensor starts at a multiple of its element size.
+// The safetensors writer. Tensors are ordered by type, widest first, then by name, exactly as the reference
+// writer orders them; so every tensor starts at a multiple of its element size.
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -13,6 +13,13 @@
 
 namespace ups {
 namespace {
+
+// Position of an element type in the reference writer's order.
+int rank(Element e) {
+  constexpr Element kOrder[] = {Element::i64, Element::f64, Element::f32, Element::i32, Element::bf16,
+                                Element::f16, Element::i16, Element::i8,  Element::u8,  Element::boolean};
+  return int(std::find(std::begin(kOrder), std::end(kOrder), e) - std::begin(kOrder));
+}
 
 // A file under a name of its own until commit() renames it to the final path; removed otherwise.
 class PartialFile {
@@ -59,7 +66,7 @@ void write_safetensors(const std::string& path, const StateDict& weights) {
   std::vector<const StateDict::Map::value_type*> order;
   for (const auto& item : weights.entries()) order.push_back(&item);
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return element_bytes(a->second.element) > element_bytes(b->second.element);
+    return rank(a->second.element) < rank(b->second.element);
   });
 
   nlohmann::ordered_json header = nlohmann::ordered_json::object();

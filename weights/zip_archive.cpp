@@ -41,16 +41,15 @@ ZipArchive::ZipArchive(std::span<const std::byte> file, const std::string& name)
     check((stat.valid & kNeeded) == kNeeded, Code::model, name, ": zip entry ", i, " lacks a name or size");
     const std::string path = stat.name;
     const std::string shown = path.substr(0, 100);
-    check(stat.comp_method == ZIP_CM_STORE, Code::model, name, ": zip entry '", shown,
-          "' is compressed, expected stored entries as torch.save writes them");
-    check(!(stat.valid & ZIP_STAT_ENCRYPTION_METHOD) || stat.encryption_method == ZIP_EM_NONE, Code::model,
-          name, ": zip entry '", shown, "' is encrypted");
-    check(stat.size == stat.comp_size, Code::model, name, ": zip entry '", shown, "' claims ", stat.size,
-          " bytes but stores ", stat.comp_size);
-    check(stat.size <= file.size() && total <= file.size() - stat.size, Code::model, name, ": zip entry '",
-          shown, "' claims ", stat.size, " bytes, more than the file of ", file.size(), " bytes can hold");
-    total += stat.size;
-    check(entries_.emplace(path, Entry{zip_uint64_t(i), stat.size}).second, Code::model, name,
+    const bool stored = stat.comp_method == ZIP_CM_STORE &&
+                        (!(stat.valid & ZIP_STAT_ENCRYPTION_METHOD) || stat.encryption_method == ZIP_EM_NONE);
+    check(!stored || stat.size == stat.comp_size, Code::model, name, ": zip entry '", shown, "' claims ",
+          stat.size, " bytes but stores ", stat.comp_size);
+    check(stat.comp_size <= file.size() && total <= file.size() - stat.comp_size, Code::model, name,
+          ": zip entry '", shown, "' claims ", stat.comp_size, " bytes, more than the file of ", file.size(),
+          " bytes can hold");
+    total += stat.comp_size;
+    check(entries_.emplace(path, Entry{zip_uint64_t(i), stat.size, stored}).second, Code::model, name,
           ": zip entry '", shown, "' appears twice");
   }
   archive_ = guard.release();
@@ -68,6 +67,8 @@ const ZipArchive::Entry* ZipArchive::find(const std::string& path) const {
 std::vector<std::byte> ZipArchive::read(const std::string& path) const {
   const Entry* entry = find(path);
   check(entry, Code::model, name_, ": zip entry '", path, "' is missing");
+  check(entry->stored, Code::model, name_, ": zip entry '", path,
+        "' is compressed or encrypted, expected stored entries as torch.save writes them");
   const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(zip_fopen_index(archive_, entry->index, 0),
                                                                zip_fclose);
   check(file != nullptr, Code::model, name_, ": zip entry '", path,

@@ -24,10 +24,11 @@ class ZipArchive {
 
   struct Entry {
     uint64_t index = 0, bytes = 0;
+    bool stored = true;  // neither compressed nor encrypted
   };
   const std::map<std::string, Entry>& entries() const { return entries_; }
   const Entry* find(const std::string& path) const;
-  // The content of an entry, its CRC-32 verified.
+  // The content of a stored entry, its CRC-32 verified. Throws Error{Code::model} for any other entry.
   std::vector<std::byte> read(const std::string& path) const;
 
  private:

@@ -1,0 +1,124 @@
+// ncnn models that are refused: damaged text or weights, quantised, or not the network they resemble.
+#include "weights/ncnn.h"
+
+#include "tests/testing.h"
+#include "tests/weights/files.h"
+#include "weights/ncnn_param.h"
+
+using namespace ups;
+using namespace ups::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+struct Pair {
+  std::string param, bin;
+  explicit Pair(const std::string& stem)
+      : param(read_text(golden(stem + ".param"))), bin(read_text(golden(stem + ".bin"))) {}
+  Pair& replace(const std::string& from, const std::string& to) {
+    const size_t at = param.find(from);
+    REQUIRE(at != param.npos);
+    param.replace(at, from.size(), to);
+    return *this;
+  }
+  std::string refusal() const {
+    return sentence([&] { read_ncnn(param, bytes_of(bin), "f"); });
+  }
+};
+
+std::string parse_refusal(const std::string& text) {
+  return sentence([&] { ncnn::parse_param(text, "f"); });
+}
+
+}  // namespace
+
+TEST_CASE("weights that are too few, too many or of another model are refused", "[weights][ncnn]") {
+  Pair model("rrdb_x4_fp16");
+  REQUIRE(model.refusal() == "");
+  const std::string whole = model.bin;
+  for (size_t n = 0; n < whole.size(); n += 7) {
+    model.bin = whole.substr(0, n);
+    INFO(n);
+    REQUIRE(model.refusal() != "");
+  }
+  CHECK_THAT(model.refusal(), Contains("the .bin ends inside Convolution"));
+  model.bin = whole + "abcd";
+  CHECK_THAT(model.refusal(), Contains("4 bytes after the last weight"));
+}
+
+TEST_CASE("a truncated param file is refused", "[weights][ncnn]") {
+  Pair model("compact_prelu_x4");
+  const std::string whole = model.param;
+  for (size_t n = 0; n <= whole.rfind(" output"); ++n) {  // the name of the last blob is free
+    model.param = whole.substr(0, n);
+    INFO(n);
+    REQUIRE(model.refusal() != "");
+  }
+}
+
+TEST_CASE("int8 and table-quantised weights are refused by name", "[weights][ncnn]") {
+  Pair tagged("rrdb_x4_fp16");
+  tagged.bin.replace(0, 4, std::string("\x38\x4b\x0d\x00", 4));
+  CHECK_THAT(tagged.refusal(), Contains("int8 weights in Convolution"));
+  tagged.bin.replace(0, 4, std::string("\x01\x00\x00\x00", 4));
+  CHECK_THAT(tagged.refusal(), Contains("tag 1") && Contains("quantised"));
+  CHECK_THAT(Pair("rrdb_x4_fp16").replace("6=108", "6=108 8=2").refusal(), Contains("int8"));
+}
+
+TEST_CASE("a graph that differs from the network in one detail is refused", "[weights][ncnn]") {
+  const std::string neither = "neither an RRDBNet nor a Compact";
+  CHECK_THAT(Pair("rrdb_x4_fp16").replace("-23310=1,2.000000e-01", "-23310=1,2.500000e-01").refusal(),
+             Contains("0.2"));
+  CHECK_THAT(Pair("rrdb_x4_fp16").replace("-23301=2,2.000000e-01", "-23301=2,1.000000e-01").refusal(),
+             Contains(neither));
+  CHECK_THAT(Pair("rrdb_x4_fp16").replace("Interp", "Crop").refusal(), Contains("layer Crop"));
+  CHECK_THAT(Pair("rrdb_x4_fp16").replace("0=1 1=2.000000e+00", "0=2 1=2.000000e+00").refusal(),
+             Contains(neither));
+  CHECK_THAT(Pair("rrdb_x2_fp32").replace("0=2 1=1 2=2.000000e-01", "0=0 1=1 2=2.000000e-01").refusal(),
+             Contains("unexpected BinaryOp"));
+  CHECK_THAT(Pair("rrdb_x2_fp32").replace("0=2.000000e-01", "0=1.000000e-01").refusal(), Contains(neither));
+  CHECK_THAT(Pair("rrdb_x2_fp32").replace("14=1", "14=0").refusal(), Contains("not 3x3 with padding 1"));
+  CHECK_THAT(Pair("compact_prelu_x4").replace(" 0=4\n", " 0=4 1=1\n").refusal(),
+             Contains("unexpected PixelShuffle"));
+  CHECK_THAT(Pair("compact_prelu_x4").replace(" 0=4\n", " 0=2\n").refusal(), !Contains("wrong code"));
+  CHECK(Pair("compact_prelu_x4").replace(" 0=4\n", " 0=2\n").refusal() != "");
+  CHECK_THAT(Pair("compact_prelu_x2of4").replace("5.000000e-01", "3.000000e-01").refusal(),
+             Contains("unequal size"));
+  CHECK_THAT(Pair("compact_prelu_x2of4")
+                 .replace("1=5.000000e-01 2=5.000000e-01", "1=3.000000e-01 2=3.000000e-01")
+                 .refusal(),
+             Contains("no whole scale"));
+}
+
+TEST_CASE("errors in a param file name their line", "[weights][ncnn]") {
+  CHECK_THAT(parse_refusal(""), Contains("not a complete"));
+  CHECK_THAT(parse_refusal("7767518\n"), Contains("line 1") && Contains("magic"));
+  CHECK_THAT(parse_refusal("7767517\nx 1\n"), Contains("line 2") && Contains("'x'"));
+  CHECK_THAT(parse_refusal("7767517\n2 1\nInput data 0 1 data\n"),
+             Contains("has 1 layers, its heading says 2"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 99999 data\n"),
+             Contains("line 3") && Contains("99999"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data -1 1 data\n"), Contains("-1"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 2 data\n"), Contains("ends before its output blobs"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data zero\n"), Contains("expected id=value"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 99=1\n"), Contains("parameter id 99"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=nan\n"), Contains("expected a number"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=1e999\n"), Contains("expected a number"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data -23300=3,1,2\n"),
+             Contains("an array of 2 values that claims 3"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=\"open\n"), Contains("closing quote"));
+}
+
+TEST_CASE("both notations of arrays, and strings, are read", "[weights][ncnn]") {
+  const auto layers = ncnn::parse_param(
+      "7767517\r\n1 1\r\nFoo f 0 1 b 0=3 -23301=2,0.5,1e0 2=7,8 3=\"a b\" 4=2.5\r\n\r\n", "f");
+  REQUIRE(layers.size() == 1);
+  const ncnn::Layer& layer = layers[0];
+  CHECK(layer.integer(0, 0) == 3);
+  CHECK(layer.arrays.at(1) == std::vector<double>{0.5, 1});
+  CHECK(layer.arrays.at(2) == std::vector<double>{7, 8});
+  CHECK(layer.strings.at(3) == "a b");
+  CHECK(layer.real(4, 0) == 2.5);
+  CHECK(layer.integer(9, -7) == -7);
+  CHECK_THAT(sentence([&] { layer.integer(4, 0); }), Contains("expected an integer"));
+}

@@ -1,0 +1,137 @@
+// PyTorch checkpoints that must be refused, or need care: foreign globals, lying zip sizes, odd views.
+#include "weights/pth.h"
+
+#include "tests/testing.h"
+#include "tests/weights/files.h"
+#include "weights/open.h"
+
+using namespace ups;
+using namespace ups::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string refusal(const std::string& name) {
+  return sentence([&] { open_weights(golden(name)); });
+}
+std::string zip_refusal(const std::string& bytes) {
+  return sentence([&] { read_pth_zip(bytes_of(bytes), "f"); });
+}
+std::string legacy_refusal(const std::string& bytes) {
+  return sentence([&] { read_pth_legacy(bytes_of(bytes), "f"); });
+}
+
+// Offset of the central directory record of the entry whose name ends in `leaf`.
+size_t directory_record(const std::string& zip, const std::string& leaf) {
+  for (size_t at = zip.find("PK\1\2"); at != zip.npos; at = zip.find("PK\1\2", at + 4)) {
+    const size_t length = uint8_t(zip[at + 28]) | uint8_t(zip[at + 29]) << 8;
+    const std::string name = zip.substr(at + 46, length);
+    if (name.size() >= leaf.size() && name.substr(name.size() - leaf.size()) == leaf) return at;
+  }
+  FAIL("no entry " << leaf);
+  return 0;
+}
+void put_u32(std::string& text, size_t at, uint32_t value) {
+  for (size_t i = 0; i < 4; ++i) text[at + i] = char(value >> (8 * i));
+}
+uint32_t get_u32(const std::string& text, size_t at) {
+  uint32_t value = 0;
+  for (size_t i = 4; i-- > 0;) value = value << 8 | uint8_t(text[at + i]);
+  return value;
+}
+
+}  // namespace
+
+TEST_CASE("a pickle that names a foreign global is refused by that name", "[weights][pth]") {
+  CHECK_THAT(refusal("foreign_system.pth"), Contains("global 'posix system'") && Contains("refused"));
+  CHECK_THAT(refusal("foreign_eval.pth"), Contains("eval'") && Contains("refused"));
+  CHECK_THAT(refusal("whole_module.pth"),
+             Contains("'torch.nn.modules.conv Conv2d'") && Contains("state_dict"));
+  CHECK_THAT(refusal("complex.pth"), Contains("ComplexFloatStorage"));
+}
+
+TEST_CASE("checkpoints that are something else are called by their name", "[weights][pth]") {
+  CHECK_THAT(refusal("torchscript.pt"), Contains("TorchScript"));
+  CHECK_THAT(refusal("single_tensor.pth"), Contains("single tensor") && Contains("expected a state_dict"));
+  CHECK_THAT(refusal("no_pickle.pth"), Contains("without data.pkl"));
+  CHECK_THAT(refusal("big_endian.pth"), Contains("byte order 'big'"));
+  CHECK_THAT(refusal("compressed.pth"), Contains("is compressed"));
+  CHECK_THAT(refusal("twice.pth"), Contains("appears twice") || Contains("not a readable zip"));
+}
+
+TEST_CASE("storages that are short or missing are refused", "[weights][pth]") {
+  CHECK_THAT(refusal("short_storage.pth"),
+             Contains("claims a storage of 3 F32 elements") && Contains("has 11 bytes"));
+  CHECK_THAT(refusal("missing_storage.pth"), Contains("data/1' is missing"));
+}
+
+TEST_CASE("a tensor that repeats its storage is refused instead of expanded", "[weights][pth]") {
+  CHECK_THAT(refusal("expanded.pth"), Contains("weight 'a' repeats elements") && Contains("[1000, 4]"));
+}
+
+TEST_CASE("zip sizes that lie are refused before allocation", "[weights][pth]") {
+  const std::string whole = read_text(golden("ordered.pth"));
+  REQUIRE(zip_refusal(whole) == "");
+  const size_t record = directory_record(whole, "data/0");
+  const uint32_t size = get_u32(whole, record + 20);
+  std::string lying = whole;
+  put_u32(lying, record + 24, size + 4);  // uncompressed size only
+  CHECK_THAT(zip_refusal(lying), Contains("claims") || Contains("zip"));
+  put_u32(lying, record + 20, 0x7fffff00);  // both sizes, 2 GB
+  put_u32(lying, record + 24, 0x7fffff00);
+  CHECK_THAT(zip_refusal(lying), Contains("more than the file") || Contains("zip"));
+  // All entries as large as fits: together more than the file.
+  std::string overlapping = whole;
+  for (const char* leaf : {"data/0", "data/1", "data.pkl"}) {
+    put_u32(overlapping, directory_record(whole, leaf) + 20, uint32_t(whole.size()) / 2);
+    put_u32(overlapping, directory_record(whole, leaf) + 24, uint32_t(whole.size()) / 2);
+  }
+  CHECK_THAT(zip_refusal(overlapping), Contains("more than the file") || Contains("zip"));
+}
+
+TEST_CASE("entries that share their bytes are refused by their checksum", "[weights][pth]") {
+  std::string zip = read_text(golden("ordered.pth"));
+  const size_t a = directory_record(zip, "data/0"), b = directory_record(zip, "data/1");
+  put_u32(zip, b + 42, get_u32(zip, a + 42));  // local header offset
+  CHECK(zip_refusal(zip) != "");
+}
+
+TEST_CASE("a flipped bit in the weights is found by the checksum", "[weights][pth]") {
+  std::string zip = read_text(golden("ordered.pth"));
+  const std::string a = open_weights(golden("ordered.pth"))->has("a") ? "ordered/data/0" : "";
+  const size_t local =
+      zip.find(a);  // the name in the local header; the length of its extra field is before it
+  const size_t data = local + a.size() + uint8_t(zip[local - 2]) + 256 * uint8_t(zip[local - 1]);
+  zip[data] = char(zip[data] ^ 1);
+  CHECK_THAT(zip_refusal(zip), Contains("damaged") && Contains("CRC"));
+}
+
+TEST_CASE("truncated checkpoints are refused at every length", "[weights][pth]") {
+  const std::string zip = read_text(golden("ordered.pth")), legacy = read_text(golden("dtypes_legacy.pth"));
+  for (size_t n = 0; n < zip.size(); ++n) {
+    INFO(n);
+    REQUIRE(zip_refusal(zip.substr(0, n)) != "");
+  }
+  for (size_t n = 0; n < legacy.size(); ++n) {
+    INFO(n);
+    REQUIRE(legacy_refusal(legacy.substr(0, n)) != "");
+  }
+  CHECK_THAT(legacy_refusal(legacy.substr(0, legacy.size() - 1)), Contains("truncated"));
+}
+
+TEST_CASE("a legacy storage whose count contradicts its description is refused", "[weights][pth]") {
+  std::string legacy = read_text(golden("nested_legacy.pth"));
+  REQUIRE(legacy_refusal(legacy) == "");
+  // The last storage is 4 or 108 floats; its count stands right before.
+  for (size_t count : {4, 108}) {
+    const size_t at = legacy.size() - 4 * count - 8;
+    if (get_u32(legacy, at) != count || get_u32(legacy, at + 4) != 0) continue;
+    put_u32(legacy, at, uint32_t(count) + 1);
+    CHECK_THAT(legacy_refusal(legacy), Contains("its description says"));
+    put_u32(legacy, at, 0);
+    put_u32(legacy, at + 4, 0x80000000u);  // negative
+    CHECK_THAT(legacy_refusal(legacy), Contains("its description says"));
+    return;
+  }
+  FAIL("no count found");
+}
