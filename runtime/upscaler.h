@@ -18,8 +18,8 @@ struct TileOptions {
 };
 
 // The grid a pass over `lr` uses. Pure: depends on the network's plans and the options only.
-// Default overlap: twice the receptive field when that is at most 32 px (then tiles give exactly the untiled
-// result), else 32 px, of which the outer 12 on each side are thrown away and the inner 8 faded.
+// Default overlap: twice the receptive field when that is at most 48 px (then tiles give exactly the untiled
+// result), else 48 px, of which the outer 18 on each side are thrown away and the inner 12 faded.
 TileGrid choose_tiles(Session& session, Extent lr, const TileOptions& options);
 
 // Working bytes of a pass: arena, scratch, blender band.
