@@ -32,6 +32,19 @@ void check_addend(const Conv2d<Tensor>& op, const Addend<Tensor>& add, const cha
         add.t.c, " channels in groups of ", add.group, ", expected ", op.w.cout, " in all");
 }
 
+// The NAME of UPSCALE_VARIANT=conv2d=NAME (a comma-separated list may name other operators), or null.
+const char* forced_variant() {
+  static thread_local std::string name;
+  const char* list = std::getenv("UPSCALE_VARIANT");
+  if (!list) return nullptr;
+  for (std::string_view rest(list); !rest.empty();) {
+    const std::string_view item = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+    if (item.substr(0, 7) == "conv2d=") return (name = item.substr(7)).c_str();
+  }
+  return nullptr;
+}
+
 Epilogue::Add addend(const Addend<Tensor>& add, int image) {
   return {static_cast<const float*>(add.t.data) + image * add.t.image, add.t.row, add.t.px, add.group,
           add.scale};
@@ -135,8 +148,20 @@ void check_conv2d(const Conv2d<Tensor>& op) {
 }
 
 const char* variant_name(const Conv2d<Tensor>& op) {
-  (void)op;
-  return "direct";
+  const bool fits = op.w.k == 3 && op.stride == 1 && op.up <= 2;
+  if (const char* forced = forced_variant()) {
+    const std::string_view name(forced);
+    if (name == "direct" || !fits) return "direct";
+    check(name == "winograd_f4", Code::usage, "UPSCALE_VARIANT: conv2d got '", forced,
+          "', expected direct or winograd_f4");
+    return "winograd_f4";
+  }
+  // Multiply-adds per pair of channels. Measured: transforms add 40 % to the products of Winograd, and U
+  // costs as much as five tiles.
+  const Extent out = conv_extent(op);
+  const double direct = 9.0 * out.h * out.w;
+  const double winograd = 36 * (1.4 * ceil_div(out.h, 4) * ceil_div(out.w, 4) + 5);
+  return fits && op.w.cin >= 12 && op.w.cout > 4 && winograd < direct ? "winograd_f4" : "direct";
 }
 
 void run(const Conv2d<Tensor>& op, Context& context, Rows rows) {
@@ -145,7 +170,10 @@ void run(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   rows.begin = std::max(rows.begin, 0);
   rows.end = std::min(rows.end, conv_extent(op).h);
   if (rows.begin >= rows.end) return;
-  run_direct(op, context, rows);
+  if (std::string_view(variant_name(op)) == "winograd_f4")
+    run_winograd(op, context, rows);
+  else
+    run_direct(op, context, rows);
 }
 
 int chain_length(std::span<const Conv2d<Tensor>> ops) {

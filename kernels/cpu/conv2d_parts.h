@@ -15,4 +15,7 @@ Epilogue make_epilogue(const Conv2d<Tensor>& op, float* room);
 // Points the epilogue at image `image` of y and of the addends.
 void aim_epilogue(Epilogue& e, const Conv2d<Tensor>& op, int image);
 
+// Rows within the output; neither checks the operator.
+void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows);
+
 }  // namespace ups::cpu

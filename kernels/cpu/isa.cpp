@@ -1,5 +1,7 @@
 // ISA choice: Highway's run-time dispatch under the names of isa.h, with UPSCALE_ISA as override.
+// clang-format off
 #include "kernels/cpu/targets.h"  // before Highway
+// clang-format on
 
 #include "kernels/cpu/isa.h"
 

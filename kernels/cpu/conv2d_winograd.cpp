@@ -1,0 +1,82 @@
+// Driver of the Winograd F(4x4, 3x3) convolution: memory, blocks of tiles, threads.
+//
+// A work item is a block of tiles: its V and its products stay in one core's L2, U is shared by all blocks.
+#include "kernels/cpu/conv2d_winograd.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/conv2d_parts.h"
+#include "kernels/cpu/denormals.h"
+
+namespace ups::cpu {
+namespace {
+
+constexpr int64_t kMaxUBytes = 8 << 20;    // wider layers run in groups of output channels
+constexpr int64_t kMaxVBytes = 320 << 10;  // of one block: a third of a 1 MiB L2
+
+}  // namespace
+
+WinogradArgs make_winograd(const Conv2d<Tensor>& op, Rows rows) {
+  const Extent out = conv_extent(op);
+  WinogradArgs a;
+  a.h = op.x.h, a.w = op.x.w, a.cin = op.w.cin, a.cout = op.w.cout, a.up = op.up;
+  a.x_row = op.x.row, a.x_px = op.x.px;
+  a.weight = op.w.w, a.weight_f16 = op.w.dtype == DType::f16;
+  a.out_w = out.w, a.row_begin = rows.begin, a.row_end = rows.end;
+  a.in_begin = std::max(0, rows.begin - 1), a.in_end = std::min(op.x.h * op.up, rows.end + 1);
+  a.tile_row = rows.begin / 4;
+  a.tiles_x = ceil_div(out.w, 4);
+  a.tiles = (ceil_div(rows.end, 4) - a.tile_row) * a.tiles_x;
+  return a;
+}
+
+void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows) {
+  const WinogradKernels& kernels = winograd_kernels();
+  WinogradArgs a = make_winograd(op, rows);
+  const int lanes = kernels.lanes, threads = context.pool.threads();
+  const int cin_pad = round_up(a.cin, lanes);
+
+  a.u_xi = int64_t(a.cin) * 2 * lanes + kXiGap;
+  a.u_block = kWinogradXi * a.u_xi;
+  const int blocks = ceil_div(a.cout, 2 * lanes);
+  const int group = std::clamp(int(kMaxUBytes / 4 / a.u_block), 1, blocks);  // of blocks of output channels
+
+  // Blocks of tiles: few enough for L2, whole register tiles, the same number for each thread.
+  const int units = ceil_div(a.tiles, kernels.tile_step);
+  int most = std::max(1, int(kMaxVBytes / 4 / kWinogradXi / cin_pad / kernels.tile_step));
+  most = std::min(most / 3 * 3 + (most < 3 ? most : 0), 12);
+  const int items = std::min(units, round_up(ceil_div(units, most), threads));
+  const int tile_most = ceil_div(units, items) * kernels.tile_step;
+  a.v_tile = cin_pad, a.v_xi = int64_t(tile_most) * cin_pad + kXiGap;
+
+  const int64_t u_floats = group * a.u_block;
+  const int64_t cout_floats = 2 * round_up(a.cout, kCoutPad);
+  const int64_t v_floats = kWinogradXi * a.v_xi + 12 * cin_pad;
+  const int64_t m_floats = winograd_m_floats(tile_most, lanes);
+  const int64_t thread_floats = (v_floats + m_floats + int64_t(kWinogradXi) * cin_pad + 63) / 64 * 64;
+  float* memory = static_cast<float*>(
+      context.scratch.get((u_floats + cout_floats + threads * thread_floats) * sizeof(float)));
+  a.u = memory;
+  a.epilogue = make_epilogue(op, memory + u_floats);
+  float* per_thread = memory + u_floats + cout_floats;
+
+  for (int block = 0; block < blocks; block += group) {
+    a.co_begin = block * 2 * lanes, a.co_end = std::min(a.cout, (block + group) * 2 * lanes);
+    context.pool.for_each(winograd_weight_items(a, lanes), [&](int item, int) { kernels.weights(a, item); });
+    for (int image = 0; image < op.x.n; image++) {
+      a.x = static_cast<const float*>(op.x.data) + image * op.x.image;
+      aim_epilogue(a.epilogue, op, image);
+      context.pool.for_each(items, [&](int item, int thread) {
+        const FlushDenormals flush;
+        float* v = per_thread + thread * thread_floats;
+        float* m = v + v_floats;
+        const int first = int(int64_t(units) * item / items) * kernels.tile_step;
+        const int last = std::min(a.tiles, int(int64_t(units) * (item + 1) / items) * kernels.tile_step);
+        kernels.input(a, first, last - first, 0, a.cin, v, m + m_floats);
+        kernels.output(a, first, last - first, v, m);
+      });
+    }
+  }
+}
+
+}  // namespace ups::cpu

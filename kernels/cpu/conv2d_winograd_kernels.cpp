@@ -1,0 +1,244 @@
+// The per-ISA arithmetic of Winograd F(4x4, 3x3): weight, input and output transforms, and the products.
+//
+// Lanes run over channels everywhere, so no step transposes: V is stored with plain vector stores and the
+// products broadcast from it. Each sum runs over ci in order, whatever the blocking: results do not depend on
+// how tiles are split into blocks or over threads.
+#include "kernels/cpu/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/conv2d_winograd_kernels.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/conv2d_winograd.h"
+#include "kernels/cpu/epilogue-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace ups::cpu {
+namespace HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr int kTiles = 12;  // 12 x 2 sums, two weights and a broadcast in 32 registers
+#else
+constexpr int kTiles = 6;
+#endif
+constexpr int kTileStep = kTiles / 3;
+
+constexpr float kS = 0.70710678118654752f;  // sqrt(1/2)
+constexpr float kT = 1.41421356237309505f;  // sqrt(2)
+
+// G: rows 1 0 0; (-2 -2s -1)/3; (-2 2s -1)/3; (1 t 2)/6; (1 -t 2)/6; 0 0 1.
+HWY_INLINE void weight_1d(D d, V g0, V g1, V g2, V* u) {
+  const V e = hn::MulAdd(g0, hn::Set(d, -2.0f / 3), hn::Mul(g2, hn::Set(d, -1.0f / 3)));
+  const V f = hn::Mul(g1, hn::Set(d, kT / 3));
+  const V p = hn::MulAdd(g0, hn::Set(d, 1.0f / 6), hn::Mul(g2, hn::Set(d, 1.0f / 3)));
+  const V q = hn::Mul(g1, hn::Set(d, kT / 6));
+  u[0] = g0, u[1] = hn::Sub(e, f), u[2] = hn::Add(e, f), u[3] = hn::Add(p, q), u[4] = hn::Sub(p, q),
+  u[5] = g2;
+}
+
+// B^T: rows 1 0 -5/2 0 1 0; 0 -2s -2 s 1 0; 0 2s -2 -s 1 0; 0 -t/2 -1/2 t 1 0; 0 t/2 -1/2 -t 1 0; 0 1 0 -5/2
+// 0 1.
+HWY_INLINE void input_1d(D d, V d0, V d1, V d2, V d3, V d4, V d5, V* v) {
+  const V s = hn::Set(d, kS), t = hn::Set(d, kT), two = hn::Set(d, 2), half = hn::Set(d, 0.5f);
+  const V five = hn::Set(d, 2.5f);
+  const V a = hn::NegMulAdd(two, d2, d4), b = hn::NegMulAdd(two, d1, d3);
+  const V c = hn::NegMulAdd(half, d2, d4), e = hn::NegMulAdd(half, d1, d3);
+  v[0] = hn::NegMulAdd(five, d2, hn::Add(d0, d4));
+  v[1] = hn::MulAdd(s, b, a), v[2] = hn::NegMulAdd(s, b, a);
+  v[3] = hn::MulAdd(t, e, c), v[4] = hn::NegMulAdd(t, e, c);
+  v[5] = hn::NegMulAdd(five, d3, hn::Add(d1, d5));
+}
+
+// A^T: rows 1 1 1 1 1 0; 0 s -s t -t 0; 0 1/2 1/2 2 2 0; 0 s/2 -s/2 2t -2t 1.
+HWY_INLINE void output_1d(D d, V m0, V m1, V m2, V m3, V m4, V m5, V* y) {
+  const V p = hn::Add(m1, m2), q = hn::Sub(m1, m2), r = hn::Add(m3, m4), z = hn::Sub(m3, m4);
+  y[0] = hn::Add(hn::Add(m0, p), r);
+  y[1] = hn::MulAdd(q, hn::Set(d, kS), hn::Mul(z, hn::Set(d, kT)));
+  y[2] = hn::MulAdd(p, hn::Set(d, 0.5f), hn::Add(r, r));
+  y[3] = hn::MulAdd(z, hn::Set(d, 2 * kT), hn::MulAdd(q, hn::Set(d, kS / 2), m5));
+}
+
+void winograd_weights(const WinogradArgs& a, int item) {
+  const D d;
+  const int chunks = ceil_div(a.cin, kWeightRows), block = item / chunks;
+  const int co = a.co_begin + block * 2 * kLanes;
+  const int nv = a.co_end - co > kLanes ? 2 : 1;
+  const int count = a.co_end - co < nv * kLanes ? a.co_end - co : nv * kLanes;
+  const int ci0 = item % chunks * kWeightRows, ci1 = ci0 + kWeightRows < a.cin ? ci0 + kWeightRows : a.cin;
+  HWY_ALIGN float g[9][2 * kLanes] = {};
+  for (int ci = ci0; ci < ci1; ci++) {
+    for (int tap = 0; tap < 9; tap++)
+      widen(a.weight, a.weight_f16, (int64_t(tap) * a.cin + ci) * a.cout + co, count, g[tap]);
+    for (int n = 0; n < nv; n++) {
+      float* to = a.u + block * a.u_block + int64_t(ci) * nv * kLanes + n * kLanes;
+      V rows[6][3], u[6];
+      for (int j = 0; j < 3; j++) {
+        weight_1d(d, hn::Load(d, g[j] + n * kLanes), hn::Load(d, g[3 + j] + n * kLanes),
+                  hn::Load(d, g[6 + j] + n * kLanes), u);
+        for (int i = 0; i < 6; i++) rows[i][j] = u[i];
+      }
+      for (int i = 0; i < 6; i++) {
+        weight_1d(d, rows[i][0], rows[i][1], rows[i][2], u);
+        for (int j = 0; j < 6; j++) hn::Store(u[j], d, to + (i * 6 + j) * a.u_xi);
+      }
+    }
+  }
+}
+
+// One vector of channels of one tile. row, col: offsets of the six rows and columns.
+HWY_INLINE void input_tile(D d, const float* x, const int64_t* row, const int64_t* col, float* v,
+                           int64_t v_xi) {
+  HWY_ALIGN float half[36 * kLanes];
+  V o[6];
+  for (int i = 0; i < 6; i++) {
+    const float* p = x + row[i];
+    input_1d(d, hn::LoadU(d, p + col[0]), hn::LoadU(d, p + col[1]), hn::LoadU(d, p + col[2]),
+             hn::LoadU(d, p + col[3]), hn::LoadU(d, p + col[4]), hn::LoadU(d, p + col[5]), o);
+    for (int j = 0; j < 6; j++) hn::Store(o[j], d, half + (i * 6 + j) * kLanes);
+  }
+  for (int j = 0; j < 6; j++) {
+    const float* h = half + j * kLanes;
+    input_1d(d, hn::Load(d, h), hn::Load(d, h + 6 * kLanes), hn::Load(d, h + 12 * kLanes),
+             hn::Load(d, h + 18 * kLanes), hn::Load(d, h + 24 * kLanes), hn::Load(d, h + 30 * kLanes), o);
+    for (int i = 0; i < 6; i++) hn::StoreU(o[i], d, v + (i * 6 + j) * v_xi);
+  }
+}
+
+// floor(a / 2) or a: the source coordinate of upsampled coordinate a >= -1.
+HWY_INLINE int source(int a, int up) { return up == 1 ? a : (a + 2) / 2 - 1; }
+
+void winograd_input(const WinogradArgs& a, int first, int count, int c0, int c1, float* v, float* patch) {
+  const D d;
+  const int channels = c1 - c0, padded = round_up(channels, kLanes);
+  for (int t = 0; t < count; t++) {
+    const int tile = first + t;
+    const int y = (a.tile_row + tile / a.tiles_x) * 4 - 1, x = tile % a.tiles_x * 4 - 1;
+    const int w = a.w * a.up;
+    const float* from = a.x + c0;
+    int64_t row[6], col[6];
+    if (padded == channels && y >= a.in_begin && y + 6 <= a.in_end && x >= 0 && x + 6 <= w) {
+      for (int i = 0; i < 6; i++) row[i] = int64_t(source(y + i, a.up)) * a.x_row;
+      for (int j = 0; j < 6; j++) col[j] = int64_t(source(x + j, a.up)) * a.x_px;
+    } else {  // zero padding
+      for (int i = 0; i < 6; i++) {
+        row[i] = int64_t(i) * 6 * padded, col[i] = int64_t(i) * padded;
+        for (int j = 0; j < 6; j++) {
+          float* to = patch + (i * 6 + j) * padded;
+          int c = 0;
+          if (y + i >= a.in_begin && y + i < a.in_end && x + j >= 0 && x + j < w) {
+            copy_floats(from + int64_t(source(y + i, a.up)) * a.x_row + int64_t(source(x + j, a.up)) * a.x_px,
+                        to, channels);
+            c = channels;
+          }
+          for (; c < padded; c++) to[c] = 0;
+        }
+      }
+      from = patch;
+    }
+    float* to = v + t * a.v_tile + c0;
+    for (int c = 0; c < padded; c += kLanes) input_tile(d, from + c, row, col, to + c, a.v_xi);
+  }
+}
+
+// m[tile][NV vectors] = sum over ci of v[tile][ci] * u[ci][NV vectors] for P tiles.
+template <int P, int NV>
+HWY_NOINLINE void products(const float* v, int64_t px, const float* HWY_RESTRICT u, int cin,
+                           float* HWY_RESTRICT m) {
+  const D d;
+  V acc[P][NV];
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < NV; n++) acc[p][n] = hn::Zero(d);
+  const float* vp[(P + 3) / 4];  // few enough pointers for 16 integer registers
+  for (int q = 0; q < (P + 3) / 4; q++) vp[q] = v + 4 * q * px;
+  for (int ci = 0; ci < cin; ci++) {
+    V w[NV];
+    for (int n = 0; n < NV; n++) w[n] = hn::Load(d, u + n * kLanes);
+    u += NV * kLanes;
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++) {
+      const V b = hn::Set(d, vp[p / 4][p % 4 * px]);
+      for (int n = 0; n < NV; n++) acc[p][n] = hn::MulAdd(b, w[n], acc[p][n]);
+    }
+    for (int q = 0; q < (P + 3) / 4; q++) vp[q]++;
+  }
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < NV; n++) hn::Store(acc[p][n], d, m + (p * NV + n) * kLanes);
+}
+
+template <int NV>
+HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int co, const float* v,
+                               const float* u, float* m) {
+  const D d;
+  const int64_t m_xi = int64_t(round_up(count, kTileStep)) * NV * kLanes + kXiGap;
+  for (int xi = 0; xi < kWinogradXi; xi++) {
+    const float* vx = v + xi * a.v_xi;
+    const float* ux = u + xi * a.u_xi;
+    for (int t = 0; t < count;) {
+      const int left = count - t;
+      float* to = m + xi * m_xi + t * NV * kLanes;
+      if (left > 2 * kTileStep)
+        products<kTiles, NV>(vx + t * a.v_tile, a.v_tile, ux, a.cin, to), t += kTiles;
+      else if (left > kTileStep)
+        products<2 * kTileStep, NV>(vx + t * a.v_tile, a.v_tile, ux, a.cin, to), t += 2 * kTileStep;
+      else
+        products<kTileStep, NV>(vx + t * a.v_tile, a.v_tile, ux, a.cin, to), t += kTileStep;
+    }
+  }
+  const int channels = a.co_end - co < NV * kLanes ? a.co_end - co : NV * kLanes;
+  HWY_ALIGN float half[24 * kLanes];
+  HWY_ALIGN float pixels[16 * NV * kLanes];
+  for (int t = 0; t < count; t++) {
+    for (int n = 0; n < NV; n++) {
+      const float* mt = m + (t * NV + n) * kLanes;
+      V o[4];
+      for (int i = 0; i < 6; i++) {
+        const float* r = mt + i * 6 * m_xi;
+        output_1d(d, hn::Load(d, r), hn::Load(d, r + m_xi), hn::Load(d, r + 2 * m_xi),
+                  hn::Load(d, r + 3 * m_xi), hn::Load(d, r + 4 * m_xi), hn::Load(d, r + 5 * m_xi), o);
+        for (int j = 0; j < 4; j++) hn::Store(o[j], d, half + (i * 4 + j) * kLanes);
+      }
+      for (int j = 0; j < 4; j++) {
+        const float* h = half + j * kLanes;
+        output_1d(d, hn::Load(d, h), hn::Load(d, h + 4 * kLanes), hn::Load(d, h + 8 * kLanes),
+                  hn::Load(d, h + 12 * kLanes), hn::Load(d, h + 16 * kLanes), hn::Load(d, h + 20 * kLanes),
+                  o);
+        for (int i = 0; i < 4; i++) hn::Store(o[i], d, pixels + ((i * 4 + j) * NV + n) * kLanes);
+      }
+    }
+    const int tile = first + t;
+    const int y = (a.tile_row + tile / a.tiles_x) * 4, x = tile % a.tiles_x * 4;
+    const int n = a.out_w - x < 4 ? a.out_w - x : 4;
+    for (int i = 0; i < 4; i++)
+      if (y + i >= a.row_begin && y + i < a.row_end)
+        emit(a.epilogue, pixels + i * 4 * NV * kLanes, NV * kLanes, y + i, x, n, co, channels);
+  }
+}
+
+void winograd_output(const WinogradArgs& a, int first, int count, const float* v, float* m) {
+  for (int co = a.co_begin, block = 0; co < a.co_end; co += 2 * kLanes, block++) {
+    if (a.co_end - co > kLanes)
+      output_block<2>(a, first, count, co, v, a.u + block * a.u_block, m);
+    else
+      output_block<1>(a, first, count, co, v, a.u + block * a.u_block, m);
+  }
+}
+
+const WinogradKernels* winograd_table() {
+  static constexpr WinogradKernels table = {kLanes, kTileStep, winograd_weights, winograd_input,
+                                            winograd_output};
+  return &table;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace ups::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ups::cpu {
+
+HWY_EXPORT(winograd_table);
+const WinogradKernels& winograd_kernels() { return *HWY_DYNAMIC_DISPATCH(winograd_table)(); }
+
+}  // namespace ups::cpu
+#endif
