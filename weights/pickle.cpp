@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "kernels/error.h"
+#include "weights/pickle_cursor.h"
 #include "weights/pickle_global.h"
 #include "weights/pickle_torch.h"
 
@@ -15,11 +16,10 @@ namespace {
 constexpr size_t kMaxOpcodes = size_t(1) << 22;
 constexpr size_t kMaxMarks = 1000;
 constexpr size_t kMaxMemo = size_t(1) << 22;
-constexpr size_t kMaxStringBytes = size_t(64) << 20;
 
-class Machine {
+class Machine : private Cursor {
  public:
-  Machine(std::span<const std::byte> bytes, const std::string& who) : bytes_(bytes), who_(who) {}
+  using Cursor::Cursor;
 
   Pickle run() {
     for (size_t count = 0;; ++count) {
@@ -30,42 +30,11 @@ class Machine {
     }
     require(stack_.size() == 1 && marks_.empty(), "ends with a stack that does not hold exactly one value");
     out_.root = stack_.back();
-    out_.consumed = position_;
+    out_.consumed = position();
     return std::move(out_);
   }
 
  private:
-  template <class... Parts>
-  void require(bool ok, const Parts&... parts) const {
-    check(ok, Code::model, who_, ": the pickle ", parts..., " (byte ", position_, ")");
-  }
-
-  // Bytes of the operand.
-  std::span<const std::byte> take(uint64_t n) {
-    require(n <= bytes_.size() - position_, "is truncated: ", n, " more bytes expected, ",
-            bytes_.size() - position_, " left");
-    const auto part = bytes_.subspan(position_, size_t(n));
-    position_ += size_t(n);
-    return part;
-  }
-  uint64_t take_uint(int n) {
-    const auto part = take(uint64_t(n));
-    uint64_t value = 0;
-    for (int i = n - 1; i >= 0; --i) value = value << 8 | uint64_t(part[size_t(i)]);
-    return value;
-  }
-  std::string_view take_text(uint64_t n) {
-    require(n <= kMaxStringBytes, "has a string of ", n, " bytes, more than ", kMaxStringBytes);
-    const auto part = take(n);
-    return {reinterpret_cast<const char*>(part.data()), part.size()};
-  }
-  std::string_view take_line() {
-    const size_t first = position_;
-    while (take(1)[0] != std::byte{'\n'})
-      require(position_ - first <= 1000, "has a global of over 1000 bytes");
-    return {reinterpret_cast<const char*>(bytes_.data()) + first, position_ - 1 - first};
-  }
-
   // Stack.
   Id push(Node node) {
     out_.nodes.push_back(std::move(node));
@@ -131,7 +100,7 @@ class Machine {
   void push_global(std::string_view module, std::string_view name) {
     const Global global = classify_global(module, name);
     if (global.role == Global::Role::foreign)
-      fail(Code::model, who_, ": the pickle names the global '", module.substr(0, 100), " ",
+      fail(Code::model, who(), ": the pickle names the global '", module.substr(0, 100), " ",
            name.substr(0, 100),
            "', which is not a plain tensor type, and was refused (a checkpoint holds a state_dict; whole "
            "modules and other objects must be saved again with torch.save(net.state_dict(), path))");
@@ -182,7 +151,7 @@ class Machine {
       case Role::rebuild_tensor_v3: {
         const bool v3 = global->role == Role::rebuild_tensor_v3;
         const Global* dtype = v3 && args.size() > 6 ? global_of(args[6]) : nullptr;
-        out_.tensors.push_back(rebuild_tensor(out_, args, v3, dtype, who_));
+        out_.tensors.push_back(rebuild_tensor(out_, args, v3, dtype, who()));
         push({Kind::tensor, int64_t(out_.tensors.size() - 1)});
         break;
       }
@@ -215,7 +184,7 @@ class Machine {
             "holds a whole module, expected a state_dict (save it again with "
             "torch.save(net.state_dict(), path))");
     const Global* type = args.size() > 1 ? global_of(args[1]) : nullptr;
-    out_.storages.push_back(describe_storage(out_, args, type, who_));
+    out_.storages.push_back(describe_storage(out_, args, type, who()));
     push({Kind::storage, int64_t(out_.storages.size() - 1)});
   }
 
@@ -393,14 +362,10 @@ class Machine {
         persistent_id();
         break;
       default:
-        --position_;
         require(false, "has the opcode ", int(op), ", which no state_dict needs");
     }
   }
 
-  std::span<const std::byte> bytes_;
-  const std::string& who_;
-  size_t position_ = 0;
   Pickle out_;
   std::vector<Id> stack_;
   std::vector<size_t> marks_;

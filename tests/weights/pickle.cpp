@@ -177,3 +177,20 @@ TEST_CASE("the last of two equal dict keys counts, as in Python", "[weights][pic
   const pickle::Pickle p = run(program);
   CHECK(pickle::find_state_dict(p, kWho).at("w")->sizes == std::vector<int64_t>{2});
 }
+
+TEST_CASE("tensors of untyped storages take the dtype they name", "[weights][pickle]") {
+  const auto v3 = [](const std::string& dtype) {
+    return "}"s + text("w") + "ctorch._utils\n_rebuild_tensor_v3\n((" + text("storage") +
+           "ctorch.storage\nUntypedStorage\n" + text("0") + text("cpu") + integer(24) + "tQ" + integer(1) +
+           "(" + integer(5) + "t(" + integer(1) + "t\x89}ctorch\n" + dtype + "\ntRs.";
+  };
+  const std::string program = v3("float32");
+  const pickle::Pickle p = run(program);
+  const std::vector<float> floats{0, 1, 2, 3, 4, 5};
+  uint64_t budget = 0;
+  StateDict out;
+  const auto* view = pickle::find_state_dict(p, kWho).at("w");
+  pickle::add_tensor(out, "w", *view, p.storages[view->storage], std::as_bytes(std::span(floats)), budget);
+  CHECK(out.floats("w") == std::vector<float>{1, 2, 3, 4, 5});
+  CHECK_THAT(refusal(v3("float8_e4m3fn")), Contains("a dtype other than"));
+}
