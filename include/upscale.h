@@ -25,11 +25,11 @@ extern "C" {
 /* The command line tool exits with the same numbers (and 2 when some of several inputs failed). */
 typedef enum {
   UPS_OK = 0,
-  UPS_ERROR_USAGE = 1,     /* an argument out of its documented range */
-  UPS_ERROR_MODEL = 3,     /* weight file damaged, hostile or of an unsupported architecture */
-  UPS_ERROR_DEVICE = 4,    /* compute device missing or failed */
-  UPS_ERROR_MEMORY = 5,    /* allocation failed or the stated limit would be exceeded */
-  UPS_ERROR_IO = 6,        /* a file could not be read or written */
+  UPS_ERROR_USAGE = 1,      /* an argument out of its documented range */
+  UPS_ERROR_MODEL = 3,      /* weight file damaged, hostile or of an unsupported architecture */
+  UPS_ERROR_DEVICE = 4,     /* compute device missing or failed */
+  UPS_ERROR_MEMORY = 5,     /* allocation failed or the stated limit would be exceeded */
+  UPS_ERROR_IO = 6,         /* a file could not be read or written */
   UPS_ERROR_CANCELLED = 130 /* a callback asked to stop */
 } ups_status;
 
@@ -49,9 +49,9 @@ typedef struct {
 } ups_image;
 
 typedef enum {
-  UPS_STEPS_NATIVE = 0,    /* as few network passes as reach the size, then one resample */
-  UPS_STEPS_SIMPLE = 1,    /* step k of N reaches 1 + k (f - 1) / N */
-  UPS_STEPS_GEOMETRIC = 2  /* step k of N reaches f^(k / N) */
+  UPS_STEPS_NATIVE = 0,   /* as few network passes as reach the size, then one resample */
+  UPS_STEPS_SIMPLE = 1,   /* step k of N reaches 1 + k (f - 1) / N */
+  UPS_STEPS_GEOMETRIC = 2 /* step k of N reaches f^(k / N) */
 } ups_step_mode;
 
 typedef enum {
@@ -67,13 +67,13 @@ typedef enum {
  * fields added later are read as zero from a caller compiled before them. */
 typedef struct {
   size_t size;
-  int threads;             /* 0: all cores */
-  double scale;            /* total factor; 0: the model's own. Output is round(w*scale) x round(h*scale) */
-  int steps;               /* network steps to reach it; 0: 1 */
-  ups_step_mode step_mode; /* how the steps are spaced */
-  ups_filter filter;       /* resampler between steps and to the exact size */
-  int tile_px;             /* LR tile side; 0: chosen from the memory budget; -1: never tile */
-  int overlap_px;          /* LR overlap of neighbouring tiles; 0: default, -1: none */
+  int threads;              /* 0: all cores */
+  double scale;             /* total factor; 0: the model's own. Output is round(w*scale) x round(h*scale) */
+  int steps;                /* network steps to reach it; 0: 1 */
+  ups_step_mode step_mode;  /* how the steps are spaced */
+  ups_filter filter;        /* resampler between steps and to the exact size */
+  int tile_px;              /* LR tile side; 0: chosen from the memory budget; -1: never tile */
+  int overlap_px;           /* LR overlap of neighbouring tiles; 0: default, -1: none */
   int64_t max_memory_bytes; /* budget for tile working memory; 0: 192 MiB */
   /* Called often with 0..1 from the calling thread; non-zero return cancels. */
   int (*progress)(void* user, double done);
@@ -108,10 +108,9 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
 
 /* What ups_upscale would do, without doing it, as JSON (valid until the next call on this model):
  *   input [w, h], output [w, h],
- *   steps [{target [w, h], passes [{network [w, h] (input of the pass), tile [w, h], fade_px [x, y], tiles}]}],
- *   peak_bytes (all the library allocates, weights included; not lr and hr), flop,
- *   estimated_seconds (from a small timed run), device.
- * Only lr's size, channels and depth are read. */
+ *   steps [{target [w, h], passes [{network [w, h] (input of the pass), tile [w, h], fade_px [x, y],
+ * tiles}]}], peak_bytes (all the library allocates, weights included; not lr and hr), flop, estimated_seconds
+ * (from a small timed run), device. Only lr's size, channels and depth are read. */
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
 
 /* Upscales lr into hr, whose width and height must be those of ups_output_size and whose channels must

@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "kernels/error.h"
@@ -162,6 +163,18 @@ std::string file_with_weights(const std::string& path) {
   return p.extension() == ".param" ? p.replace_extension(".bin").string() : path;
 }
 
+// How often each distinct kernel call occurs in the plan of one tile, in order of first use.
+ordered_json kernel_counts(Session& session, Extent tile) {
+  ordered_json counts = ordered_json::object();
+  std::istringstream lines(session.backend().explain(session.prepare(tile)));
+  for (std::string line; std::getline(lines, line);) {
+    const size_t rows = line.find(" rows ");  // strips differ in nothing else
+    ordered_json& n = counts[line.substr(0, rows)];
+    n = n.is_number() ? n.get<int>() + 1 : 1;
+  }
+  return counts;
+}
+
 ordered_json size_json(Extent e) { return ordered_json::array({e.w, e.h}); }
 
 }  // namespace
@@ -232,6 +245,7 @@ ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* op
     j["flop"] = plan.flop;
     j["estimated_seconds"] = plan.flop * model->seconds_per_flop;
     j["device"] = session.backend().describe();
+    j["kernels"] = ups::kernel_counts(session, plan.steps[0].passes[0].grid.tile());
     model->plan_json = j.dump();
     *json = model->plan_json.c_str();
   });
