@@ -176,13 +176,4 @@ void run(const Conv2d<Tensor>& op, Context& context, Rows rows) {
     run_direct(op, context, rows);
 }
 
-int chain_length(std::span<const Conv2d<Tensor>> ops) {
-  (void)ops;
-  return 0;
-}
-
-void run_chain(std::span<const Conv2d<Tensor>> ops, Context& context) {
-  for (const Conv2d<Tensor>& op : ops) run(op, context);
-}
-
 }  // namespace ups::cpu

@@ -59,4 +59,8 @@ inline int64_t winograd_m_floats(int count, int lanes) {
   return kWinogradXi * (int64_t(round_up(count, 12)) * 2 * lanes + kXiGap);
 }
 
+struct Rows;
+// Shapes of `op` for output rows [begin, end), image 0; U, V, x and the epilogue are left to the caller.
+WinogradArgs make_winograd(const Conv2d<Tensor>& op, Rows rows);
+
 }  // namespace ups::cpu

@@ -1,0 +1,159 @@
+// run_chain: a dense block as one computation. V of each channel slice is computed once, by the convolution
+// that first reads it, and kept for all later ones; U of all layers once.
+//
+// Small images: layer by layer over the whole image. Large ones: steps of a few tile rows, where convolution
+// k runs k tile rows behind the first (its input slice k needs one tile row more below), V in a ring of tile
+// rows. Images whose ring would not fit run the same wavefront over row ranges, each with its own V.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "kernels/cpu/conv2d_parts.h"
+#include "kernels/cpu/conv2d_winograd.h"
+#include "kernels/cpu/denormals.h"
+#include "kernels/cpu/isa_ready.h"
+#include "kernels/error.h"
+
+namespace ups::cpu {
+namespace {
+
+constexpr int kMaxLanes = 16;             // slices begin at a multiple of every ISA's vector
+constexpr int64_t kMaxVBytes = 14 << 20;  // the ring; with U of 4 MB it fits the L3 share of a few cores
+
+// Both read the same pixels.
+bool same_image(const Tensor& a, const Tensor& b) {
+  return a.data == b.data && a.n == b.n && a.h == b.h && a.w == b.w && a.image == b.image && a.row == b.row &&
+         a.px == b.px;
+}
+
+bool eligible(const Conv2d<Tensor>& op) {
+  return op.x.data && op.y.data && op.w.k == 3 && op.stride == 1 && op.up == 1 && op.shuffle == 1 &&
+         op.w.cin % kMaxLanes == 0 && std::strcmp(variant_name(op), "winograd_f4") == 0;
+}
+
+// `next` reads what `op` read and the slice that `op` wrote right behind it.
+bool continues(const Conv2d<Tensor>& op, const Conv2d<Tensor>& next) {
+  const Tensor behind = op.x.channels(op.w.cin, op.w.cout);
+  return same_image(behind, op.y) && same_image(op.x, next.x) && next.w.cin == op.w.cin + op.w.cout;
+}
+
+// Tile rows per step and in the ring; rows_per_step 0: V does not fit.
+struct Ring {
+  int rows_per_step = 0, slots = 0;
+};
+Ring choose_ring(int tile_rows, int64_t row_floats, int layers) {
+  const int64_t fit = kMaxVBytes / 4 / row_floats;
+  if (fit >= tile_rows) return {tile_rows, tile_rows};
+  const int rows = int(fit) - (layers - 1);
+  if (rows < 1) return {};
+  // Equal steps: a short last one would leave threads idle.
+  const int steps = ceil_div(tile_rows, rows), even = ceil_div(tile_rows, steps);
+  return {even, even + layers - 1};
+}
+
+// Calls stage(layer, first tile row, end) in an order where every slice is complete before it is read.
+template <class Stage>
+void wavefront(int layers, int tile_rows, int rows_per_step, Stage&& stage) {
+  const bool whole = rows_per_step >= tile_rows;
+  for (int row = 0; row < tile_rows + (whole ? 0 : layers - 1); row += rows_per_step) {
+    for (int layer = 0; layer < layers; layer++) {
+      const int begin = whole ? 0 : std::max(0, row - layer);
+      const int end = whole ? tile_rows : std::min(tile_rows, row + rows_per_step - layer);
+      if (begin < end) stage(layer, begin, end);
+    }
+  }
+}
+
+}  // namespace
+
+int chain_length(std::span<const Conv2d<Tensor>> ops) {
+  if (ops.empty() || !eligible(ops[0])) return 0;
+  size_t length = 1;
+  while (length < ops.size() && eligible(ops[length]) && continues(ops[length - 1], ops[length])) length++;
+  return int(length);
+}
+
+void run_chain(std::span<const Conv2d<Tensor>> ops, Context& context) {
+  check(!ops.empty() && chain_length(ops) == int(ops.size()), Code::device, "run_chain: got ", ops.size(),
+        " convolutions that do not form a chain (see chain_length)");
+  for (const Conv2d<Tensor>& op : ops) check_conv2d(op);
+  isa_ready();
+  const WinogradKernels& kernels = winograd_kernels();
+  const int layers = int(ops.size()), lanes = kernels.lanes, threads = context.pool.threads();
+  const int channels = ops.back().w.cin;
+  const int tile_rows = ceil_div(ops[0].x.h, 4), tiles_x = ceil_div(ops[0].x.w, 4);
+
+  // A row of tiles is split into blocks of at most 12, as equal as register tiles allow.
+  const int units = ceil_div(tiles_x, kernels.tile_step);
+  const int blocks = ceil_div(units, 12 / kernels.tile_step);
+  const int block_tiles = ceil_div(units, blocks) * kernels.tile_step;
+  const int64_t v_xi = int64_t(block_tiles) * channels + kXiGap, block_floats = kWinogradXi * v_xi;
+  const Ring ring = choose_ring(tile_rows, blocks * block_floats, layers);
+  if (ring.rows_per_step == 0) {
+    // About 512 tiles per step keep the repeated U below 2 % of the work.
+    wavefront(layers, tile_rows, std::max(2, 512 / tiles_x), [&](int layer, int begin, int end) {
+      run(ops[layer], context, {begin * 4, std::min(end * 4, ops[layer].x.h)});
+    });
+    return;
+  }
+
+  std::vector<WinogradArgs> args;
+  std::vector<int> weight_items(1, 0);
+  int64_t u_floats = 0, cout_floats = 0;
+  for (const Conv2d<Tensor>& op : ops) {
+    WinogradArgs a = make_winograd(op, {0, op.x.h});
+    a.co_end = a.cout;
+    a.u_xi = int64_t(a.cin) * 2 * lanes + kXiGap, a.u_block = kWinogradXi * a.u_xi;
+    a.v_tile = channels, a.v_xi = v_xi;
+    u_floats += a.u_block * ceil_div(a.cout, 2 * lanes);
+    cout_floats += 2 * round_up(a.cout, kCoutPad);
+    weight_items.push_back(weight_items.back() + winograd_weight_items(a, lanes));
+    args.push_back(a);
+  }
+  // The last register tile of a block may read past it.
+  const int64_t v_floats = ring.slots * blocks * block_floats + 12 * channels;
+  const int64_t m_floats = winograd_m_floats(block_tiles, lanes);
+  const int64_t thread_floats = round_up(int(m_floats + int64_t(kWinogradXi) * channels), 64);
+  float* memory = static_cast<float*>(
+      context.scratch.get((u_floats + cout_floats + threads * thread_floats + v_floats) * sizeof(float)));
+  float* per_thread = memory + u_floats + cout_floats;
+  float* v = per_thread + threads * thread_floats;
+  for (int layer = 0; layer < layers; layer++) {
+    WinogradArgs& a = args[layer];
+    a.u = memory;
+    memory += a.u_block * ceil_div(a.cout, 2 * lanes);
+  }
+  for (int layer = 0; layer < layers; layer++) {
+    args[layer].epilogue = make_epilogue(ops[layer], memory);
+    memory += 2 * round_up(args[layer].cout, kCoutPad);
+  }
+
+  context.pool.for_each(weight_items.back(), [&](int item, int) {
+    int layer = 0;
+    while (item >= weight_items[layer + 1]) layer++;
+    kernels.weights(args[layer], item - weight_items[layer]);
+  });
+  for (int image = 0; image < ops[0].x.n; image++) {
+    for (int layer = 0; layer < layers; layer++) {
+      args[layer].x = static_cast<const float*>(ops[layer].x.data) + image * ops[layer].x.image;
+      aim_epilogue(args[layer].epilogue, ops[layer], image);
+    }
+    wavefront(layers, tile_rows, ring.rows_per_step, [&](int layer, int begin, int end) {
+      const WinogradArgs& a = args[layer];
+      const int known = layer == 0 ? 0 : args[layer - 1].cin;  // channels whose V earlier layers computed
+      context.pool.for_each((end - begin) * blocks, [&](int item, int thread) {
+        const FlushDenormals flush;
+        const int row = begin + item / blocks, block = item % blocks;
+        float* m = per_thread + thread * thread_floats;
+        float* vb = v + (int64_t(row % ring.slots) * blocks + block) * block_floats;
+        const int first = units * block / blocks * kernels.tile_step;
+        const int last = std::min(tiles_x, units * (block + 1) / blocks * kernels.tile_step);
+        const int tile = row * tiles_x + first;
+        kernels.input(a, tile, last - first, known, a.cin, vb, m + m_floats);
+        kernels.output(a, tile, last - first, vb, m);
+      });
+    });
+  }
+}
+
+}  // namespace ups::cpu
