@@ -19,7 +19,7 @@ Files:
   -o, --output PATH       output file or folder; an existing file is replaced
   -f, --format EXT        png, jpg, bmp or tga; default: OUT's extension, png in a folder
       --quality N         JPEG quality 1..100 (95); JPEG has no alpha, it is flattened over white
-      --png-level N       0 (stored) .. 12 (smallest), default 6
+      --png-level N       0 (stored) .. 12 (smallest), default 4
       --skip-existing     leave outputs that exist alone
       --overwrite         replace outputs that exist (the default)
 

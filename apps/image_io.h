@@ -38,7 +38,7 @@ bool can_write(Format format);
 bool looks_like_image(const std::string& path);  // by its extension
 
 struct EncodeOptions {
-  int png_level = 6;      // 0 stored .. 12 smallest
+  int png_level = 4;      // 0 stored .. 12 smallest
   int jpeg_quality = 95;  // 1..100
   int threads = 0;        // 0: all cores
 };

@@ -124,7 +124,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   std::string scale, steps, step_mode, filter, tile, overlap, max_ram, threads, quality, level, progress;
   bool help = false, version = false, overwrite = false;
   app.add_option("files", positional);
-  app.add_option("-i,--input", inputs)->expected(1)->take_all();
+  app.add_option("-i,--input", inputs)->take_all()->allow_extra_args(false);
   auto* output = app.add_option("-o,--output", o.output);
   app.add_option("-m,--model", o.model);
   app.add_option("-s,--scale", scale);

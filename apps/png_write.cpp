@@ -34,26 +34,33 @@ void put_u32(uint8_t* p, uint32_t v) {
 
 // --- Filters -------------------------------------------------------------------------------------------
 
-uint8_t paeth(int left, int up, int up_left) {
-  int dl = std::abs(up - up_left), du = std::abs(left - up_left), dul = std::abs(left + up - 2 * up_left);
-  return uint8_t(dl <= du && dl <= dul ? left : du <= dul ? up : up_left);
+// The Paeth predictor in 16-bit arithmetic without branches, which compilers vectorise.
+inline uint8_t paeth(uint8_t left, uint8_t up, uint8_t up_left) {
+  int16_t to_left = int16_t(up - up_left), to_up = int16_t(left - up_left),
+          to_up_left = int16_t(to_left + to_up);
+  int16_t dl = int16_t(to_left < 0 ? -to_left : to_left), du = int16_t(to_up < 0 ? -to_up : to_up);
+  int16_t dul = int16_t(to_up_left < 0 ? -to_up_left : to_up_left);
+  uint8_t other = du <= dul ? up : up_left;
+  return dl <= du && dl <= dul ? left : other;
 }
 
-// The five filters of one row; out[f] [n], row and above [n] bytes. `above` is zeros for the first row.
+// One filter of one row: f(byte, left, above, above left) -> filtered. row, above, out [n].
+template <int kPx, class F>
+void filter_with(const uint8_t* row, const uint8_t* above, size_t n, uint8_t* __restrict out, F f) {
+  for (size_t i = 0; i < kPx; i++) out[i] = f(row[i], 0, above[i], 0);
+  for (size_t i = kPx; i < n; i++) out[i] = f(row[i], row[i - kPx], above[i], above[i - kPx]);
+}
+
+// All five filters of one row; out[filter] [n]. `above` is zeros for the first row.
 template <int kPx>
 void filter_row(const uint8_t* row, const uint8_t* above, size_t n, std::array<uint8_t*, 5> out) {
+  using u8 = uint8_t;
   memcpy(out[0], row, n);
-  for (size_t i = 0; i < n; i++) out[2][i] = uint8_t(row[i] - above[i]);
-  for (size_t i = 0; i < kPx; i++) {
-    out[1][i] = row[i];
-    out[3][i] = uint8_t(row[i] - (above[i] >> 1));
-    out[4][i] = uint8_t(row[i] - above[i]);
-  }
-  for (size_t i = kPx; i < n; i++) out[1][i] = uint8_t(row[i] - row[i - kPx]);
-  for (size_t i = kPx; i < n; i++) out[3][i] = uint8_t(row[i] - ((row[i - kPx] + above[i]) >> 1));
-  for (size_t i = kPx; i < n; i++) {
-    out[4][i] = uint8_t(row[i] - paeth(row[i - kPx], above[i], above[i - kPx]));
-  }
+  filter_with<kPx>(row, above, n, out[1], [](u8 v, u8 left, u8, u8) { return u8(v - left); });
+  filter_with<kPx>(row, above, n, out[2], [](u8 v, u8, u8 up, u8) { return u8(v - up); });
+  filter_with<kPx>(row, above, n, out[3],
+                   [](u8 v, u8 left, u8 up, u8) { return u8(v - ((left + up) >> 1)); });
+  filter_with<kPx>(row, above, n, out[4], [](u8 v, u8 l, u8 u, u8 ul) { return u8(v - paeth(l, u, ul)); });
 }
 
 using FilterRow = void (*)(const uint8_t*, const uint8_t*, size_t, std::array<uint8_t*, 5>);
@@ -80,7 +87,8 @@ uint64_t cost(const uint8_t* p, size_t n) {
   for (size_t i = 0; i < n;) {
     uint32_t part = 0;
     for (size_t end = std::min(n, i + 65536); i < end; i++) {
-      part += uint32_t(p[i] < 128 ? p[i] : 256 - p[i]);
+      uint8_t negated = uint8_t(-p[i]);
+      part += p[i] < negated ? p[i] : negated;
     }
     sum += part;
   }
@@ -201,7 +209,8 @@ void write_chunk(OutputFile& file, const char type[5], const void* data, size_t 
   uint8_t head[8], tail[4];
   put_u32(head, uint32_t(bytes));
   memcpy(head + 4, type, 4);
-  uint32_t crc = libdeflate_crc32(libdeflate_crc32(0, head + 4, 4), data, bytes);
+  uint32_t crc = libdeflate_crc32(0, head + 4, 4);
+  if (bytes) crc = libdeflate_crc32(crc, data, bytes);  // of a null pointer libdeflate returns 0
   put_u32(tail, crc);
   file.write(head, 8);
   if (bytes) file.write(data, bytes);
