@@ -1,0 +1,108 @@
+"""RRDBNet (Wang et al. 2018, ESRGAN) and SRVGGNetCompact (Wang et al. 2021, Real-ESRGAN) in PyTorch.
+
+Module names give the state-dict keys of the published checkpoints.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def conv(cin: int, cout: int) -> nn.Conv2d:
+    return nn.Conv2d(cin, cout, 3, padding=1)
+
+
+def lrelu(x: torch.Tensor) -> torch.Tensor:
+    return F.leaky_relu(x, 0.2)
+
+
+def double(x: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class DenseBlock(nn.Module):
+    def __init__(self, nf: int, gc: int):
+        super().__init__()
+        for k in range(4):
+            setattr(self, f"conv{k + 1}", conv(nf + k * gc, gc))
+        self.conv5 = conv(nf + 4 * gc, nf)
+
+    def forward(self, x):
+        seen = [x]
+        for k in range(4):
+            seen.append(lrelu(getattr(self, f"conv{k + 1}")(torch.cat(seen, 1))))
+        return x + 0.2 * self.conv5(torch.cat(seen, 1))
+
+
+class Rrdb(nn.Module):
+    def __init__(self, nf: int, gc: int):
+        super().__init__()
+        self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(nf, gc) for _ in range(3))
+
+    def forward(self, x):
+        return x + 0.2 * self.rdb3(self.rdb2(self.rdb1(x)))
+
+
+class RRDBNet(nn.Module):
+    """[n, 3, h, w] -> [n, 3, 4h, 4w], both nominally 0..1."""
+
+    def __init__(self, blocks: int, nf: int = 64, gc: int = 32):
+        super().__init__()
+        self.conv_first = conv(3, nf)
+        self.body = nn.Sequential(*(Rrdb(nf, gc) for _ in range(blocks)))
+        self.conv_body, self.conv_up1, self.conv_up2, self.conv_hr = (conv(nf, nf) for _ in range(4))
+        self.conv_last = conv(nf, 3)
+
+    def forward(self, x):
+        shallow = self.conv_first(x)
+        y = shallow + self.conv_body(self.body(shallow))
+        y = lrelu(self.conv_up1(double(y)))
+        y = lrelu(self.conv_up2(double(y)))
+        return self.conv_last(lrelu(self.conv_hr(y)))
+
+
+class SRVGGNetCompact(nn.Module):
+    """[n, 3, h, w] -> [n, 3, scale*h, scale*w], both nominally 0..1."""
+
+    def __init__(self, num_conv: int, nf: int = 64, scale: int = 4):
+        super().__init__()
+        layers = [conv(3, nf), nn.PReLU(nf)]
+        for _ in range(num_conv):
+            layers += [conv(nf, nf), nn.PReLU(nf)]
+        self.body = nn.ModuleList([*layers, conv(nf, 3 * scale * scale)])
+        self.scale = scale
+
+    def forward(self, x):
+        y = x
+        for layer in self.body:
+            y = layer(y)
+        return F.pixel_shuffle(y, self.scale) + F.interpolate(x, scale_factor=self.scale, mode="nearest")
+
+
+def build(arch: dict) -> nn.Module:
+    kinds = {"rrdb": RRDBNet, "srvgg": SRVGGNetCompact}
+    return kinds[arch["kind"]](arch["n"]).eval()
+
+
+def conv_keys(arch: dict) -> list[str]:
+    """Names of the convolutions in the order an exported graph runs them."""
+    if arch["kind"] == "srvgg":
+        return [f"body.{2 * i}" for i in range(arch["n"] + 2)]
+    dense = [f"body.{i}.rdb{r}.conv{j}" for i in range(arch["n"]) for r in (1, 2, 3) for j in range(1, 6)]
+    return ["conv_first", *dense, "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]
+
+
+def flop(net: nn.Module, height: int, width: int) -> float:
+    """Of direct convolution, a multiply-add counted as two; what every runtime's GFLOP/s is based on."""
+    total = 0.0
+
+    def count(module, _, y):
+        nonlocal total
+        total += 2.0 * module.weight.numel() * y.shape[2] * y.shape[3]
+
+    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d)]
+    with torch.inference_mode():
+        net(torch.zeros(1, 3, 8, 8))  # every extent is a multiple of the input's
+    for hook in hooks:
+        hook.remove()
+    return total * height * width / 64
