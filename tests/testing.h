@@ -1,6 +1,8 @@
 // What tests share: seeded random numbers, closeness in terms of the number format, temporary folders.
 #pragma once
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
@@ -8,7 +10,6 @@
 #include <limits>
 #include <random>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace ups::testing {
@@ -32,7 +33,7 @@ struct Random {
     return v;
   }
 };
-#define UPS_RANDOM(name)                                  \
+#define UPS_RANDOM(name)                                   \
   const uint64_t name##_seed = ups::testing::fresh_seed(); \
   INFO("UPS_SEED=" << name##_seed);                        \
   ups::testing::Random name(name##_seed)
