@@ -61,6 +61,11 @@ TEST_CASE("a header length beyond the file is refused without allocation", "[wei
   CHECK_THAT(refusal(std::string("\x40\0\0\0\0\0\0\0{}", 10)),
              Contains("header length 64 is beyond the end of the file"));
   CHECK_THAT(refusal(std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10)), Contains("beyond the limit"));
+  for (char more = 1; more <= 8; ++more) {  // one to eight bytes too long
+    INFO(int(more));
+    const std::string bytes = std::string(1, char(2 + more)).append(7, '\0').append("{}");
+    CHECK_THAT(refusal(bytes), Contains("beyond the end of the file of 10 bytes"));
+  }
   CHECK_THAT(refusal(std::string(8, '\0')), Contains("does not start with '{'"));
 }
 
