@@ -1,0 +1,301 @@
+// Instructions of sm_90: mbarrier, bulk and tensor (TMA) copies, wgmma. Only *_sm90.cu may use them.
+//
+// Not proven on hardware: everything here compiles for sm_90a and is emulated; no line has run on a GPU.
+#pragma once
+
+#include "kernels/device/device.cuh"
+
+#if !defined(__CUDACC__)
+#define __grid_constant__
+#endif
+
+namespace ups::cuda {
+
+// --- mbarrier
+// --------------------------------------------------------------------------------------------------- Counts
+// arrivals and announced bytes; when both are in, the phase flips and counting starts anew. The first phase
+// has parity 0.
+__device__ __forceinline__ void mbarrier_init(uint64_t* barrier, unsigned arrivals) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals)
+               : "memory");
+#elif !defined(__CUDACC__)
+  simt::mbarrier_init(barrier, arrivals);
+#endif
+}
+// Makes initialised barriers visible to the copy engine. The emulator cannot tell when it is missing.
+__device__ __forceinline__ void mbarrier_init_fence() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void mbarrier_arrive(uint64_t* barrier) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+#elif !defined(__CUDACC__)
+  simt::mbarrier_arrive(barrier, 0);
+#endif
+}
+// Announces bytes and arrives.
+__device__ __forceinline__ void mbarrier_arrive_expect(uint64_t* barrier, unsigned bytes) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+               "r"(bytes)
+               : "memory");
+#elif !defined(__CUDACC__)
+  simt::mbarrier_arrive(barrier, bytes);
+#endif
+}
+// Whether the phase of this parity has completed; may suspend the thread for a while first.
+__device__ __forceinline__ bool mbarrier_try_wait(uint64_t* barrier, unsigned parity) {
+#if defined(__CUDA_ARCH__)
+  uint32_t done;
+  asm volatile(
+      "{\n.reg .pred p;\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+      "selp.u32 %0, 1, 0, p;\n}\n"
+      : "=r"(done)
+      : "r"(shared_address(barrier)), "r"(parity & 1)
+      : "memory");
+  return done != 0;
+#elif !defined(__CUDACC__)
+  simt::mbarrier_wait(barrier, parity);
+  return true;
+#else
+  return true;
+#endif
+}
+__device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, unsigned parity) {
+  while (!mbarrier_try_wait(barrier, parity)) {
+  }
+}
+
+// --- Bulk copies: one thread issues, an mbarrier counts the bytes in
+// ---------------------------------------------- bytes: a multiple of 16; both addresses 16-byte aligned.
+__device__ __forceinline__ void bulk_copy(void* dst_shared, const void* src_global, unsigned bytes,
+                                          uint64_t* barrier) {
+#if defined(__CUDA_ARCH__)
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+          shared_address(dst_shared)),
+      "l"(src_global), "r"(bytes), "r"(shared_address(barrier))
+      : "memory");
+#elif !defined(__CUDACC__)
+  simt::check_shared(dst_shared, bytes, 16, "cp.async.bulk");
+  if (bytes % 16 || reinterpret_cast<uintptr_t>(src_global) % 16)
+    simt::fault("cp.async.bulk: size or global address is not a multiple of 16");
+  simt::poison(dst_shared, bytes);
+  simt::land_later(barrier, bytes, [=] { std::memcpy(dst_shared, src_global, bytes); });
+#endif
+}
+
+// How the copy engine sees one NHWC image: a box of channels x columns x rows is copied per instruction. On
+// the device this is a CUtensorMap. Made by make_tensor_map(); kernels take it as const __grid_constant__.
+struct alignas(64) TensorMap {
+  unsigned char opaque[128];
+};
+
+// A view of image 0 of t (f16 or bf16; data 16-byte aligned, px and row multiples of 8 elements) cut into
+// boxes [box_h, box_w, 64 channels]; in shared memory a box is rows of 128 bytes per pixel, 128-byte
+// swizzled, on a multiple of 1024 bytes. Outside of the image and beyond t.c channels there are zeros.
+TensorMap make_tensor_map(const Tensor& t, int box_h, int box_w);
+
+#if !defined(__CUDACC__)
+namespace host {
+struct MapView {
+  const char* data;
+  int64_t px_bytes, row_bytes;
+  int h, w, c, box_h, box_w;
+};
+}  // namespace host
+inline TensorMap make_tensor_map(const Tensor& t, int box_h, int box_w) {
+  check(t.dtype != DType::f32 && t.px % 8 == 0 && t.row % 8 == 0 &&
+            reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && box_h <= 256 && box_w <= 256,
+        Code::device, "tensor map: got an image of misaligned strides");
+  const host::MapView view{
+      static_cast<const char*>(t.data), t.px * 2, t.row * 2, t.h, t.w, t.c, box_h, box_w};
+  TensorMap map{};
+  std::memcpy(map.opaque, &view, sizeof view);
+  return map;
+}
+#endif
+
+// Box with corner (y, x, c), which may lie outside, to dst [box_h * box_w pixels, 128 bytes].
+__device__ __forceinline__ void tensor_copy(void* dst_shared, const TensorMap& map, int c, int x, int y,
+                                            uint64_t* barrier) {
+#if defined(__CUDA_ARCH__)
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], "
+      "[%2];" ::"r"(shared_address(dst_shared)),
+      "l"(&map), "r"(shared_address(barrier)), "r"(c), "r"(x), "r"(y)
+      : "memory");
+#elif !defined(__CUDACC__)
+  host::MapView v;
+  std::memcpy(&v, map.opaque, sizeof v);
+  const unsigned bytes = unsigned(v.box_h * v.box_w) * 128;
+  simt::check_shared(dst_shared, bytes, 1024, "cp.async.bulk.tensor");
+  simt::poison(dst_shared, bytes);
+  simt::land_later(barrier, bytes, [=] {
+    for (int p = 0; p < v.box_h * v.box_w; p++) {
+      const int py = y + p / v.box_w, px = x + p % v.box_w;
+      for (int unit = 0; unit < 8; unit++) {
+        char* to = static_cast<char*>(dst_shared) + p * 128 + ((unit ^ (p & 7)) * 16);
+        for (int e = 0; e < 8; e++) {
+          const int ch = c + unit * 8 + e;
+          uint16_t value = 0;
+          if (py >= 0 && px >= 0 && py < v.h && px < v.w && ch >= 0 && ch < v.c)
+            std::memcpy(&value, v.data + py * v.row_bytes + px * v.px_bytes + ch * 2, 2);
+          std::memcpy(to + 2 * e, &value, 2);
+        }
+      }
+    }
+  });
+#endif
+}
+
+// Orders this thread's ordinary writes to shared memory before later reads by the copy engine and wgmma.
+__device__ __forceinline__ void fence_async_proxy() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+// --- wgmma: 128 threads multiply from shared memory
+// ------------------------------------------------------------------ Describes a K-major matrix of 16-bit
+// elements in rows of 128 bytes (64 along k), 128-byte swizzled, groups of eight rows 1024 bytes apart.
+// Advance by 16 along k: add 32 bytes to p.
+__device__ __forceinline__ uint64_t matrix_descriptor(const void* p) {
+#if defined(__CUDACC__)
+  const uint64_t address = shared_address(p);
+#else
+  const uint64_t address = uint64_t(static_cast<const char*>(p) - static_cast<char*>(simt::shared_memory(0)));
+#endif
+  return (address & 0x3ffff) >> 4 | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 | uint64_t(1) << 62;
+}
+
+// Before the first wgmma that uses registers written by ordinary instructions.
+__device__ __forceinline__ void wgmma_fence() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void wgmma_commit() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#elif !defined(__CUDACC__)
+  simt::meet<128>("wgmma.commit_group", 0, [](int**) { simt::wgmma_commit(); });
+#endif
+}
+template <int Left>
+__device__ __forceinline__ void wgmma_wait() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Left) : "memory");
+#elif !defined(__CUDACC__)
+  simt::meet<128>("wgmma.wait_group", 0, [](int**) { simt::wgmma_wait(Left); });
+#endif
+}
+
+#if !defined(__CUDACC__)
+namespace host {
+struct WgmmaLane {
+  float* d;
+  uint64_t a, b;
+  int accumulate;
+};
+// Element (row, k) of a described matrix: the address bits 4..6 are XORed with bits 7..9.
+template <class T>
+float described(uint64_t descriptor, int row, int k) {
+  uint64_t at = (descriptor & 0x3fff) << 4;
+  at += uint64_t(row / 8) * ((descriptor >> 32 & 0x3fff) << 4) + uint64_t(row % 8) * 128 + uint64_t(k) * 2;
+  at ^= (at >> 7 & 7) << 4;
+  uint16_t bits;
+  std::memcpy(&bits, static_cast<const char*>(simt::shared_memory(0)) + at, 2);
+  return to_float(T{bits});
+}
+template <class T, int N>
+void wgmma(WgmmaLane** lanes) {
+  float* acc[128];
+  for (int i = 0; i < 128; i++) acc[i] = lanes[i]->d;
+  simt::wgmma_queue(acc, N / 2, [a = lanes[0]->a, b = lanes[0]->b, keep = lanes[0]->accumulate](float** d) {
+    float fa[64][16], fb[N][16];
+    for (int m = 0; m < 64; m++)
+      for (int k = 0; k < 16; k++) fa[m][k] = described<T>(a, m, k);
+    for (int n = 0; n < N; n++)
+      for (int k = 0; k < 16; k++) fb[n][k] = described<T>(b, n, k);
+    for (int m = 0; m < 64; m++)
+      for (int n = 0; n < N; n++) {
+        // warp m / 16 holds rows as in m16n8k16, eight columns after eight columns
+        float& sum = d[m / 16 * 32 + m % 8 * 4 + n % 8 / 2][n / 8 * 4 + m % 16 / 8 * 2 + n % 2];
+        if (!keep) sum = 0;
+        for (int k = 0; k < 16; k++) sum += fa[m][k] * fb[n][k];
+      }
+  });
+}
+}  // namespace host
+#endif
+
+// d (+)= a * b, 64xNx16, asynchronous: d is undefined until wgmma_wait. Rows 16 w .. of warp w of the
+// warpgroup; within a warp d[4 j + i] is element i of the m16n8k16 fragment of columns 8 j. accumulate = 0: d
+// = a * b.
+template <class T, int N>
+__device__ __forceinline__ void wgmma_m64k16(float (&d)[N / 2], uint64_t a, uint64_t b, int accumulate = 1) {
+  static_assert(N == 32 || N == 64, "shapes in use");
+#if defined(__CUDA_ARCH__)
+  if constexpr (N == 32) {
+    if constexpr (std::is_same_v<T, half_t>) {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+          "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+          "%16, %17, p, 1, 1, 0, 0;\n}\n"
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
+            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]),
+            "+f"(d[15])
+          : "l"(a), "l"(b), "r"(accumulate));
+    } else {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
+          "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+          "%16, %17, p, 1, 1, 0, 0;\n}\n"
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
+            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]),
+            "+f"(d[15])
+          : "l"(a), "l"(b), "r"(accumulate));
+    }
+  } else {
+    if constexpr (std::is_same_v<T, half_t>) {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+          "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+          "%32, %33, p, 1, 1, 0, 0;\n}\n"
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
+            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]),
+            "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]),
+            "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]),
+            "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
+          : "l"(a), "l"(b), "r"(accumulate));
+    } else {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+          "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+          "%32, %33, p, 1, 1, 0, 0;\n}\n"
+          : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
+            "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]),
+            "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]),
+            "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]),
+            "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
+          : "l"(a), "l"(b), "r"(accumulate));
+    }
+  }
+#elif !defined(__CUDACC__)
+  simt::meet<128>("wgmma", host::WgmmaLane{d, a, b, accumulate},
+                  [](host::WgmmaLane** lanes) { host::wgmma<T, N>(lanes); });
+#endif
+}
+
+}  // namespace ups::cuda

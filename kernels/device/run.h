@@ -1,0 +1,70 @@
+// The CUDA kernels, one entry per operator. Tensors, weights, biases and slopes are in device memory; the
+// work is enqueued on the stream and the call returns.
+#pragma once
+
+#include <string>
+
+#include "kernels/device/stream.h"
+#include "kernels/ops.h"
+
+namespace ups::cuda {
+
+// Half-open range of output rows, counted before the pixel shuffle. Rows outside are not written; input rows
+// that the range does not need are not read.
+struct Rows {
+  int begin = 0, end = 1 << 30;
+};
+
+// Tensors of any dtype, mixed as you like (the fast variants want f16 or bf16 inputs); op.w.w is packed by
+// kernels/pack.h. Throws Error{Code::device} for impossible shapes.
+void run(const Conv2d<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const PixelUnshuffle<Tensor>& op, Stream& stream, Rows rows = {});
+// x and y must not overlap.
+void run(const Copy<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const Upsample<Tensor>& op, Stream& stream, Rows rows = {});
+
+// Which variant run() takes: a pure function of the operator and the device, unless
+// UPSCALE_VARIANT=conv2d=NAME forces one. Throws Error{Code::device} saying why each variant declined.
+const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device);
+
+// --- Images <-> tiles -------------------------------------------------------------------------------------
+enum class PixelDepth : uint8_t { u8, u16, f32 };
+
+// An interleaved image in device memory: [h, w, c], rows stride_bytes apart.
+struct DeviceImage {
+  void* data = nullptr;
+  int h = 0, w = 0, c = 0;
+  PixelDepth depth = PixelDepth::u8;
+  int64_t stride_bytes = 0;
+};
+
+// tile(y, x, k) = image(reflect(y0 + y), reflect(x0 + x), from[k]) / max, k < count: the rule of
+// kernels/convert.h crop_tile, bit for bit for f32 tiles. Further channels of the tile become zero.
+struct CropTile {
+  DeviceImage image;
+  Tensor tile;
+  int y0 = 0, x0 = 0;
+  int count = 3;
+  int from[4] = {0, 1, 2, 3};
+};
+void run(const CropTile& op, Stream& stream);
+
+// image(y0 + y, x0 + x, first_c + k) = floor(clamp(tile(y, x, k), 0, 1) * max + 0.5), k < count; NaN gives 0.
+struct StoreTile {
+  Tensor tile;
+  DeviceImage image;
+  int y0 = 0, x0 = 0, first_c = 0, count = 3;
+};
+void run(const StoreTile& op, Stream& stream);
+
+// band(y0 + y, x0 + x, k) += weight_y[y] * (weight_x[x] * tile(y, x, k)): joins overlapping tiles whose
+// weights sum to 1. band: f32. weight_y [tile.h] and weight_x [tile.w] are in device memory; null: all ones.
+// The tile lies within the band.
+struct BlendTile {
+  Tensor tile, band;
+  int y0 = 0, x0 = 0;
+  const float *weight_y = nullptr, *weight_x = nullptr;
+};
+void run(const BlendTile& op, Stream& stream);
+
+}  // namespace ups::cuda
