@@ -41,7 +41,7 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
     std::replace(what.begin(), what.end(), '\n', ' ');
     throw Failure(kUsage, std::string(syntax.command) + ": " + what + usage);
   }
-  if (help) return printf("Usage: %s\n", syntax.usage), false;
+  if (help) return printf("Usage: %s\n%s", syntax.usage, syntax.details), false;
   if (auto extras = app.remaining(); !extras.empty()) {
     std::vector<std::string> known = syntax.flags;
     known.insert(known.end(), syntax.values.begin(), syntax.values.end());

@@ -25,7 +25,8 @@ struct SmallSyntax {
   const char* command;
   const char* usage;
   std::vector<std::string> flags, values;
-  size_t least, most;  // number of positionals
+  size_t least, most;        // number of positionals
+  const char* details = "";  // printed by --help below the usage
 };
 // Returns false when --help was printed.
 bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& arguments, SmallArguments& out);

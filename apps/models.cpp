@@ -10,7 +10,13 @@ namespace ups::apps {
 
 int models_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
-  if (!parse_small({"models", "upscale models [--json]", {"--json"}, {}, 0, 0}, arguments, a)) return kOk;
+  if (!parse_small({"models", "upscale models [--json | --license]", {"--json", "--license"}, {}, 0, 0},
+                   arguments, a))
+    return kOk;
+  if (a.flag("--license")) {  // the binary may carry a model, so it carries the licence too
+    fputs(kModelLicenseText, stdout);
+    return kOk;
+  }
   nlohmann::json rows = nlohmann::json::array();
   for (const Alias& alias : aliases()) {
     const StoreModel& m = model_of(alias);

@@ -16,6 +16,17 @@
 namespace ups::apps {
 namespace fs = std::filesystem;
 
+namespace {
+
+// A short name of its own beside the target: the target's name plus a suffix could exceed 255 bytes.
+std::string temporary_name(const std::string& target) {
+  static std::atomic<int> counter{0};
+  std::string name = ".upscale-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + ".part";
+  return (fs::path(target).parent_path() / name).string();
+}
+
+}  // namespace
+
 OutputFile::OutputFile(const std::string& path) : path_(path) {
   std::error_code ignored;
   fs::path target(path);
@@ -30,12 +41,18 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
     fs::path real = fs::weakly_canonical(target, ignored);
     if (!ignored && !real.empty()) path_ = real.string(), folder = real.parent_path(), target = real;
   }
-  static std::atomic<int> counter{0};
+  if (fs::exists(target, ignored) && !fs::is_regular_file(target, ignored)) {
+    fail(kIo, path, ": is a device or a pipe, expected a regular file");  // a rename would replace it
+  }
+#ifdef O_TMPFILE
+  // A file without a name until commit(): even a killed process leaves nothing behind.
+  if (access("/proc/self/fd", X_OK) == 0) {
+    fd_ = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (fd_ >= 0) return;
+  }
+#endif
   for (int attempt = 0; attempt < 100; attempt++) {
-    // A short name of its own: the target's name plus a suffix could exceed the limit of 255 bytes.
-    temporary_ =
-        (folder / (".upscale-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + ".part"))
-            .string();
+    temporary_ = temporary_name(path_);
     fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ >= 0) return;
     if (errno != EEXIST) break;
@@ -73,6 +90,18 @@ void OutputFile::write(const void* data, size_t bytes) {
 }
 
 void OutputFile::commit() {
+  if (temporary_.empty()) {  // unnamed so far; a link cannot replace the target, so name it, then rename it
+    std::string fd_path = "/proc/self/fd/" + std::to_string(fd_);
+    for (int attempt = 0; attempt < 100; attempt++) {
+      std::string name = temporary_name(path_);
+      if (linkat(AT_FDCWD, fd_path.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+        temporary_ = name;
+        break;
+      }
+      if (errno != EEXIST) break;
+    }
+    if (temporary_.empty()) fail(kIo, path_, ": cannot be put in place (", strerror(errno), ")");
+  }
   int rc = close(std::exchange(fd_, -1));
   if (rc != 0) fail(kIo, path_, ": writing failed (", strerror(errno), ")");
   if (rename(temporary_.c_str(), path_.c_str()) != 0) {

@@ -1,4 +1,6 @@
 // The main use, end to end, with a tiny random network (x2).
+#include <sys/stat.h>
+
 #include <nlohmann/json.hpp>
 
 #include "apps/image_io.h"
@@ -107,6 +109,15 @@ TEST_CASE("an output folder that is missing or not writable is code 6 before any
     fs::permissions(folder / "locked", fs::perms::owner_read | fs::perms::owner_exec);
     CHECK(run({folder / "in.png", folder / "locked/out.png", "-m", tiny_model()}).code == 6);
   }
+}
+
+TEST_CASE("a pipe or device is never replaced by an image", "[apps][run]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  spill(folder / "in.png", random_rgb_png(r, 8, 8));
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK(run({folder / "in.png", folder / "pipe", "-f", "png", "-m", tiny_model()}).code == 6);
+  CHECK(fs::is_fifo(folder / "pipe"));
 }
 
 TEST_CASE("an existing output is replaced, by default, and left alone with --skip-existing", "[apps][run]") {
@@ -267,4 +278,20 @@ TEST_CASE("convert writes a model that works and says the same", "[apps][convert
   CHECK(slurp(folder / "a.png") == slurp(folder / "b.png"));
   CHECK(run({"convert", folder / "missing.pth", out}).code == 6);
   CHECK(run({"convert", tiny_model(), folder / "none/m.safetensors"}).code == 6);
+}
+
+TEST_CASE("a killed process leaves no temporary behind", "[apps][run]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  if (int fd = open(folder.path.c_str(), O_TMPFILE | O_WRONLY, 0600); fd >= 0) {
+    close(fd);
+  } else {
+    return;  // this file system has no unnamed files
+  }
+  spill(folder / "in.png", random_rgb_png(r, 1200, 1200));
+  auto running = start({folder / "in.png", folder / "out.png", "-m", tiny_model(), "-s", "8", "-t", "64"});
+  usleep(300000);
+  kill(running->pid, SIGKILL);
+  CHECK(running->wait().code == 1000 + SIGKILL);
+  CHECK(files_in(folder.path) == 1);
 }
