@@ -10,8 +10,6 @@ if(NOT UPS_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    set(CMAKE_CUDA_STANDARD 20)
-    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
       set(CMAKE_CUDA_ARCHITECTURES 80-real)
     endif()
@@ -42,7 +40,8 @@ if(UPS_HAVE_CUDA)
   function(ups_cuda_library name archs)
     add_library(${name} OBJECT ${ARGN})
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
-    target_compile_options(${name} PRIVATE -Xfatbin=-compress-all -Xptxas=-v -Xcompiler=-Wall
+    # -std by hand: CMake 3.25 does not know how to ask nvcc 13 for C++20.
+    target_compile_options(${name} PRIVATE -std=c++20 -Xfatbin=-compress-all -Xptxas=-v -Xcompiler=-Wall
                                            --expt-relaxed-constexpr)
     set_target_properties(${name} PROPERTIES CUDA_ARCHITECTURES "${archs}" POSITION_INDEPENDENT_CODE ON)
   endfunction()
