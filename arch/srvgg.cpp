@@ -12,6 +12,7 @@ namespace {
 struct Hyper {
   int num_feat, num_conv, scale, in_c, out_c;
   Act act;
+  float slope;  // of Act::lrelu
 };
 
 // body: conv, act, num_conv x (conv, act), conv, PixelShuffle.                lr: [h, w, in_channels]
@@ -19,7 +20,7 @@ Value build(Graph& g, Value lr, const Hyper& p) {
   const Scope body("body");
   Value x = lr;
   for (int i = 0; i <= p.num_conv; i++) {
-    ConvOptions options{.act = p.act, .slope = p.act == Act::lrelu ? 0.1f : 0.0f};
+    ConvOptions options{.act = p.act, .slope = p.slope};
     if (p.act == Act::prelu) options.prelu = (body / (2 * i + 1)).path() + ".weight";
     x = g.conv2d(x, body / (2 * i), options);  // [h, w, num_feat]
   }
@@ -67,6 +68,8 @@ Network open(std::shared_ptr<const StateDict> w) {
   p.num_feat = first.cout;
   p.in_c = first.cin;
   p.act = activation_of(*w);
+  const double slope = metadata_number(*w, "act_slope");  // only exported graphs state it
+  p.slope = p.act != Act::lrelu ? 0 : slope > 0 ? float(slope) : 0.1f;
   const int length = w->sequence_length("body");
   check(length >= 3 && length % 2 == 1, Code::model, w->source, ": Compact: 'body' has ", length,
         " layers, expected an odd number (convolution, activation, .., convolution)");

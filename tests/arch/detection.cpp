@@ -137,6 +137,8 @@ TEST_CASE("one old-key step is x2 unless the metadata says x3", "[arch][rrdb]") 
   const Dict untold = renamed(x3, [](const std::string& key) { return key; });
   untold->metadata.clear();
   CHECK(open_network(untold).info.scale == 2);
+  untold->metadata["scale"] = "2x, for photos";  // of another tool: no reason to refuse the file
+  CHECK(open_network(untold).info.scale == 2);
 }
 
 TEST_CASE("default_scale comes from the metadata and must be a sane number", "[arch][hyperparameters]") {

@@ -125,3 +125,19 @@ TEST_CASE("the receptive field bounds how far one input pixel reaches", "[arch][
     }
   }
 }
+
+TEST_CASE("a LeakyReLU slope stated by the metadata replaces the default of 0.1", "[arch][srvgg]") {
+  Pool pool(1);
+  for (const GoldenNet& net : golden_nets()) {
+    if (net.name != "srvgg_leakyrelu_x3") continue;
+    const auto io = open_weights(net.io);
+    const auto run = [&](const char* slope) {
+      auto weights = std::make_shared<StateDict>(*open_weights(net.weights));
+      if (slope) weights->metadata["act_slope"] = slope;
+      Session session(open_network(weights), make_cpu_backend(pool));
+      return run_network(session, planes(*io, "input")).v;
+    };
+    CHECK(run("0.1") == run(nullptr));
+    CHECK(run("0.2") != run(nullptr));
+  }
+}
