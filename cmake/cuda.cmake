@@ -14,6 +14,10 @@ if(NOT UPS_CUDA STREQUAL "OFF")
       set(CMAKE_CUDA_ARCHITECTURES 80-real)
     endif()
     enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake before 3.26 or so with a newer nvcc
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
     set(UPS_HAVE_CUDA ON)
   elseif(UPS_CUDA STREQUAL "ON")
     message(FATAL_ERROR "UPS_CUDA=ON, but no nvcc was found (set CMAKE_CUDA_COMPILER)")
@@ -40,8 +44,7 @@ if(UPS_HAVE_CUDA)
   function(ups_cuda_library name archs)
     add_library(${name} OBJECT ${ARGN})
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
-    # -std by hand: CMake 3.25 does not know how to ask nvcc 13 for C++20.
-    target_compile_options(${name} PRIVATE -std=c++20 -Xfatbin=-compress-all -Xptxas=-v -Xcompiler=-Wall
+    target_compile_options(${name} PRIVATE -Xfatbin=-compress-all -Xptxas=-v -Xcompiler=-Wall
                                            --expt-relaxed-constexpr)
     set_target_properties(${name} PROPERTIES CUDA_ARCHITECTURES "${archs}" POSITION_INDEPENDENT_CODE ON)
   endfunction()
