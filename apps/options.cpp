@@ -163,7 +163,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   if (auto extras = app.remaining(); !extras.empty()) {
     std::vector<std::string> known;
     for (const CLI::Option* option : app.get_options()) {
-      for (const auto& l : option->get_lnames()) known.push_back("--" + l);
+      for (const auto& l : option->get_lnames()) known.push_back(std::string("--").append(l));
     }
     throw Failure(kUsage, unknown_option(extras.front(), known));
   }

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 namespace ups::apps {
 namespace {
@@ -63,8 +64,16 @@ void Progress::update(double done) {
     return;
   }
   std::string name = std::filesystem::path(name_).filename().string();
-  if (name.size() > 28) name = name.substr(0, 25) + "...";
-  if (count_ > 1) name = "[" + std::to_string(index_) + "/" + std::to_string(count_) + "] " + name;
+  if (name.size() > 28) {
+    size_t cut = 25;
+    while (cut > 0 && (uint8_t(name[cut]) & 0xc0) == 0x80) cut--;  // not inside a UTF-8 sequence
+    name.replace(cut, std::string::npos, "...");
+  }
+  if (count_ > 1) {
+    std::ostringstream counted;
+    counted << "[" << index_ << "/" << count_ << "] " << name;
+    name = counted.str();
+  }
   int filled = int(std::clamp(done, 0.0, 1.0) * 28);
   std::string bar = std::string(size_t(filled), '#') + std::string(size_t(28 - filled), '.');
   fprintf(stderr, "\r%s %s %3.0f %%  %s left\033[K", name.c_str(), bar.c_str(), done * 100,
