@@ -17,8 +17,8 @@
 namespace ups::cpu {
 namespace {
 
-constexpr int kMaxLanes = 16;             // slices begin at a multiple of every ISA's vector
-constexpr int64_t kMaxVBytes = 14 << 20;  // the ring; with U of 4 MB it fits the L3 share of a few cores
+constexpr int kMaxLanes = 16;            // slices begin at a multiple of every ISA's vector
+constexpr int64_t kMaxVBytes = 8 << 20;  // the ring; with U of 4 MB it fits the L3 share of a few cores
 
 // Both read the same pixels.
 bool same_image(const Tensor& a, const Tensor& b) {

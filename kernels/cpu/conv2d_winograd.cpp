@@ -12,7 +12,7 @@ namespace ups::cpu {
 namespace {
 
 constexpr int64_t kMaxUBytes = 8 << 20;    // wider layers run in groups of output channels
-constexpr int64_t kMaxVBytes = 340 << 10;  // of one block: a third of a 1 MiB L2
+constexpr int64_t kMaxVBytes = 510 << 10;  // of one block: half of a 1 MiB L2
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/conv2d_winograd_kernels.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -120,6 +121,12 @@ void winograd_input(const WinogradArgs& a, int first, int count, int c0, int c1,
     if (padded == channels && y >= a.in_begin && y + 6 <= a.in_end && x >= 0 && x + 6 <= w) {
       for (int i = 0; i < 6; i++) row[i] = int64_t(source(y + i, a.up)) * a.x_row;
       for (int j = 0; j < 6; j++) col[j] = int64_t(source(x + j, a.up)) * a.x_px;
+      if (x + 10 <= w) {  // the next tile, while this one is transformed
+        const float* next = from + col[5] + a.x_px;
+        for (int i = 0; i < 6; i++)
+          for (int j = 0; j < 4 / a.up; j++)
+            for (int c = 0; c < channels; c += 16) hwy::Prefetch(next + row[i] + j * a.x_px + c);
+      }
     } else {  // zero padding
       for (int i = 0; i < 6; i++) {
         row[i] = int64_t(i) * 6 * padded, col[i] = int64_t(i) * padded;
@@ -166,10 +173,69 @@ HWY_NOINLINE void products(const float* v, int64_t px, const float* HWY_RESTRICT
     for (int n = 0; n < NV; n++) hn::Store(acc[p][n], d, m + (p * NV + n) * kLanes);
 }
 
+// The first half of the output transform: A^T along each of the six rows of products.
+HWY_INLINE void output_rows(D d, const float* m, int64_t m_xi, float* half) {
+  V o[4];
+  for (int i = 0; i < 6; i++) {
+    const float* r = m + i * 6 * m_xi;
+    output_1d(d, hn::Load(d, r), hn::Load(d, r + m_xi), hn::Load(d, r + 2 * m_xi), hn::Load(d, r + 3 * m_xi),
+              hn::Load(d, r + 4 * m_xi), hn::Load(d, r + 5 * m_xi), o);
+    for (int j = 0; j < 4; j++) hn::Store(o[j], d, half + (i * 4 + j) * kLanes);
+  }
+}
+
+// Column j of the second half.
+HWY_INLINE void output_column(D d, const float* half, int j, V* o) {
+  const float* h = half + j * kLanes;
+  output_1d(d, hn::Load(d, h), hn::Load(d, h + 4 * kLanes), hn::Load(d, h + 8 * kLanes),
+            hn::Load(d, h + 12 * kLanes), hn::Load(d, h + 16 * kLanes), hn::Load(d, h + 20 * kLanes), o);
+}
+
+// One vector of channels of a tile: sums of its 16 pixels, NV vectors apart.
+template <int NV>
+HWY_NOINLINE void output_sums(const float* m, int64_t m_xi, float* pixels) {
+  const D d;
+  HWY_ALIGN float half[24 * kLanes];
+  output_rows(d, m, m_xi, half);
+  V o[4];
+  for (int j = 0; j < 4; j++) {
+    output_column(d, half, j, o);
+    for (int i = 0; i < 4; i++) hn::Store(o[i], d, pixels + (i * 4 + j) * NV * kLanes);
+  }
+}
+
+// A whole tile with its epilogue in registers; the same operations in the same order as emit_act.
+template <int NV, Act A>
+HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, int y, int x, int co) {
+  const D d;
+  HWY_ALIGN float half[24 * kLanes];
+  const bool scaled = e.scale != 1;
+  const V scale = hn::Set(d, e.scale);
+  for (int n = 0; n < NV; n++, co += kLanes) {
+    output_rows(d, m + n * kLanes, m_xi, half);
+    const V bias = hn::LoadU(d, e.bias + co);
+    const V slope = e.slopes ? hn::LoadU(d, e.slopes + co) : hn::Set(d, e.slope);
+    for (int j = 0; j < 4; j++) {
+      V o[4];
+      output_column(d, half, j, o);
+      for (int i = 0; i < 4; i++) {
+        o[i] = activate<A>(d, hn::Add(o[i], bias), slope);
+        if (scaled) o[i] = hn::Mul(o[i], scale);
+      }
+      for (int k = 0; k < e.adds; k++) {
+        const float* add = e.add[k].data + y * e.add[k].row + (x + j) * e.add[k].px + co;
+        const V by = hn::Set(d, e.add[k].scale);
+        for (int i = 0; i < 4; i++) o[i] = hn::MulAdd(hn::LoadU(d, add + i * e.add[k].row), by, o[i]);
+      }
+      float* out = e.y + y * e.y_row + (x + j) * e.y_px + co;
+      for (int i = 0; i < 4; i++) hn::StoreU(o[i], d, out + i * e.y_row);
+    }
+  }
+}
+
 template <int NV>
 HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int co, const float* v,
                                const float* u, float* m) {
-  const D d;
   const int64_t m_xi = int64_t(round_up(count, kTileStep)) * NV * kLanes + kXiGap;
   for (int xi = 0; xi < kWinogradXi; xi++) {
     const float* vx = v + xi * a.v_xi;
@@ -186,28 +252,27 @@ HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int 
     }
   }
   const int channels = a.co_end - co < NV * kLanes ? a.co_end - co : NV * kLanes;
-  HWY_ALIGN float half[24 * kLanes];
-  HWY_ALIGN float pixels[16 * NV * kLanes];
+  bool plain = channels == NV * kLanes && a.epilogue.shuffle == 1;  // pixels store as whole vectors
+  for (int i = 0; i < a.epilogue.adds; i++) plain = plain && a.epilogue.add[i].group == 1;
   for (int t = 0; t < count; t++) {
-    for (int n = 0; n < NV; n++) {
-      const float* mt = m + (t * NV + n) * kLanes;
-      V o[4];
-      for (int i = 0; i < 6; i++) {
-        const float* r = mt + i * 6 * m_xi;
-        output_1d(d, hn::Load(d, r), hn::Load(d, r + m_xi), hn::Load(d, r + 2 * m_xi),
-                  hn::Load(d, r + 3 * m_xi), hn::Load(d, r + 4 * m_xi), hn::Load(d, r + 5 * m_xi), o);
-        for (int j = 0; j < 4; j++) hn::Store(o[j], d, half + (i * 4 + j) * kLanes);
-      }
-      for (int j = 0; j < 4; j++) {
-        const float* h = half + j * kLanes;
-        output_1d(d, hn::Load(d, h), hn::Load(d, h + 4 * kLanes), hn::Load(d, h + 8 * kLanes),
-                  hn::Load(d, h + 12 * kLanes), hn::Load(d, h + 16 * kLanes), hn::Load(d, h + 20 * kLanes),
-                  o);
-        for (int i = 0; i < 4; i++) hn::Store(o[i], d, pixels + ((i * 4 + j) * NV + n) * kLanes);
-      }
-    }
     const int tile = first + t;
     const int y = (a.tile_row + tile / a.tiles_x) * 4, x = tile % a.tiles_x * 4;
+    const float* mt = m + t * NV * kLanes;
+    if (plain && x + 4 <= a.out_w && y >= a.row_begin && y + 4 <= a.row_end) {
+      const Act act = a.epilogue.act;
+      if (act == Act::none) {
+        output_tile<NV, Act::none>(a.epilogue, mt, m_xi, y, x, co);
+        continue;
+      } else if (act == Act::relu) {
+        output_tile<NV, Act::relu>(a.epilogue, mt, m_xi, y, x, co);
+        continue;
+      } else if (act == Act::lrelu || act == Act::prelu) {
+        output_tile<NV, Act::lrelu>(a.epilogue, mt, m_xi, y, x, co);
+        continue;
+      }
+    }
+    HWY_ALIGN float pixels[16 * NV * kLanes];
+    for (int n = 0; n < NV; n++) output_sums<NV>(mt + n * kLanes, m_xi, pixels + n * kLanes);
     const int n = a.out_w - x < 4 ? a.out_w - x : 4;
     for (int i = 0; i < 4; i++)
       if (y + i >= a.row_begin && y + i < a.row_end)
