@@ -1,9 +1,10 @@
-// run_chain: a dense block as one computation. V of each channel slice is computed once, by the convolution
-// that first reads it, and kept for all later ones; U of all layers once.
+// run_chain: a dense block as one computation.
 //
-// Small images: layer by layer over the whole image. Large ones: steps of a few tile rows, where convolution
-// k runs k tile rows behind the first (its input slice k needs one tile row more below), V in a ring of tile
-// rows. Images whose ring would not fit run the same wavefront over row ranges, each with its own V.
+// Small images: V of each channel slice is computed once, by the convolution that first reads it, and kept
+// for all later ones; U of all layers once. Large ones, whose V would leave the caches: steps of a few tile
+// rows, where convolution k runs k tile rows behind the first (its last slice needs one tile row more below),
+// so that a step's pixels are still in cache when the next convolution reads them; each convolution with its
+// own V.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -18,7 +19,9 @@ namespace ups::cpu {
 namespace {
 
 constexpr int kMaxLanes = 16;            // slices begin at a multiple of every ISA's vector
-constexpr int64_t kMaxVBytes = 8 << 20;  // the ring; with U of 4 MB it fits the L3 share of a few cores
+constexpr int64_t kMaxVBytes = 8 << 20;  // of a whole image; measured slower beyond, being read from DRAM
+constexpr int64_t kMaxUBytes = 8 << 20;  // of all layers
+constexpr int kStepTiles = 512;          // per step: keeps the repeated U below 2 % of the work
 
 // Both read the same pixels.
 bool same_image(const Tensor& a, const Tensor& b) {
@@ -37,29 +40,13 @@ bool continues(const Conv2d<Tensor>& op, const Conv2d<Tensor>& next) {
   return same_image(behind, op.y) && same_image(op.x, next.x) && next.w.cin == op.w.cin + op.w.cout;
 }
 
-// Tile rows per step and in the ring; rows_per_step 0: V does not fit.
-struct Ring {
-  int rows_per_step = 0, slots = 0;
-};
-Ring choose_ring(int tile_rows, int64_t row_floats, int layers) {
-  const int64_t fit = kMaxVBytes / 4 / row_floats;
-  if (fit >= tile_rows) return {tile_rows, tile_rows};
-  const int rows = int(fit) - (layers - 1);
-  if (rows < 1) return {};
-  // Equal steps: a short last one would leave threads idle.
-  const int steps = ceil_div(tile_rows, rows), even = ceil_div(tile_rows, steps);
-  return {even, even + layers - 1};
-}
-
-// Calls stage(layer, first tile row, end) in an order where every slice is complete before it is read.
-template <class Stage>
-void wavefront(int layers, int tile_rows, int rows_per_step, Stage&& stage) {
-  const bool whole = rows_per_step >= tile_rows;
-  for (int row = 0; row < tile_rows + (whole ? 0 : layers - 1); row += rows_per_step) {
+// Runs range after range of rows of each layer, so that every slice is complete before it is read.
+void run_wavefront(std::span<const Conv2d<Tensor>> ops, Context& context, int tile_rows, int step) {
+  const int layers = int(ops.size());
+  for (int row = 0; row < tile_rows + layers - 1; row += step) {
     for (int layer = 0; layer < layers; layer++) {
-      const int begin = whole ? 0 : std::max(0, row - layer);
-      const int end = whole ? tile_rows : std::min(tile_rows, row + rows_per_step - layer);
-      if (begin < end) stage(layer, begin, end);
+      const int begin = std::max(0, row - layer), end = std::min(tile_rows, row + step - layer);
+      if (begin < end) run(ops[layer], context, {begin * 4, std::min(end * 4, ops[layer].x.h)});
     }
   }
 }
@@ -88,14 +75,10 @@ void run_chain(std::span<const Conv2d<Tensor>> ops, Context& context) {
   const int blocks = ceil_div(units, 12 / kernels.tile_step);
   const int block_tiles = ceil_div(units, blocks) * kernels.tile_step;
   const int64_t v_xi = int64_t(block_tiles) * channels + kXiGap, block_floats = kWinogradXi * v_xi;
-  const Ring ring = choose_ring(tile_rows, blocks * block_floats, layers);
-  if (ring.rows_per_step == 0) {
-    // About 512 tiles per step keep the repeated U below 2 % of the work.
-    wavefront(layers, tile_rows, std::max(2, 512 / tiles_x), [&](int layer, int begin, int end) {
-      run(ops[layer], context, {begin * 4, std::min(end * 4, ops[layer].x.h)});
-    });
-    return;
-  }
+  int64_t u_bytes = 0;
+  for (const Conv2d<Tensor>& op : ops) u_bytes += int64_t(kWinogradXi) * op.w.cin * op.w.cout * sizeof(float);
+  if (tile_rows * blocks * block_floats * int64_t(sizeof(float)) > kMaxVBytes || u_bytes > kMaxUBytes)
+    return run_wavefront(ops, context, tile_rows, std::max(2, kStepTiles / tiles_x));
 
   std::vector<WinogradArgs> args;
   std::vector<int> weight_items(1, 0);
@@ -111,7 +94,7 @@ void run_chain(std::span<const Conv2d<Tensor>> ops, Context& context) {
     args.push_back(a);
   }
   // The last register tile of a block may read past it.
-  const int64_t v_floats = ring.slots * blocks * block_floats + 12 * channels;
+  const int64_t v_floats = tile_rows * blocks * block_floats + 12 * channels;
   const int64_t m_floats = winograd_m_floats(block_tiles, lanes);
   const int64_t thread_floats = round_up(int(m_floats + int64_t(kWinogradXi) * channels), 64);
   float* memory = static_cast<float*>(
@@ -135,24 +118,22 @@ void run_chain(std::span<const Conv2d<Tensor>> ops, Context& context) {
   });
   for (int image = 0; image < ops[0].x.n; image++) {
     for (int layer = 0; layer < layers; layer++) {
-      args[layer].x = static_cast<const float*>(ops[layer].x.data) + image * ops[layer].x.image;
-      aim_epilogue(args[layer].epilogue, ops[layer], image);
-    }
-    wavefront(layers, tile_rows, ring.rows_per_step, [&](int layer, int begin, int end) {
-      const WinogradArgs& a = args[layer];
+      WinogradArgs& a = args[layer];
+      a.x = static_cast<const float*>(ops[layer].x.data) + image * ops[layer].x.image;
+      aim_epilogue(a.epilogue, ops[layer], image);
       const int known = layer == 0 ? 0 : args[layer - 1].cin;  // channels whose V earlier layers computed
-      context.pool.for_each((end - begin) * blocks, [&](int item, int thread) {
+      context.pool.for_each(tile_rows * blocks, [&](int item, int thread) {
         const FlushDenormals flush;
-        const int row = begin + item / blocks, block = item % blocks;
+        const int row = item / blocks, block = item % blocks;
         float* m = per_thread + thread * thread_floats;
-        float* vb = v + (int64_t(row % ring.slots) * blocks + block) * block_floats;
+        float* vb = v + item * block_floats;
         const int first = units * block / blocks * kernels.tile_step;
         const int last = std::min(tiles_x, units * (block + 1) / blocks * kernels.tile_step);
         const int tile = row * tiles_x + first;
         kernels.input(a, tile, last - first, known, a.cin, vb, m + m_floats);
         kernels.output(a, tile, last - first, vb, m);
       });
-    });
+    }
   }
 }
 

@@ -49,7 +49,7 @@ TEST_CASE("a dense block run as a chain equals its convolutions bit for bit", "[
   const std::string isa = cpu::isa_name();
   for (const std::string& name : cpu::isa_available()) {
     cpu::isa_force(name);
-    // one step; odd sizes; several steps with a ring; a ring that does not fit
+    // V of the whole image; odd sizes; wavefronts
     for (Size s :
          {Size{24, 24}, {13, 50}, {random.integer(9, 40), random.integer(9, 40)}, {150, 130}, {41, 420}}) {
       if (name != isa && s.h * s.w > 3000) continue;
