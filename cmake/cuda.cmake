@@ -57,7 +57,12 @@ if(UPS_HAVE_CUDA)
     list(APPEND ups_cuda_objects $<TARGET_OBJECTS:ups_cuda_kernels_sm90>)
   endif()
   list(APPEND ups_cuda_libraries CUDA::cudart_static)
-  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/runtime/backend_cuda.cpp)  # nothing in the library calls them yet
+  if(UPS_CUDA STREQUAL "ON")
+    add_library(ups_cuda_backend OBJECT ${CMAKE_SOURCE_DIR}/runtime/backend_cuda.cpp)
+    target_link_libraries(ups_cuda_backend PRIVATE ups_flags)
+    list(APPEND ups_cuda_objects $<TARGET_OBJECTS:ups_cuda_backend>)
+    target_compile_definitions(ups_runtime PRIVATE UPS_WITH_CUDA)
+  else()  # AUTO compiles the kernels, to know that they compile; the backend is on request until proven
     set(ups_cuda_objects "")
     set(ups_cuda_libraries "")
   endif()

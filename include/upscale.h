@@ -63,6 +63,13 @@ typedef enum {
   UPS_FILTER_NEAREST = 5
 } ups_filter;
 
+typedef enum {
+  UPS_PRECISION_AUTO = 0, /* fp16; a tile that overflows is computed again in fp32 */
+  UPS_PRECISION_FP32 = 1,
+  UPS_PRECISION_FP16 = 2,
+  UPS_PRECISION_BF16 = 3
+} ups_precision;
+
 /* All zero (or NULL where a pointer to it is taken) means the defaults. Set `size` to sizeof(ups_options):
  * fields added later are read as zero from a caller compiled before them. */
 typedef struct {
@@ -74,7 +81,7 @@ typedef struct {
   ups_filter filter;        /* resampler between steps and to the exact size */
   int tile_px;              /* LR tile side; 0: chosen from the memory budget; -1: never tile */
   int overlap_px;           /* LR overlap of neighbouring tiles; 0: default, -1: none */
-  int64_t max_memory_bytes; /* budget for tile working memory; 0: 192 MiB */
+  int64_t max_memory_bytes; /* budget for tile working memory; 0: 192 MiB, on a GPU 70 % of its memory */
   /* Called often with 0..1 from the calling thread; non-zero return cancels. */
   int (*progress)(void* user, double done);
   /* After each step but the last (step = 1..steps-1), with an f32 image valid during the call. Non-zero
@@ -84,22 +91,29 @@ typedef struct {
    * them: hr->data is ignored. `data` has hr's format with packed rows. Non-zero cancels. */
   int (*rows)(void* user, int y, int rows, const void* data);
   void* user;
+  const char* device;      /* NULL or "auto": the first GPU, else the CPU; "cpu"; an index; part of a name */
+  ups_precision precision; /* of activations on a GPU; the CPU always computes in fp32 */
 } ups_options;
 
 typedef struct ups_model ups_model;
 
 /* path: .safetensors, .pth/.pt/.ckpt or ncnn .param/.bin. The architecture is found from tensor names and
- * shapes. Only options->threads is used. */
+ * shapes. Of the options, threads, device and precision are used here, and only here. */
 ups_status ups_model_open(const char* path, const ups_options* options, ups_model** out);
 /* A safetensors file in memory that outlives the model. `name` is used in messages. */
 ups_status ups_model_open_memory(const void* data, size_t size, const char* name, const ups_options* options,
                                  ups_model** out);
 void ups_model_close(ups_model* model);
 
+/* The compute devices as JSON (valid until the next call on this thread): {"devices": [{"id", "name"}], "note"},
+ * the CPU last; note says why no GPU can be used, or is "". */
+ups_status ups_list_devices(const char** json);
+
 /* Facts about an open model as a JSON object (UTF-8, valid until the model is closed). Keys, all present:
  *   architecture, variant, scale (network), default_scale (what scale = 0 gives), in_channels, out_channels,
  *   hyperparameters {name: value}, parameters, flop_per_pixel, bytes_per_pixel, receptive_field_px,
- *   multiple_of, dtype, name, license, origin, source_sha256 (the last four "" when unknown). */
+ *   multiple_of, dtype, name, license, origin, source_sha256 (the last four "" when unknown),
+ *   device, device_note (why "auto" did not take a GPU; else ""). */
 const char* ups_model_info(const ups_model* model);
 
 /* The size ups_upscale will produce. */

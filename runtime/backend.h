@@ -17,13 +17,18 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string describe() const = 0;  // "CPU avx2, 2 threads"
-  // Packs the weights of the graph; afterwards the graph's files are not needed any more.
+  // How plans for this backend are made.
+  virtual PlanOptions plan_options() const { return {}; }
+  // Working memory a run may take when the caller does not say.
+  virtual int64_t budget_bytes() const { return int64_t(192) << 20; }
+  // Packs the weights of the graph, which must outlive the backend; its file may be released afterwards.
   virtual void load(const Graph& graph) = 0;
   virtual size_t weight_bytes() const = 0;
   // Working memory that run() takes beside the arena, at most.
   virtual size_t scratch_bytes(const Plan& plan) const = 0;
   // Gives the plan an arena (shared by all plans of this backend: binding one invalidates the contents of
-  // the others). Throws Error{Code::memory}.
+  // the others) and makes plan.x and plan.y f32 tensors that the host can fill and read.
+  // Throws Error{Code::memory}.
   virtual void bind(Plan& plan) = 0;
   virtual void run(const Plan& plan, const Progress& progress) = 0;
   // One line per step: operator, shape, kernel variant. For --verbose.

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "kernels/error.h"
-#include "runtime/backend.h"
+#include "runtime/device.h"
 #include "runtime/loop.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
@@ -114,6 +114,8 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
                 ups_model** out) {
   const ups_options o = read_options(given);
   check(o.threads >= 0 && o.threads <= 4096, Code::usage, "threads: got ", o.threads, ", expected 0 to 4096");
+  check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_BF16, Code::usage,
+        "precision: got ", int(o.precision), ", expected 0 to 3");
   Network network = open_network(weights);
   ordered_json j;
   const Info& info = network.info;
@@ -131,7 +133,11 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   weights.reset();
 
   auto model = std::make_unique<ups_model>(o.threads);
-  model->session = std::make_unique<Session>(std::move(network), make_cpu_backend(model->pool));
+  std::string note;
+  auto backend = make_backend(o.device ? o.device : "auto", Precision(o.precision), model->pool, &note);
+  j["device"] = backend->describe();
+  j["device_note"] = note;
+  model->session = std::make_unique<Session>(std::move(network), std::move(backend));
   const Facts& facts = model->session->facts();
   j["parameters"] = facts.parameters;
   j["flop_per_pixel"] = facts.flop_per_px;
@@ -205,6 +211,21 @@ ups_status ups_model_open_memory(const void* data, size_t size, const char* name
 }
 
 void ups_model_close(ups_model* model) { delete model; }
+
+ups_status ups_list_devices(const char** json) {
+  return ups::guarded([&] {
+    ups::check(json, ups::Code::usage, "ups_list_devices: json is NULL");
+    ups::Pool pool;
+    std::string note;
+    ordered_json j;
+    for (const auto& d : ups::list_devices(pool, &note))
+      j["devices"].push_back({{"id", d.id}, {"name", d.name}});
+    j["note"] = note;
+    thread_local std::string text;
+    text = j.dump();
+    *json = text.c_str();
+  });
+}
 
 const char* ups_model_info(const ups_model* model) { return model ? model->info_json.c_str() : "{}"; }
 

@@ -68,6 +68,7 @@ class Graph {
   const std::vector<WeightInfo>& weight_infos() const { return weight_infos_; }
   const std::vector<Op<Value>>& ops() const { return ops_; }
   const StateDict& weights() const { return *weights_; }
+  std::shared_ptr<const StateDict> file() const { return weights_; }  // null once released
   Value input_value() const { return input_; }
   Value output_value() const { return output_; }
 

@@ -67,6 +67,22 @@ Collector luma(const Image& in, Pool& pool) {
   return out;
 }
 
+// The planned tiles, or smaller ones when memory turns out to be short.
+TileGrid fit_tiles(Session& session, const PassPlan& pass, TileOptions options) {
+  TileGrid grid = pass.grid;
+  for (;;) {
+    try {
+      session.prepare(grid.tile());
+      return grid;
+    } catch (const Error& e) {
+      const int side = std::max(grid.y.tile, grid.x.tile) / 2;
+      if (e.code != Code::memory || side < 64) throw;
+      options.tile_px = side;
+      grid = choose_tiles(session, pass.lr, options);
+    }
+  }
+}
+
 // The state of a step with the picture's alpha at its size, to be looked at; empty when there is none to add.
 Collector with_alpha(const Image& state, const Image& lr, Filter filter, Pool& pool) {
   if (!lr.has_alpha() || state.has_alpha()) return Collector({0, 0}, 0);
@@ -147,18 +163,19 @@ void run_loop(Session& session, Pool& pool, const Image& lr, const LoopPlan& pla
       };
       ToState to_state(channels);
       const double share = double(pass.grid.pixels()) / total;
+      const TileGrid grid = fit_tiles(session, pass, o.tiles);
       const Progress pass_progress = [&](double done) {
         if (progress) progress(finished + done * share);
       };
       if (kept == hr) {
         run_pass(
-            session, pool, now, channels, pass.grid,
+            session, pool, now, channels, grid,
             [&](int y, int n, const float* rows) { store(y, n, to_state(rows, int64_t(n) * hr.w)); },
             pass_progress);
       } else {
         RowResizer resizer(hr.h, hr.w, kept.h, kept.w, state_c, o.filter);
         run_pass(
-            session, pool, now, channels, pass.grid,
+            session, pool, now, channels, grid,
             [&](int, int n, const float* rows) {
               resizer.push(to_state(rows, int64_t(n) * hr.w), n, pool, store);
             },

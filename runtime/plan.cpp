@@ -23,10 +23,11 @@ size_t checked_product(size_t a, size_t b) {
   return r;
 }
 
-size_t buffer_bytes(const Placement::Buffer& b, Extent lr, int window_rows) {
+size_t buffer_bytes(const Placement::Buffer& b, Extent lr, int window_rows, DType dtype) {
   const size_t h = window_rows ? size_t(window_rows) : size_t(lr.h) * b.num / b.den;
   const size_t w = size_t(lr.w) * b.num / b.den;
-  return (checked_product(checked_product(h, w), size_t(b.c) * sizeof(float)) + kAlign - 1) / kAlign * kAlign;
+  return (checked_product(checked_product(h, w), size_t(b.c) * dtype_bytes(dtype)) + kAlign - 1) / kAlign *
+         kAlign;
 }
 
 // First-fit offsets, largest buffer first; buffers whose lifetimes are disjoint may share bytes.
@@ -60,7 +61,7 @@ struct Layout {
   size_t arena_bytes = 0;
 };
 
-Layout lay_out(const Graph& graph, const Placement& p, Extent lr, int first_op, int lr_rows) {
+Layout lay_out(const Graph& graph, const Placement& p, Extent lr, DType dtype, int first_op, int lr_rows) {
   Layout l;
   if (first_op >= 0) {
     l.strips = schedule_strips(graph, p, lr, first_op, lr_rows);
@@ -70,7 +71,7 @@ Layout lay_out(const Graph& graph, const Placement& p, Extent lr, int first_op, 
   for (size_t i = 0; i < p.buffers.size(); i++) {
     const auto& b = p.buffers[i];
     const int rows = first_op >= 0 ? l.strips.window_rows[i] : 0;
-    Plan::Buffer out{0, buffer_bytes(b, lr, rows), b.first_op, b.last_op};
+    Plan::Buffer out{0, buffer_bytes(b, lr, rows, dtype), b.first_op, b.last_op};
     // Within the strips all operators are alive together: lifetimes stretch over the whole suffix.
     if (first_op >= 0 && out.last_op >= first_op) {
       out.last_op = std::max(out.last_op, int(p.ops.size()));
@@ -83,20 +84,20 @@ Layout lay_out(const Graph& graph, const Placement& p, Extent lr, int first_op, 
 }
 
 // Tries the last operators as strips, from each possible start, and keeps the smallest arena.
-Layout best_layout(const Graph& graph, const Placement& p, Extent lr, size_t strip_bytes) {
-  Layout best = lay_out(graph, p, lr, -1, 0);
-  if (!strip_bytes) return best;
+Layout best_layout(const Graph& graph, const Placement& p, Extent lr, const PlanOptions& o) {
+  Layout best = lay_out(graph, p, lr, o.dtype, -1, 0);
+  if (!o.strip_bytes) return best;
   constexpr int kMostStripOps = 24;  // a longer suffix never paid: windows of deep chains grow past the trunk
   const int n = int(p.ops.size());
   size_t row_bytes = 0;  // of all windowed intermediates, per LR row
   for (int first = n - 1; first >= std::max(0, n - kMostStripOps); first--) {
     for (const auto& b : p.buffers)
       if (b.first_op == first)
-        row_bytes += size_t(b.c) * sizeof(float) * lr.w * b.num / b.den * b.num / b.den;
+        row_bytes += size_t(b.c) * dtype_bytes(o.dtype) * lr.w * b.num / b.den * b.num / b.den;
     const int rows =
-        int(std::clamp<size_t>(strip_bytes / std::max<size_t>(1, row_bytes), 4, size_t(INT_MAX / 64)));
+        int(std::clamp<size_t>(o.strip_bytes / std::max<size_t>(1, row_bytes), 4, size_t(INT_MAX / 64)));
     if (rows >= lr.h) continue;
-    Layout l = lay_out(graph, p, lr, first, rows);
+    Layout l = lay_out(graph, p, lr, o.dtype, first, rows);
     if (l.strip_first_op >= 0 && l.arena_bytes < best.arena_bytes) best = std::move(l);
   }
   return best;
@@ -106,6 +107,7 @@ struct Resolver {
   const Placement& p;
   const Layout& layout;
   Extent lr;
+  DType dtype;
   std::vector<int> base_row;  // by buffer: image row its memory starts with
 
   Tensor tensor(Value v, int c) const {
@@ -113,11 +115,12 @@ struct Resolver {
     const auto& loc = p.locations[v.id];
     const auto& b = p.buffers[loc.buffer];
     Tensor t;
+    t.dtype = dtype;
     t.h = int(int64_t(lr.h) * b.num / b.den), t.w = int(int64_t(lr.w) * b.num / b.den), t.c = c;
     t.px = b.c, t.row = int64_t(t.w) * b.c, t.image = t.row * t.h;
     // Row 0 of a window may lie before the buffer; only rows that exist are ever touched.
     const int64_t at = int64_t(layout.buffers[loc.buffer].offset) +
-                       (loc.offset - int64_t(base_row[loc.buffer]) * t.row) * int64_t(sizeof(float));
+                       (loc.offset - int64_t(base_row[loc.buffer]) * t.row) * dtype_bytes(dtype);
     t.data = reinterpret_cast<void*>(intptr_t(at));
     return t;
   }
@@ -175,7 +178,7 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
           ", expected multiples of ", v.den);
 
   const Placement p = place_values(graph);
-  const Layout layout = best_layout(graph, p, lr, options.strip_bytes);
+  const Layout layout = best_layout(graph, p, lr, options);
   std::vector<int> channels;
   for (const auto& v : graph.values()) channels.push_back(v.c);
   for (size_t id = channels.size(); id < p.locations.size(); id++) channels.push_back(0);
@@ -188,7 +191,7 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
   plan.buffers = layout.buffers;
   plan.concat_copies = p.copies;
   plan.strip_first_op = layout.strip_first_op;
-  Resolver r{p, layout, lr, std::vector<int>(p.buffers.size(), 0)};
+  Resolver r{p, layout, lr, options.dtype, std::vector<int>(p.buffers.size(), 0)};
   plan.x = r.tensor(graph.input_value(), channels[graph.input_value().id]);
   plan.y = r.tensor(graph.output_value(), channels[graph.output_value().id]);
   plan.hr = plan.y.extent();
@@ -204,12 +207,14 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
       // Rows still needed move to the start of the window: a copy between two views of the same buffer.
       const auto& b = p.buffers[shift.buffer];
       const int w = int(int64_t(lr.w) * b.num / b.den);
-      const int64_t row_bytes = int64_t(w) * b.c * sizeof(float);
+      const int64_t row_bytes = int64_t(w) * b.c * dtype_bytes(options.dtype);
       const int64_t start = int64_t(layout.buffers[shift.buffer].offset);
       const int from = shift.first_row - r.base_row[shift.buffer];
       r.base_row[shift.buffer] = shift.first_row;
       if (shift.keep_rows == 0 || from == 0) continue;
-      Tensor to = dense_f32(nullptr, shift.keep_rows, w, b.c), src = to;
+      Tensor to = dense_f32(nullptr, shift.keep_rows, w, b.c);
+      to.dtype = options.dtype;
+      Tensor src = to;
       to.data = reinterpret_cast<void*>(intptr_t(start));
       src.data = reinterpret_cast<void*>(intptr_t(start + from * row_bytes));
       // Row by row when the views overlap, so that no row is overwritten before it has moved.

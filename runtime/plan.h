@@ -44,6 +44,7 @@ struct Plan {
 };
 
 struct PlanOptions {
+  DType dtype = DType::f32;              // of every tensor, input and output included
   size_t strip_bytes = size_t(8) << 20;  // working set of one strip; 0: never use strips
 };
 

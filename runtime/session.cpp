@@ -6,8 +6,7 @@
 namespace ups {
 
 Session::Session(Network network, std::unique_ptr<Backend> backend)
-    : info_(network.info), backend_(std::move(backend)) {
-  graph_ = std::make_unique<Graph>(network.weights);
+    : info_(network.info), graph_(std::make_unique<Graph>(network.weights)), backend_(std::move(backend)) {
   graph_->output(network.build(*graph_, graph_->input(info_.in_c)));
   const auto& y = graph_->values()[graph_->output_value().id];
   check(y.c == info_.out_c && y.num == info_.scale * y.den, Code::model, info_.family, ": the network gives ",
@@ -24,7 +23,7 @@ Plan& Session::cached(Extent lr) {
       plans_.splice(plans_.begin(), plans_, it);
       return plans_.front();
     }
-  plans_.push_front(make_plan(*graph_, lr));
+  plans_.push_front(make_plan(*graph_, lr, backend_->plan_options()));
   constexpr size_t kMostPlans = 32;  // a plan is a few hundred kB; searching a tile size asks for a dozen
   if (plans_.size() > kMostPlans) plans_.pop_back();
   return plans_.front();

@@ -40,8 +40,8 @@ class Session {
 
   Info info_;
   Facts facts_;
+  std::unique_ptr<Graph> graph_;  // outlives the backend, which refers to it
   std::unique_ptr<Backend> backend_;
-  std::unique_ptr<Graph> graph_;
   std::list<Plan> plans_;  // unbound, most recent first
   Plan bound_;
 };

@@ -1,0 +1,35 @@
+// Devices by name: what there is, and a backend on the one that was asked for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/pool.h"
+#include "runtime/backend.h"
+
+namespace ups {
+
+// How activations are stored on a GPU. Sums always run in fp32. The CPU computes in fp32 whatever is asked.
+enum class Precision : uint8_t {
+  automatic,  // fp16, and fp32 for tiles that overflow
+  fp32,
+  fp16,
+  bf16
+};
+
+struct DeviceEntry {
+  std::string id;    // what to ask for: "cpu", "0", "1" ...
+  std::string name;  // "NVIDIA H200, sm_90, 141 GB"
+};
+
+// The CPU last. If no GPU can be used, *why (when given) gets a sentence.
+std::vector<DeviceEntry> list_devices(Pool& pool, std::string* why = nullptr);
+
+// wanted: "auto" or "" (the first GPU, else the CPU), "cpu" or "-1", an index, or a part of a device's name.
+// *note (when given) gets a sentence when "auto" fell back to the CPU although this build has GPU support.
+// Throws Error{Code::device} when a device was named that does not exist.
+std::unique_ptr<Backend> make_backend(const std::string& wanted, Precision precision, Pool& pool,
+                                      std::string* note = nullptr);
+
+}  // namespace ups
