@@ -203,3 +203,35 @@ TEST_CASE("pack_conv_weight turns OIHW into k, k, cin, cout", "[kernels][conv2d]
       for (int t = 0; t < k * k; t++)
         CHECK(packed[(t * cin + i) * cout + o] == oihw[(o * cin + i) * k * k + t]);
 }
+
+TEST_CASE("variant_name is a function of the shape, and UPSCALE_VARIANT overrides it", "[kernels][conv2d]") {
+  UPS_RANDOM(random);
+  const auto variant = [&](ConvSpec s) { return std::string(cpu::variant_name(ConvCase(s, random).op)); };
+  CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 64}) == "winograd_f4");
+  CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 32, .up = 2}) == "winograd_f4");
+  CHECK(variant({.h = 4, .w = 4, .cin = 64, .cout = 64}) == "direct");  // U would cost more than it saves
+  CHECK(variant({.h = 32, .w = 32, .cin = 3, .cout = 64}) == "direct");
+  CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 3}) == "direct");
+  CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 64, .k = 1}) == "direct");
+  CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 64, .stride = 2}) == "direct");
+
+  ConvCase c({.h = 32, .w = 32, .cin = 64, .cout = 64}, random);
+  setenv("UPSCALE_VARIANT", "other=x,conv2d=direct", 1);
+  CHECK(std::string(cpu::variant_name(c.op)) == "direct");
+  Machine machine(2);
+  check_case(c, machine);
+  setenv("UPSCALE_VARIANT", "conv2d=fft", 1);
+  CHECK_THROWS_WITH(cpu::variant_name(c.op), Catch::Contains("expected direct or winograd_f4"));
+  unsetenv("UPSCALE_VARIANT");
+}
+
+TEST_CASE("strips that begin at multiples of four rows give the whole image's bits", "[kernels][conv2d]") {
+  UPS_RANDOM(random);
+  Machine machine(2);
+  ConvCase c({.h = 37, .w = 30, .cin = 64, .cout = 64, .adds = 2}, random);
+  cpu::run(c.op, machine.context);
+  const std::vector<float> whole = c.y;
+  c.clear();
+  for (int y = 0; y < 37; y += 12) cpu::run(c.op, machine.context, {y, std::min(y + 12, 37)});
+  CHECK(c.y == whole);
+}
