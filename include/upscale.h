@@ -81,7 +81,7 @@ typedef struct {
   ups_filter filter;        /* resampler between steps and to the exact size */
   int tile_px;              /* LR tile side; 0: chosen from the memory budget; -1: never tile */
   int overlap_px;           /* LR overlap of neighbouring tiles; 0: default, -1: none */
-  int64_t max_memory_bytes; /* budget for tile working memory; 0: 192 MiB, on a GPU 70 % of its memory */
+  int64_t max_memory_bytes; /* budget for weights and tiles; 0: 264 MiB, on a GPU 70 % of its memory */
   /* Called often with 0..1 from the calling thread; non-zero return cancels. */
   int (*progress)(void* user, double done);
   /* After each step but the last (step = 1..steps-1), with an f32 image valid during the call. Non-zero

@@ -55,7 +55,8 @@ TileGrid choose_tiles(Session& session, Extent lr, const TileOptions& o) {
   }
   const int channels = session.info().out_c;
   const int64_t budget = o.budget_bytes > 0 ? o.budget_bytes : session.backend().budget_bytes();
-  auto fits = [&](const TileGrid& g) { return pass_bytes(session, g, channels) <= budget; };
+  const int64_t weights = int64_t(session.backend().weight_bytes());
+  auto fits = [&](const TileGrid& g) { return weights + pass_bytes(session, g, channels) <= budget; };
   // A 4096 px square never fits a sensible budget; not planning it keeps huge images cheap to look at.
   if (lr.pixels() <= int64_t(4096) * 4096 && fits(whole)) return whole;
   int low = std::max(kSmallestTile, overlap + 8), high = std::min(4096, std::max(lr.h, lr.w));

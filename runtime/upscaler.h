@@ -14,7 +14,7 @@ namespace ups {
 struct TileOptions {
   int tile_px = 0;           // LR; 0: the largest that fits the budget, -1: never tile
   int overlap_px = 0;        // LR; 0: default, -1: none
-  int64_t budget_bytes = 0;  // for arena, scratch and blending; 0: the backend's default
+  int64_t budget_bytes = 0;  // for weights, arena, scratch and blending; 0: the backend's default
 };
 
 // The grid a pass over `lr` uses. Pure: depends on the network's plans and the options only.
