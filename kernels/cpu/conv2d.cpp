@@ -63,7 +63,7 @@ void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   a.out_w = out.w, a.row_begin = rows.begin, a.row_end = rows.end;
 
   // Tiles of about 4 x 48 pixels: the patch stays in L2, and a 64 x 64 image still gives 32 work items.
-  const int columns = ceil_div(out.w, 48);
+  const int columns = ceil_div(out.w, kMaxTileW);
   a.tile_w = round_up(ceil_div(out.w, columns), kernels.px_step);
   a.tiles_x = ceil_div(out.w, a.tile_w);
   a.tile_h = 4;

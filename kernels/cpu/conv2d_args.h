@@ -33,6 +33,8 @@ constexpr int kCoutPad = 64;
 constexpr int round_up(int a, int b) { return (a + b - 1) / b * b; }
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
+constexpr int kMaxTileW = 48;  // output pixels of one line of a direct tile
+
 // Direct convolution of one image.
 struct DirectArgs {
   const float* x = nullptr;  // [h, w, cin], strides x_row, x_px

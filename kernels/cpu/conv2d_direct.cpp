@@ -117,11 +117,13 @@ void direct_tile(const DirectArgs& a, int item, float* patch) {
   if (a.dot) {
     constexpr int P = kPx == 12 ? 6 : 3;
     constexpr Sums kDot[4] = {sums_dot<P, 1>, sums_dot<P, 2>, sums_dot<P, 3>, sums_dot<P, 4>};
+    HWY_ALIGN float line[(kMaxTileW + P) * kLanes] = {};
     for (int y = 0; y < rows; y++) {
-      for (int p = 0; p < width; p += P) {
-        kDot[a.cout - 1](patch + y * a.stride * row + p * px, px, tap_px, row, a.k, a.cin_pad, a.panel, sums);
-        emit(a.epilogue, sums, kLanes, y0 + y, x0 + p, width - p < P ? width - p : P, 0, a.cout);
-      }
+      // A whole line before its epilogue: reading scalar stores back as vectors right away would stall.
+      for (int p = 0; p < width; p += P)
+        kDot[a.cout - 1](patch + y * a.stride * row + p * px, px, tap_px, row, a.k, a.cin_pad, a.panel,
+                         line + p * kLanes);
+      emit(a.epilogue, line, kLanes, y0 + y, x0, width, 0, a.cout);
     }
     return;
   }
