@@ -2,10 +2,11 @@
 // work is enqueued on the stream and the call returns.
 #pragma once
 
-#include <string>
+#include <span>
 
 #include "kernels/device/stream.h"
 #include "kernels/ops.h"
+#include "kernels/variant.h"
 
 namespace ups::cuda {
 
@@ -26,6 +27,11 @@ void run(const Upsample<Tensor>& op, Stream& stream, Rows rows = {});
 // Which variant run() takes: a pure function of the operator and the device, unless
 // UPSCALE_VARIANT=conv2d=NAME forces one. Throws Error{Code::device} saying why each variant declined.
 const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device);
+
+// Every variant, best first, for tests and measurements; the last one accepts everything.
+using Conv2dVariant =
+    Variant<Conv2d<Tensor>, DeviceInfo, void (*)(const Conv2d<Tensor>& op, Stream& stream, Rows rows)>;
+std::span<const Conv2dVariant> conv2d_variants();
 
 // --- Images <-> tiles -------------------------------------------------------------------------------------
 enum class PixelDepth : uint8_t { u8, u16, f32 };

@@ -110,6 +110,7 @@ class Buffer {
   T* data() { return data_; }
   size_t size() const { return count_; }
   T& operator[](size_t i) { return data_[i]; }
+  const T& operator[](size_t i) const { return data_[i]; }
 
  private:
   T* data_;
@@ -128,3 +129,5 @@ inline void __syncwarp(std::source_location at = std::source_location::current()
   simt::meet<32>(
       "__syncwarp", 0, [](int**) {}, at.line());
 }
+constexpr int min(int a, int b) { return a < b ? a : b; }
+constexpr int max(int a, int b) { return a > b ? a : b; }

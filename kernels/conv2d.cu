@@ -1,0 +1,302 @@
+// Conv2d (kernels/ops.h): y = shuffle(act(conv(up(x), w) + bias) * scale + addends).
+//
+// naive: one thread per output; every feature, any dtype; the device's own reference.
+// mma:   implicit GEMM on tensor cores, k 1 or 3, stride 1, f16 or bf16 inputs, f32 sums.
+//   A block makes 16 x 32 output pixels x N channels (N = 16, 32, 48 or 64). Per step of 16 input channels it
+//   loads the (16+k-1) x (32+k-1) halo tile once and all taps' weights, by cp.async, two steps in flight;
+//   zero fill makes the padding. Each of 8 warps owns 4 rows x 16 pixels: for each column of taps it loads
+//   the k+3 input rows once and uses each for up to k rows of outputs ("three vertical taps at once"), so
+//   that of the 9 taps only 3 cost fragment loads of the image. Per step and warp, k = 3, N = 64: 18 + 36
+//   ldmatrix.x4 for 288 mma. Shared memory rows are 32 bytes (16 channels); their two halves are swapped by
+//   bit 2 of the row number, so that any 8 consecutive rows lie in different banks.
+#include "kernels/device/copy.cuh"
+#include "kernels/device/epilogue.cuh"
+#include "kernels/device/mma.cuh"
+#include "kernels/device/run.h"
+#include "kernels/pack.h"
+
+namespace ups::cuda {
+namespace {
+
+// Output rows [begin, end) before the shuffle, and the tiling of them.
+struct Job {
+  int begin, end, w;
+  int tiles_x;
+  bool vector_x, vector_epilogue;
+};
+
+// --- naive -------------------------------------------------------------------------------------------------
+constexpr unsigned kNaiveBlock = 256;
+
+__device__ __forceinline__ float load_weight(const Weight& w, int tap, int ci, int co) {
+  const int taps = w.k * w.k, cout_pad = (w.cout + 15) / 16 * 16;  // MmaLayout
+  const int64_t i = ((int64_t(ci / 16) * taps + tap) * cout_pad + co) * 16 + ci % 16;
+  if (w.dtype == DType::f32) return static_cast<const float*>(w.w)[i];
+  if (w.dtype == DType::f16) return to_float(static_cast<const half_t*>(w.w)[i]);
+  return to_float(static_cast<const bf16_t*>(w.w)[i]);
+}
+
+__global__ void conv2d_naive(Conv2d<Tensor> op, Job job) {
+  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int64_t row = int64_t(job.w) * op.w.cout;
+  const int y = job.begin + int(i / row), x = int(i % row) / op.w.cout, co = int(i % row) % op.w.cout;
+  if (y >= job.end) return;
+  const int n = int(blockIdx.y), k = op.w.k;
+  float sum = 0;
+  for (int tap = 0; tap < k * k; tap++) {
+    const int uy = y * op.stride + tap / k - k / 2, ux = x * op.stride + tap % k - k / 2;
+    if (uy < 0 || ux < 0 || uy >= op.x.h * op.up || ux >= op.x.w * op.up) continue;
+    const int64_t at = n * op.x.image + uy / op.up * op.x.row + ux / op.up * op.x.px;
+    for (int ci = 0; ci < op.w.cin; ci++) sum += load_element(op.x, at + ci) * load_weight(op.w, tap, ci, co);
+  }
+  finish_one(op, n, y, x, co, sum);
+}
+
+void launch_naive(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  const Job job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false};
+  const int64_t count = int64_t(job.end - job.begin) * job.w * op.w.cout;
+  launch(conv2d_naive,
+         {.grid = {unsigned((count + kNaiveBlock - 1) / kNaiveBlock), unsigned(op.x.n)},
+          .block = kNaiveBlock,
+          .stream = &stream},
+         op, job);
+}
+
+// --- mma ---------------------------------------------------------------------------------------------------
+constexpr int kTileH = 16, kTileW = 32;  // output pixels of a block
+constexpr int kWarps = 8, kThreads = 32 * kWarps;
+constexpr int kRows = 4;       // output rows of a warp, 16 pixels each
+constexpr int kChannels = 16;  // input channels per step
+constexpr int kStages = 2;
+
+template <class T, int K, int N>
+struct Smem {
+  static constexpr int kHaloH = kTileH + K - 1, kHaloW = kTileW + K - 1;
+  struct Stage {
+    alignas(16) T x[kHaloH * kHaloW * kChannels];  // [y, x, 16]
+    alignas(16) T w[K * K * N * kChannels];        // [tap, n, 16]
+  };
+  union {
+    Stage stage[kStages];
+    alignas(16) float sums[kWarps][16][N + 4];  // +4: rows 16 bytes apart in bank space
+  };
+};
+
+// Element offset of 8-channel unit `unit` of a row.
+__device__ __forceinline__ int swizzled(int row, int unit) {
+  return row * kChannels + ((unit ^ (row >> 2 & 1)) << 3);
+}
+
+template <class T, int K, int N>
+__global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<Tensor> op, Job job) {
+  using S = Smem<T, K, N>;
+  constexpr int kHaloH = S::kHaloH, kHaloW = S::kHaloW, kTaps = K * K;
+  S& s = shared<S>();
+  const int tid = int(threadIdx.x), lane = lane_index(), warp = warp_index();
+  const int warp_y = warp % 4 * kRows, warp_x = warp / 4 * 16;
+  const int tile_y = job.begin + int(blockIdx.x) / job.tiles_x * kTileH,
+            tile_x = int(blockIdx.x) % job.tiles_x * kTileW;
+  const int n0 = int(blockIdx.y) * N, image = int(blockIdx.z);
+  const int cin = op.w.cin, cout_pad = (op.w.cout + 15) / 16 * 16;
+  const int steps = (cin + kChannels - 1) / kChannels;
+
+  // Rows below those that the job needs may not exist: they count as padding.
+  const int in_h = min(op.x.h * op.up, job.end + K / 2), in_w = op.x.w * op.up;
+  const T* x = static_cast<const T*>(op.x.data) + image * op.x.image;
+  const T* w = static_cast<const T*>(op.w.w);
+
+  // Which unit (8 channels of a pixel) of the halo tile this thread loads in round i: offset behind the first
+  // row of the halo, or -1 for padding.
+  constexpr int kUnits = kHaloH * kHaloW * 2, kRounds = (kUnits + kThreads - 1) / kThreads;
+  const int first_row = max(0, tile_y - K / 2) / op.up;
+  x += first_row * op.x.row;
+  int from[kRounds];
+#pragma unroll
+  for (int i = 0; i < kRounds; i++) {
+    const int p = (tid + i * kThreads) / 2;
+    const int uy = tile_y + p / kHaloW - K / 2, ux = tile_x + p % kHaloW - K / 2;
+    const bool inside = uy >= 0 && ux >= 0 && uy < in_h && ux < in_w;
+    from[i] = inside ? (uy / op.up - first_row) * int(op.x.row) + ux / op.up * int(op.x.px) : -1;
+  }
+
+  auto load = [&](int step) {
+    typename S::Stage& stage = s.stage[step % kStages];
+    const int c = step * kChannels + tid % 2 * 8;
+    const int channels = max(0, min(8, cin - c));
+#pragma unroll
+    for (int i = 0; i < kRounds; i++) {
+      const int unit = tid + i * kThreads;
+      if (unit >= kUnits) continue;
+      T* to = stage.x + swizzled(unit / 2, unit % 2);
+      const int count = from[i] >= 0 ? channels : 0;
+      if (job.vector_x) {
+        copy_async<16>(to, count ? x + from[i] + c : x, count * 2);
+      } else {
+        Vec16 v{};
+        for (int e = 0; e < count; e++) v.v[e / 2] |= uint32_t(x[from[i] + c + e].bits) << (e % 2 * 16);
+        *reinterpret_cast<Vec16*>(to) = v;
+      }
+    }
+    const T* step_w = w + int64_t(step) * kTaps * cout_pad * kChannels;
+    for (int unit = tid; unit < kTaps * N * 2; unit += kThreads) {
+      const int row = unit / 2, tap = row / N, n = n0 + row % N;
+      const bool inside = n < cout_pad;
+      copy_async<16>(stage.w + swizzled(row, unit % 2),
+                     inside ? step_w + (tap * cout_pad + n) * kChannels + unit % 2 * 8 : w, inside ? 16 : 0);
+    }
+  };
+
+  float acc[kRows][N / 8][4];
+#pragma unroll
+  for (int m = 0; m < kRows; m++)
+#pragma unroll
+    for (int n = 0; n < N / 8; n++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) acc[m][n][i] = 0;
+
+  load(0);
+  copy_commit();
+  for (int step = 0; step < steps; step++) {
+    copy_wait<0>();
+    __syncthreads();  // step has arrived for all; all are done with the stage that is loaded next
+    if (step + 1 < steps) load(step + 1);
+    copy_commit();
+    const typename S::Stage& stage = s.stage[step % kStages];
+#pragma unroll
+    for (int kx = 0; kx < K; kx++) {
+      uint32_t a[kRows + K - 1][4];  // input rows
+#pragma unroll
+      for (int row = 0; row < kRows + K - 1; row++)
+        ldmatrix_x4(a[row], stage.x + swizzled((warp_y + row) * kHaloW + warp_x + kx + lane % 16, lane / 16));
+#pragma unroll
+      for (int ky = 0; ky < K; ky++) {
+#pragma unroll
+        for (int n = 0; n < N / 16; n++) {
+          uint32_t b[4];
+          ldmatrix_x4(
+              b, stage.w + swizzled((ky * K + kx) * N + n * 16 + lane / 16 * 8 + lane % 8, lane / 8 % 2));
+#pragma unroll
+          for (int m = 0; m < kRows; m++) {
+            mma_m16n8k16<T>(acc[m][2 * n], a[m + ky], b[0], b[1]);
+            mma_m16n8k16<T>(acc[m][2 * n + 1], a[m + ky], b[2], b[3]);
+          }
+        }
+      }
+    }
+  }
+  copy_wait<0>();
+  __syncthreads();  // the stages become room for sums
+
+  // Row by row through shared memory, so that a lane holds 8 channels of one pixel.
+  float(&sums)[16][N + 4] = s.sums[warp];
+#pragma unroll
+  for (int m = 0; m < kRows; m++) {
+#pragma unroll
+    for (int n = 0; n < N / 8; n++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) sums[lane / 4 + i / 2 * 8][n * 8 + lane % 4 * 2 + i % 2] = acc[m][n][i];
+    __syncwarp();
+    const int y = tile_y + warp_y + m;
+#pragma unroll
+    for (int unit = lane; unit < 16 * (N / 8); unit += 32) {
+      const int px = unit / (N / 8), n = unit % (N / 8) * 8;
+      float v[8];
+#pragma unroll
+      for (int i = 0; i < 8; i++) v[i] = sums[px][n + i];
+      const int out_x = tile_x + warp_x + px;
+      if (y < job.end && out_x < job.w) finish_eight<T>(op, job.vector_epilogue, image, y, out_x, n0 + n, v);
+    }
+    __syncwarp();
+  }
+}
+
+template <class T, int K, int N>
+void launch_mma_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  Job job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false};
+  job.tiles_x = (job.w + kTileW - 1) / kTileW;
+  job.vector_x = op.x.px % 8 == 0 && op.x.row % 8 == 0 && (op.x.n == 1 || op.x.image % 8 == 0) &&
+                 reinterpret_cast<uintptr_t>(op.x.data) % 16 == 0;
+  job.vector_epilogue = vector_epilogue(op, dtype_of<T>());
+  const int tiles_y = (job.end - job.begin + kTileH - 1) / kTileH;
+  launch(conv2d_mma<T, K, N>,
+         {.grid = {unsigned(job.tiles_x) * unsigned(tiles_y), unsigned((op.w.cout + N - 1) / N),
+                   unsigned(op.x.n)},
+          .block = kThreads,
+          .smem_bytes = sizeof(Smem<T, K, N>),
+          .stream = &stream},
+         op, job);
+}
+
+template <class T, int K>
+void launch_mma_k(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  if (op.w.cout <= 16) return launch_mma_n<T, K, 16>(op, stream, rows);
+  if (op.w.cout <= 32) return launch_mma_n<T, K, 32>(op, stream, rows);
+  if (op.w.cout <= 48) return launch_mma_n<T, K, 48>(op, stream, rows);
+  launch_mma_n<T, K, 64>(op, stream, rows);
+}
+
+void launch_mma(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  if (op.x.dtype == DType::f16)
+    op.w.k == 3 ? launch_mma_k<half_t, 3>(op, stream, rows) : launch_mma_k<half_t, 1>(op, stream, rows);
+  else
+    op.w.k == 3 ? launch_mma_k<bf16_t, 3>(op, stream, rows) : launch_mma_k<bf16_t, 1>(op, stream, rows);
+}
+
+const char* mma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
+  if (device.sm < 80) return "needs sm_80 or newer";
+  if (device.smem_bytes < int(sizeof(Smem<half_t, 3, 64>)))
+    return "needs more shared memory than the device has";
+  if (op.w.k != 1 && op.w.k != 3) return "needs k 1 or 3";
+  if (op.stride != 1) return "needs stride 1";
+  if (op.x.dtype == DType::f32) return "needs a 16-bit x";
+  if (op.w.dtype != op.x.dtype) return "needs weights of x's dtype";
+  if (op.x.row > (1 << 30) / (kTileH + 2)) return "needs rows of x of less than 59 million elements";
+  if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
+  return nullptr;
+}
+
+const char* accepts_all(const Conv2d<Tensor>&, const DeviceInfo&) { return nullptr; }
+
+const Conv2dVariant kVariants[] = {{"mma", mma_declines, launch_mma}, {"naive", accepts_all, launch_naive}};
+
+void verify(const Conv2d<Tensor>& op) {
+  const int r = op.shuffle;
+  check(op.x.data && op.y.data && op.w.w, Code::device, "conv2d: x, y or the weight is absent");
+  check((op.w.k == 1 || op.w.k == 3 || op.w.k == 5) && op.stride >= 1 && op.up >= 1 && r >= 1, Code::device,
+        "conv2d: got k ", op.w.k, ", stride ", op.stride, ", up ", op.up, ", shuffle ", r,
+        ", expected k 1, 3 or 5 and the others at least 1");
+  check(op.x.c == op.w.cin && op.y.c * r * r == op.w.cout, Code::device, "conv2d: got x of ", op.x.c,
+        " and y of ", op.y.c, " channels, expected ", op.w.cin, " and ", op.w.cout, " / ", r * r);
+  const int h = op.y.h / r, w = op.y.w / r;
+  auto matches = [&](int out, int in) {
+    return out >= 1 && (out == in * op.up / op.stride || out == (in * op.up + op.stride - 1) / op.stride);
+  };
+  check(op.y.n == op.x.n && op.x.n <= 65535 && h * r == op.y.h && w * r == op.y.w && matches(h, op.x.h) &&
+            matches(w, op.x.w),
+        Code::device, "conv2d: got y [", op.y.n, ", ", op.y.h, ", ", op.y.w, "] for x [", op.x.n, ", ",
+        op.x.h, ", ", op.x.w, "]");
+  check(op.act != Act::prelu || op.w.slope, Code::device, "conv2d: PReLU without slopes");
+  for (const Addend<Tensor>* add : {&op.add, &op.add2})
+    check(!add->t.data || (add->t.n == op.x.n && add->t.h == h && add->t.w == w && add->group >= 1 &&
+                           int64_t(add->t.c) * add->group >= op.w.cout),
+          Code::device, "conv2d: got an addend [", add->t.h, ", ", add->t.w, ", ", add->t.c, "], expected [",
+          h, ", ", w, ", ", op.w.cout, " / group]");
+}
+
+}  // namespace
+
+std::span<const Conv2dVariant> conv2d_variants() { return kVariants; }
+
+const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device) {
+  return select("conv2d", conv2d_variants(), op, device).name;
+}
+
+void run(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  verify(op);
+  rows.begin = rows.begin > 0 ? rows.begin : 0;
+  rows.end = rows.end < op.y.h / op.shuffle ? rows.end : op.y.h / op.shuffle;
+  if (rows.begin >= rows.end) return;
+  select("conv2d", conv2d_variants(), op, stream.device()).launch(op, stream, rows);
+}
+
+}  // namespace ups::cuda

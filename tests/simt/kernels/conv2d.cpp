@@ -1,0 +1,155 @@
+// conv2d.cu in the emulator: every variant, all schedules, random shapes, against the double reference.
+#include <cstdlib>
+
+#include "tests/simt/kernels/conv_case.h"
+
+using namespace ups;
+using namespace ups::cuda;
+using namespace ups::testing;
+
+namespace {
+
+Stream& stream() {
+  static Stream s(devices().front());
+  return s;
+}
+
+// Runs the spec by every variant that accepts it; returns how many did.
+int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_wanted = 0) {
+  int ran = 0;
+  DeviceConvCase c(spec, random);
+  c.hide_unneeded_rows();
+  const int rows = c.op.y.h / spec.shuffle;
+  for (const Conv2dVariant& v : conv2d_variants()) {
+    if (v.declines(c.op, stream().device())) continue;
+    ran++;
+    simt::poison(c.y.memory->data(), c.y.memory->size());
+    INFO(c.describe() << " variant " << v.name);
+    v.launch(c.op, stream(), {spec.row_begin, std::min(spec.row_end, rows)});
+    const std::string verdict = c.verdict();
+    CHECK(verdict == "");
+  }
+  CHECK(ran >= variants_wanted);
+  return ran;
+}
+
+DeviceConvSpec random_spec(Random& r, bool small) {
+  DeviceConvSpec s;
+  s.n = r.integer(0, 5) == 0 ? 2 : 1;
+  s.h = r.integer(1, small ? 9 : 36), s.w = r.integer(1, small ? 9 : 70);
+  const int channels[] = {1, 3, 4, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96};
+  s.cin = channels[r.integer(0, small ? 7 : 12)];
+  s.cout = channels[r.integer(0, small ? 7 : 12)];
+  const int kernel_sizes[] = {1, 3, 3, 3, 5};
+  s.k = kernel_sizes[r.integer(0, 4)];
+  s.stride = r.integer(0, 9) == 0 ? 2 : 1;
+  s.up = r.integer(0, 3) == 0 ? r.integer(2, 3) : 1;
+  if (s.cout % 4 == 0 && r.integer(0, 3) == 0) s.shuffle = 2;
+  s.act = Act(r.integer(0, 5));
+  const DType storage = r.integer(0, 3) == 0 ? (r.integer(0, 1) ? DType::bf16 : DType::f32) : DType::f16;
+  s.x = s.y = s.adds_dtype = s.weight = storage;
+  if (r.integer(0, 5) == 0) s.y = DType::f32;
+  if (r.integer(0, 9) == 0) s.adds_dtype = DType::f32;
+  s.adds = r.integer(0, 2);
+  if (s.adds && s.shuffle == 2 && r.integer(0, 1)) s.add_group = 4;
+  if (r.integer(0, 2) == 0) s.x_first = r.integer(0, 2) * 8, s.x_extra = s.x_first + r.integer(0, 2) * 8;
+  if (r.integer(0, 5) == 0) s.x_first = r.integer(0, 3), s.x_extra = s.x_first + r.integer(0, 3);
+  if (r.integer(0, 2) == 0) s.y_first = r.integer(0, 2) * 8, s.y_extra = s.y_first + r.integer(0, 2) * 8;
+  if (r.integer(0, 5) == 0) s.y_first = r.integer(0, 3), s.y_extra = s.y_first + r.integer(0, 3);
+  s.bias = r.integer(0, 4) > 0;
+  s.scale = r.integer(0, 1) ? 0.2f : 1.0f;
+  const int rows = DeviceConvCase::out(s.h, s);
+  if (r.integer(0, 3) == 0)
+    s.row_begin = r.integer(0, rows - 1), s.row_end = r.integer(s.row_begin + 1, rows);
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("every conv2d variant equals the double reference on random shapes", "[simt][conv2d]") {
+  UPS_RANDOM(random);
+  int mma = 0, round = 0;
+  for (int i = 0; i < 40; i++) {
+    simt::set_schedule(simt::kSchedules[round++ % 4]);
+    mma += check_all_variants(random_spec(random, true), random) > 1;
+  }
+  for (int i = 0; i < 12; i++) {
+    simt::set_schedule(simt::kSchedules[round++ % 4]);
+    mma += check_all_variants(random_spec(random, false), random) > 1;
+  }
+  simt::set_schedule(simt::Schedule::fair);
+  CHECK(mma >= 10);
+}
+
+TEST_CASE("the tensor core variant is right for the shapes of the released models", "[simt][conv2d]") {
+  UPS_RANDOM(random);
+  const int dense = 8;  // the slice behind what is read
+  const DeviceConvSpec specs[] = {
+      {.h = 5, .w = 7, .cin = 3, .cout = 64},  // conv_first
+      {.h = 18,
+       .w = 35,
+       .cin = 96,
+       .cout = 32,
+       .act = Act::lrelu,
+       .x_extra = 96,
+       .y_first = 96,
+       .y_extra = 160},
+      {.h = 7, .w = 33, .cin = 192, .cout = 64, .adds = 2, .scale = 0.04f},               // conv5
+      {.h = 5, .w = 9, .cin = 64, .cout = 64, .up = 2, .act = Act::lrelu},                // conv_up1
+      {.h = 17, .w = 6, .cin = 64, .cout = 3, .y = DType::f32},                           // conv_last
+      {.h = 6, .w = 9, .cin = 64, .cout = 48, .shuffle = 4, .adds = 1, .add_group = 16},  // Compact's end
+      {.h = 6, .w = 9, .cin = 64, .cout = 64, .act = Act::prelu},
+      {.h = 6, .w = 9, .cin = 64, .cout = 24, .k = 1, .x_extra = dense},
+      {.h = 4, .w = 5, .cin = 16, .cout = 130, .x = DType::bf16, .y = DType::bf16, .weight = DType::bf16},
+  };
+  for (const DeviceConvSpec& spec : specs)
+    for_each_schedule([&](simt::Schedule) { check_all_variants(spec, random, 2); });
+}
+
+TEST_CASE("conv2d chooses by operator and device, and says why not", "[simt][conv2d]") {
+  UPS_RANDOM(random);
+  DeviceConvCase c({.h = 3, .w = 3}, random);
+  DeviceInfo device = devices().front();
+  CHECK(std::string(variant_name(c.op, device)) == "mma");
+  device.sm = 75;
+  CHECK(std::string(variant_name(c.op, device)) == "naive");
+  device.sm = 86, device.smem_bytes = 99 << 10;
+  CHECK(std::string(variant_name(c.op, device)) == "mma");
+  device.smem_bytes = 48 << 10;
+  CHECK(std::string(variant_name(c.op, device)) == "naive");
+  device = devices().front();
+  Conv2d<Tensor> strided = c.op;
+  strided.stride = 2;
+  CHECK(std::string(variant_name(strided, device)) == "naive");
+  Conv2d<Tensor> wide = c.op;
+  wide.x.dtype = DType::f32;
+  CHECK(std::string(variant_name(wide, device)) == "naive");
+
+  setenv("UPSCALE_VARIANT", "gemm=x,conv2d=naive", 1);
+  CHECK(std::string(variant_name(c.op, device)) == "naive");
+  setenv("UPSCALE_VARIANT", "conv2d=mma", 1);
+  CHECK_THROWS_WITH(variant_name(strided, device),
+                    Catch::Contains("mma") && Catch::Contains("needs stride 1"));
+  setenv("UPSCALE_VARIANT", "conv2d=fast", 1);
+  CHECK_THROWS_WITH(variant_name(c.op, device), Catch::Contains("mma, naive"));
+  unsetenv("UPSCALE_VARIANT");
+}
+
+TEST_CASE("conv2d refuses operands that do not belong together", "[simt][conv2d]") {
+  UPS_RANDOM(random);
+  DeviceConvCase c({.h = 3, .w = 3, .adds = 1}, random);
+  auto refused = [&](auto change) {
+    Conv2d<Tensor> op = c.op;
+    change(op);
+    CHECK_THROWS_AS(run(op, stream()), Error);
+  };
+  refused([](auto& op) { op.x.c--; });
+  refused([](auto& op) { op.y.h++; });
+  refused([](auto& op) { op.w.k = 2; });
+  refused([](auto& op) { op.add.t.w++; });
+  refused([](auto& op) { op.add.t.c--; });
+  refused([](auto& op) { op.act = Act::prelu; });
+  refused([](auto& op) { op.w.w = nullptr; });
+  run(c.op, stream());
+  CHECK(c.verdict() == "");
+}

@@ -1,0 +1,177 @@
+// One random convolution in emulated device memory, with its double-precision result.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <sstream>
+
+#include "kernels/device/device.cuh"
+#include "kernels/device/run.h"
+#include "kernels/pack.h"
+#include "tests/reference/conv2d.h"
+#include "tests/simt/emulator_test.h"
+
+namespace ups::testing {
+
+struct DeviceConvSpec {
+  int n = 1, h = 8, w = 8, cin = 32, cout = 32, k = 3, stride = 1, up = 1, shuffle = 1;
+  Act act = Act::none;
+  DType x = DType::f16, y = DType::f16, adds_dtype = DType::f16, weight = DType::f16;
+  int adds = 0, add_group = 1;
+  int x_first = 0, x_extra = 0, y_first = 0, y_extra = 0;  // slices: channels before, channels in all beyond
+  bool bias = true;
+  float slope = 0.2f, scale = 1;
+  int row_begin = 0, row_end = 1 << 30;
+};
+
+inline float round_to(DType d, float v) {
+  using namespace ups::cuda;
+  return d == DType::f16    ? to_float(from_float<half_t>(v))
+         : d == DType::bf16 ? to_float(from_float<bf16_t>(v))
+                            : v;
+}
+
+// An image in emulated device memory next to its f32 copy. Channels outside of the slice are NaN.
+struct TwinImage {
+  std::vector<float> host;
+  std::unique_ptr<simt::Buffer<unsigned char>> memory;
+  Tensor on_host, on_device;
+
+  TwinImage() = default;
+  TwinImage(DType d, int n, int h, int w, int c, int first, int extra, Random* random) {
+    const int px = c + extra;
+    host.assign(size_t(n) * h * w * px, NAN);
+    memory = std::make_unique<simt::Buffer<unsigned char>>(host.size() * dtype_bytes(d));
+    const Tensor whole_host{host.data(), DType::f32, n, h, w, px, int64_t(h) * w * px, int64_t(w) * px, px};
+    Tensor whole_device = whole_host;
+    whole_device.data = memory->data(), whole_device.dtype = d;
+    on_host = whole_host.channels(first, c), on_device = whole_device.channels(first, c);
+    if (!random) return;
+    for (size_t i = 0; i < host.size(); i++) {
+      const int ch = int(i % size_t(px)) - first;
+      if (ch < 0 || ch >= c) continue;
+      host[i] = round_to(d, random->normal());
+      cuda::store_element(whole_device, int64_t(i), host[i]);
+    }
+  }
+};
+
+struct DeviceConvCase {
+  DeviceConvSpec spec;
+  TwinImage x, y, add, add2;
+  std::vector<double> wide;  // [k, k, cin, cout]
+  simt::Buffer<unsigned char> packed;
+  simt::Buffer<float> bias, slopes;
+  Conv2d<Tensor> op, on_host;
+  std::vector<std::vector<double>> expected;  // by image
+
+  static int out(int in, const DeviceConvSpec& s) { return (in * s.up + s.stride - 1) / s.stride; }
+
+  DeviceConvCase(const DeviceConvSpec& s, Random& random)
+      : spec(s),
+        packed(mma_layout(s.cout, s.cin, s.k).elements() * dtype_bytes(s.weight)),
+        bias(size_t(s.cout)),
+        slopes(size_t(s.cout)) {
+    const int oh = out(s.h, s), ow = out(s.w, s), r = s.shuffle;
+    x = TwinImage(s.x, s.n, s.h, s.w, s.cin, s.x_first, s.x_extra, &random);
+    y = TwinImage(s.y, s.n, oh * r, ow * r, s.cout / (r * r), s.y_first, s.y_extra, nullptr);
+    std::vector<float> weights = random.normals(size_t(s.k) * s.k * s.cin * s.cout);
+    for (float& v : weights) v = round_to(s.weight, v);
+    wide.assign(weights.begin(), weights.end());
+    pack_mma(weights.data(), WeightOrder::hwio, s.cout, s.cin, s.k, s.weight, packed.data());
+    for (int c = 0; c < s.cout; c++) bias[size_t(c)] = random.normal(), slopes[size_t(c)] = random.normal();
+
+    op.x = x.on_device, op.y = y.on_device;
+    op.w = {0,
+            s.cout,
+            s.k,
+            s.cin,
+            s.weight,
+            packed.data(),
+            s.bias ? bias.data() : nullptr,
+            s.act == Act::prelu ? slopes.data() : nullptr};
+    op.act = s.act, op.slope = s.slope, op.scale = s.scale;
+    op.stride = s.stride, op.up = s.up, op.shuffle = r;
+    on_host = op;
+    on_host.x = x.on_host, on_host.y = y.on_host;
+    if (s.adds >= 1) {
+      const int c = (s.cout + s.add_group - 1) / s.add_group;
+      add = TwinImage(s.adds_dtype, s.n, oh, ow, c, 0, s.add_group > 1 ? 3 : 8, &random);
+      op.add = {add.on_device, 0.7f, s.add_group};
+      on_host.add = {add.on_host, 0.7f, s.add_group};
+    }
+    if (s.adds >= 2) {
+      add2 = TwinImage(s.adds_dtype, s.n, oh, ow, s.cout, 0, 0, &random);
+      op.add2 = {add2.on_device, -0.3f, 1};
+      on_host.add2 = {add2.on_host, -0.3f, 1};
+    }
+    for (int n = 0; n < s.n; n++) {
+      Conv2d<Tensor> one = on_host;
+      for (Tensor* t : {&one.x, &one.y, &one.add.t, &one.add2.t})
+        if (t->data) t->data = static_cast<float*>(t->data) + n * t->image;
+      expected.push_back(reference::conv2d(one, wide));
+    }
+  }
+
+  // Input rows that the row range does not need become NaN.
+  void hide_unneeded_rows() {
+    const int last = std::min(spec.row_end, out(spec.h, spec));
+    for (int row = 0; row < spec.h; row++) {
+      const int first_use = (spec.row_begin * spec.stride - spec.k / 2),
+                last_use = (last - 1) * spec.stride + spec.k / 2;
+      if (row * spec.up + spec.up - 1 >= first_use && row * spec.up <= last_use) continue;
+      for (int n = 0; n < spec.n; n++)
+        for (int i = 0; i < spec.w * int(x.on_device.px); i++)
+          cuda::store_element(x.on_device, n * x.on_device.image + row * x.on_device.row + i - spec.x_first,
+                              NAN);
+    }
+  }
+
+  std::string describe() const {
+    const DeviceConvSpec& s = spec;
+    std::ostringstream o;
+    o << "x [" << s.n << ", " << s.h << ", " << s.w << ", " << s.cin << "] " << dtype_name(s.x) << " slice "
+      << s.x_first << "+" << s.x_extra << " cout " << s.cout << " " << dtype_name(s.y) << " slice "
+      << s.y_first << "+" << s.y_extra << " k " << s.k << " stride " << s.stride << " up " << s.up
+      << " shuffle " << s.shuffle << " act " << int(s.act) << " adds " << s.adds << " group " << s.add_group
+      << " " << dtype_name(s.adds_dtype) << " scale " << s.scale << " bias " << s.bias << " rows "
+      << s.row_begin << ".." << s.row_end;
+    return o.str();
+  }
+
+  // Sums in f32 as derived in tests/kernels/conv2d_case.h: eps (3 K + 8 sqrt(K) + 8), times the gain of what
+  // follows; then the unit roundoff of y's dtype, 2^-11 or 2^-8.
+  double tolerance(double want) const {
+    const double eps = std::numeric_limits<float>::epsilon(), k = double(spec.k) * spec.k * spec.cin;
+    double slope = 1;
+    if (spec.act == Act::prelu)
+      for (int c = 0; c < spec.cout; c++) slope = std::max(slope, std::abs(double(slopes[size_t(c)])));
+    const double sum =
+        eps * (3 * k + 8 * std::sqrt(k) + 8) * std::max(1.0, std::abs(double(spec.scale))) * slope;
+    const double unit = spec.y == DType::f16 ? 0x1p-11 : spec.y == DType::bf16 ? 0x1p-8 : 0;
+    return sum + (std::abs(want) + sum) * unit + (spec.y == DType::f16 ? 0x1p-25 : 0);
+  }
+
+  // Empty if y is right everywhere and nothing else was written.
+  std::string verdict() const {
+    const Tensor& t = y.on_device;
+    const int px = int(t.px), r = spec.shuffle;
+    for (int n = 0; n < t.n; n++)
+      for (int row = 0; row < t.h; row++)
+        for (int col = 0; col < t.w; col++)
+          for (int c = -spec.y_first; c < px - spec.y_first; c++) {
+            const float got = cuda::load_element(t, n * t.image + row * t.row + col * t.px + c);
+            const bool inside = c >= 0 && c < t.c && row / r >= spec.row_begin && row / r < spec.row_end;
+            const double want = inside ? expected[size_t(n)][(size_t(row) * t.w + col) * t.c + c] : NAN;
+            if (inside ? !(std::abs(got - want) <= tolerance(want)) : !std::isnan(got)) {
+              std::ostringstream o;
+              o << "image " << n << " y " << row << " x " << col << " c " << c << ": got " << got
+                << ", expected " << want << " +- " << tolerance(want);
+              return o.str();
+            }
+          }
+    return {};
+  }
+};
+
+}  // namespace ups::testing
