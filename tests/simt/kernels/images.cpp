@@ -1,0 +1,189 @@
+// convert.cu, blend.cu, rearrange.cu in the emulator against their definitions and the host versions.
+#include <cstring>
+
+#include "kernels/blend.h"
+#include "kernels/convert.h"
+#include "kernels/cpu/pool.h"
+#include "tests/simt/kernels/conv_case.h"
+
+using namespace ups;
+using namespace ups::cuda;
+using namespace ups::testing;
+
+namespace {
+
+Stream& stream() {
+  static Stream s(devices().front());
+  return s;
+}
+
+DType any_dtype(Random& r) { return DType(r.integer(0, 2)); }
+
+// f(y, x, c) for every element of t; true if all hold.
+template <class F>
+bool everywhere(const Tensor& t, F&& f) {
+  for (int n = 0; n < t.n; n++)
+    for (int y = 0; y < t.h; y++)
+      for (int x = 0; x < t.w; x++)
+        for (int c = 0; c < t.c; c++)
+          if (!f(n, y, x, c)) return false;
+  return true;
+}
+float at(const Tensor& t, int n, int y, int x, int c) {
+  return load_element(t, n * t.image + y * t.row + x * t.px + c);
+}
+
+}  // namespace
+
+TEST_CASE("pixel_unshuffle, copy and upsample on the device equal their definitions", "[simt][rearrange]") {
+  UPS_RANDOM(random);
+  for (int round = 0; round < 20; round++) {
+    simt::set_schedule(simt::kSchedules[round % 4]);
+    const int r = random.integer(1, 4), h = random.integer(1, 9), w = random.integer(1, 9),
+              c = random.integer(1, 7), n = random.integer(1, 2), begin = random.integer(0, h - 1);
+    const DType d = any_dtype(random);
+    TwinImage small(d, n, h, w, c, 1, 3, &random), big(d, n, h * r, w * r, c, 0, 2, &random);
+
+    TwinImage folded(d, n, h, w, c * r * r, 2, 2, nullptr);
+    run(PixelUnshuffle<Tensor>{big.on_device, folded.on_device, r}, stream(), {begin});
+    CHECK(everywhere(folded.on_device, [&](int i, int y, int x, int k) {
+      const float v = at(folded.on_device, i, y, x, k);
+      return y < begin ? std::isnan(v)
+                       : v == at(big.on_device, i, y * r + k / r % r, x * r + k % r, k / (r * r));
+    }));
+
+    TwinImage up(d, n, h * r, w * r, c, 0, 1, nullptr);
+    run(Upsample<Tensor>{small.on_device, up.on_device, r}, stream(), {0, begin + 1});
+    CHECK(everywhere(up.on_device, [&](int i, int y, int x, int k) {
+      const float v = at(up.on_device, i, y, x, k);
+      return y > begin ? std::isnan(v) : v == at(small.on_device, i, y / r, x / r, k);
+    }));
+
+    TwinImage same(DType::f32, n, h, w, c, 0, 5, nullptr);
+    run(Copy<Tensor>{small.on_device, same.on_device}, stream());
+    CHECK(everywhere(same.on_device, [&](int i, int y, int x, int k) {
+      return at(same.on_device, i, y, x, k) == at(small.on_device, i, y, x, k);
+    }));
+    CHECK_THROWS_AS(run(Copy<Tensor>{small.on_device, same.on_device.channels(0, 0)}, stream()), Error);
+  }
+  simt::set_schedule(simt::Schedule::fair);
+}
+
+TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][convert]") {
+  UPS_RANDOM(random);
+  Pool pool(1);
+  for (int round = 0; round < 30; round++) {
+    const int h = random.integer(1, 9), w = random.integer(1, 9), c = random.integer(1, 4);
+    const Depth depth = Depth(random.integer(0, 2));
+    const int64_t stride = int64_t(w) * c * depth_bytes(depth) + random.integer(0, 3) * 4;
+    simt::Buffer<unsigned char> image(size_t(h * stride));
+    if (depth == Depth::f32)
+      for (size_t i = 0; i + 3 < image.size(); i += 4) {
+        const float v = random.uniform(-0.2f, 1.2f);
+        std::memcpy(&image[i], &v, 4);
+      }
+    else
+      for (size_t i = 0; i < image.size(); i++) image[i] = (unsigned char)random.integer(0, 255);
+
+    const int th = random.integer(1, 12), tw = random.integer(1, 12), y0 = random.integer(-20, 20),
+              x0 = random.integer(-20, 20), count = random.integer(1, c);
+    const DType d = any_dtype(random);
+    TwinImage tile(d, 1, th, tw, count + random.integer(0, 2), 1, 2, nullptr);
+    CropTile op{{image.data(), h, w, c, PixelDepth(depth), stride}, tile.on_device, y0, x0, count};
+    ChannelMap map;
+    map.count = count;
+    for (int k = 0; k < count; k++) op.from[k] = map.from[k] = random.integer(0, c - 1);
+    run(op, stream());
+    std::vector<float> expected(size_t(th) * tw * count);
+    crop_tile(image.data(), {h, w}, c, depth, stride, y0, x0, map, dense_f32(expected.data(), th, tw, count),
+              pool);
+    CHECK(everywhere(tile.on_device, [&](int, int y, int x, int k) {
+      const float want = k < count ? expected[(size_t(y) * tw + x) * count + k] : 0;
+      return at(tile.on_device, 0, y, x, k) == round_to(d, want);
+    }));
+  }
+}
+
+TEST_CASE("store_tile on the device equals the host's rounding bit for bit", "[simt][convert]") {
+  UPS_RANDOM(random);
+  for (int round = 0; round < 30; round++) {
+    const int th = random.integer(1, 6), tw = random.integer(1, 9), c = random.integer(1, 4);
+    const int count = random.integer(1, c), first = random.integer(0, c - count);
+    const Depth depth = Depth(random.integer(0, 2));
+    const int y0 = random.integer(0, 3), x0 = random.integer(0, 3), h = th + y0 + 1, w = tw + x0 + 1;
+    const int64_t stride = int64_t(w) * c * depth_bytes(depth) + 8;
+    TwinImage tile(any_dtype(random), 1, th, tw, count, 0, 1, &random);
+    if (random.integer(0, 1)) store_element(tile.on_device, 0, NAN);
+    simt::Buffer<unsigned char> image(size_t(h * stride));
+    std::memset(image.data(), 7, image.size());
+    run(StoreTile{tile.on_device, {image.data(), h, w, c, PixelDepth(depth), stride}, y0, x0, first, count},
+        stream());
+    std::vector<unsigned char> expected(size_t(h * stride), 7);
+    for (int y = 0; y < th; y++)
+      for (int x = 0; x < tw; x++)
+        for (int k = 0; k < count; k++) {
+          const float v = at(tile.on_device, 0, y, x, k);
+          from_float(&v, depth,
+                     &expected[size_t((y0 + y) * stride + ((x0 + x) * c + first + k) * depth_bytes(depth))],
+                     1);
+        }
+    if (depth == Depth::f32)  // NaN payloads may differ
+      CHECK(image.size() == expected.size());
+    else
+      CHECK(std::memcmp(image.data(), expected.data(), expected.size()) == 0);
+  }
+}
+
+TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][blend]") {
+  UPS_RANDOM(random);
+  const int h = 5, w = 20, c = 3, split = 8, fade = 6;  // columns [0, 14) and [8, 20)
+  TwinImage whole(DType::f32, 1, h, w, c, 0, 0, &random), band(DType::f32, 1, h, w, c, 0, 0, nullptr);
+  stream().fill(band.memory->data(), 0, band.memory->size());
+  simt::Buffer<float> left(split + fade), right(w - split);
+  for (int x = 0; x < split + fade; x++) left[size_t(x)] = x < split ? 1 : 1 - ramp(x - split, fade);
+  for (int x = split; x < w; x++) right[size_t(x - split)] = x < split + fade ? ramp(x - split, fade) : 1;
+  Tensor a = whole.on_device, b = whole.on_device;
+  a.w = split + fade;
+  b.w = w - split, b.data = static_cast<float*>(b.data) + split * c;
+  run(BlendTile{a, band.on_device, 0, 0, nullptr, left.data()}, stream());
+  run(BlendTile{b, band.on_device, 0, split, nullptr, right.data()}, stream());
+  CHECK(everywhere(band.on_device, [&](int, int y, int x, int k) {
+    return std::abs(at(band.on_device, 0, y, x, k) - at(whole.on_device, 0, y, x, k)) < 1e-6f;
+  }));
+  CHECK_THROWS_AS(run(BlendTile{a, band.on_device, 0, 7}, stream()), Error);
+}
+
+TEST_CASE("packed weights hold every weight once and zeros elsewhere, from either order", "[simt][pack]") {
+  UPS_RANDOM(random);
+  for (int round = 0; round < 10; round++) {
+    const int k = 1 + 2 * random.integer(0, 2), cin = random.integer(1, 40), cout = random.integer(1, 40);
+    const MmaLayout layout = mma_layout(cout, cin, k);
+    std::vector<float> oihw = random.normals(size_t(cout) * cin * k * k), hwio(oihw.size());
+    for (int co = 0; co < cout; co++)
+      for (int ci = 0; ci < cin; ci++)
+        for (int t = 0; t < k * k; t++)
+          hwio[(size_t(t) * cin + ci) * cout + co] = oihw[(size_t(co) * cin + ci) * k * k + t];
+    std::vector<float> a(layout.elements(), NAN), b = a;
+    std::vector<uint16_t> halves(layout.elements());
+    pack_mma(oihw.data(), WeightOrder::oihw, cout, cin, k, DType::f32, a.data());
+    pack_mma(hwio.data(), WeightOrder::hwio, cout, cin, k, DType::f32, b.data());
+    pack_mma(hwio.data(), WeightOrder::hwio, cout, cin, k, DType::f16, halves.data());
+    CHECK(a == b);
+    size_t zeros = 0;
+    bool same = true, rounded = true;
+    for (size_t i = 0; i < a.size(); i++) {
+      zeros += a[i] == 0;
+      rounded = rounded && halves[i] == from_float<half_t>(a[i]).bits;
+    }
+    for (int co = 0; co < cout; co++)
+      for (int ci = 0; ci < cin; ci++)
+        for (int t = 0; t < k * k; t++)
+          same = same && a[layout.index(t, ci, co)] == oihw[(size_t(co) * cin + ci) * k * k + t];
+    CHECK(same);
+    CHECK(rounded);
+    CHECK(zeros == a.size() - oihw.size());
+  }
+  const float huge = 70000;
+  uint16_t out[16 * 16];
+  CHECK_THROWS_WITH(pack_mma(&huge, WeightOrder::oihw, 1, 1, 1, DType::f16, out), Catch::Contains("65504"));
+}
