@@ -2,6 +2,7 @@
 // operations per second) and per cent of the FMA peak measured in the same run. Best of several runs: other
 // work on the machine only ever adds time.
 //   bench_kernels [filter] [seconds per measurement] [cpu]
+// BENCH_ONE_BY_ONE=1 in the environment runs dense blocks without run_chain.
 // "cpu" measures processor time per thread instead of elapsed time, for machines that are never idle.
 #include <time.h>
 
