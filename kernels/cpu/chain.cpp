@@ -19,7 +19,7 @@ namespace ups::cpu {
 namespace {
 
 constexpr int kMaxLanes = 16;            // slices begin at a multiple of every ISA's vector
-constexpr int64_t kMaxVBytes = 8 << 20;  // of a whole image; measured slower beyond, being read from DRAM
+constexpr int64_t kMaxVBytes = 5 << 20;  // of a whole image; at 7 MB recomputing V was measured faster
 constexpr int64_t kMaxUBytes = 8 << 20;  // of all layers
 constexpr int kStepTiles = 512;          // per step: keeps the repeated U below 2 % of the work
 
