@@ -57,8 +57,11 @@ class Batch {
   int run() {
     std::thread loader([this] { load(); });
     Joiner join_loader{loader, loaded_};
-    model_ = std::make_unique<Model>(options_.model, options_.threads);  // while the first image is decoded
+    model_ = std::make_unique<Model>(options_.model, options_.threads, options_.device,
+                                     options_.precision);  // while the first image is decoded
     model_text_ = model_text(*model_, options_);
+    const std::string note = device_note(*model_);
+    if (!note.empty() && !options_.quiet) fprintf(stderr, "%s\n", note.c_str());
     if (options_.verbose)
       fprintf(stderr, "model %s from %s\n", model_text_.c_str(), model_->opened().c_str());
     {

@@ -10,6 +10,7 @@ namespace ups::apps {
 int run_command(const std::vector<std::string>& arguments);      // the main use
 int info_command(const std::vector<std::string>& arguments);     // FILE|ALIAS [--json]
 int convert_command(const std::vector<std::string>& arguments);  // IN OUT [--name --license --origin]
+int devices_command(const std::vector<std::string>& arguments);  // --list-devices
 int models_command(const std::vector<std::string>& arguments);
 int fetch_command(const std::vector<std::string>& arguments);  // ALIAS...|all
 

@@ -11,11 +11,15 @@ namespace ups::apps {
 int convert_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
   if (!parse_small({"convert",
-                    "upscale convert IN OUT.safetensors [--name N] [--license L] [--origin URL]",
+                    "upscale convert IN OUT.safetensors [--name N] [--license L] [--origin URL] [--act "
+                    "relu|leakyrelu] "
+                    "[--scale N]",
                     {},
-                    {"--name", "--license", "--origin"},
+                    {"--name", "--license", "--origin", "--act", "--scale"},
                     2,
-                    2},
+                    2,
+                    "--act and --scale state what tensors cannot tell: the activation of a Compact network\n"
+                    "without PReLU slopes, and that an old-style ESRGAN is x3 (its keys are those of x2).\n"},
                    arguments, a)) {
     return kOk;
   }
@@ -29,7 +33,13 @@ int convert_command(const std::vector<std::string>& arguments) {
     fail(kUsage, "convert: input and output are the same file, ", in);
   }
   { OutputFile probe(out); }  // a missing or read-only folder is an I/O failure, found first
-  check(ups_convert(in.c_str(), out.c_str(), a.value("--name"), a.value("--license"), a.value("--origin")));
+  std::vector<const char*> metadata;
+  for (const auto& [option, value] : a.options) {
+    metadata.push_back(option.c_str() + 2);
+    metadata.push_back(value.c_str());
+  }
+  metadata.push_back(nullptr);
+  check(ups_convert(in.c_str(), out.c_str(), metadata.data()));
   printf("%s -> %s\n", in.c_str(), out.c_str());
   return kOk;
 }

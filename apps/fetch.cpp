@@ -84,8 +84,9 @@ class Fetcher {
     fs::path weights = obtain(model, source);
     throw_if_cancelled();
     fs::path converted = work_ / (model.file + ".safetensors");
-    check(ups_convert(weights.string().c_str(), converted.string().c_str(), model.name.c_str(), kModelLicense,
-                      kModelOrigin));
+    const char* metadata[] = {"name",   model.name.c_str(), "license", kModelLicense,
+                              "origin", kModelOrigin,       nullptr};
+    check(ups_convert(weights.string().c_str(), converted.string().c_str(), metadata));
     OutputFile license((fs::path(store_folder()) / (model.file + ".LICENSE.txt")).string());
     license.write(kModelLicenseText, std::char_traits<char>::length(kModelLicenseText));
     license.commit();

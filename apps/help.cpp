@@ -36,6 +36,9 @@ Resources:
       --overlap N         overlap of neighbouring tiles in input pixels
       --max-ram SIZE      memory to stay within, e.g. 500M or 2G
   -j, --threads N         CPU threads; the form LOAD:PROC:SAVE is read as PROC
+  -g, --gpu WHERE         auto (the first GPU, else the CPU), cpu or -1, an index or part of a device's name
+      --precision P       auto, fp32, fp16 or bf16 activations on a GPU; the CPU always computes in fp32
+      --list-devices      print what -g can name
 
 Messages:
       --dry-run           print sizes, tiles, memory and a time estimate, compute nothing

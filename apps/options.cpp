@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <map>
 
+#include "apps/commands.h"
 #include "apps/failure.h"
 
 namespace ups::apps {
@@ -63,8 +64,6 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 const std::map<std::string, const char*> kForeign = {
     {"-n", "name the model with -m"},
     {"--model-name", "name the model with -m"},
-    {"-g", "this version computes on the CPU"},
-    {"--gpu-id", "this version computes on the CPU"},
     {"-x", "test-time augmentation is not offered"},
     {"--tta", "test-time augmentation is not offered"},
     {"--face-enhance", "face restoration is not offered"},
@@ -121,8 +120,9 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   CLI::App app;
   app.set_help_flag();
   std::vector<std::string> positional, inputs;
-  std::string scale, steps, step_mode, filter, tile, overlap, max_ram, threads, quality, level, progress;
-  bool help = false, version = false, overwrite = false;
+  std::string scale, steps, step_mode, filter, tile, overlap, max_ram, threads, precision, quality, level,
+      progress;
+  bool list_devices = false, help = false, version = false, overwrite = false;
   app.add_option("files", positional);
   app.add_option("-i,--input", inputs)->take_all()->allow_extra_args(false);
   auto* output = app.add_option("-o,--output", o.output);
@@ -136,6 +136,8 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.add_option("--overlap", overlap);
   app.add_option("--max-ram", max_ram);
   app.add_option("-j,--threads", threads);
+  app.add_option("-g,--gpu,--device,--gpu-id", o.device);
+  app.add_option("--precision", precision);
   app.add_option("-f,--format", o.format);
   app.add_option("--quality", quality);
   app.add_option("--png-level", level);
@@ -145,6 +147,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.add_flag("--dry-run", o.dry_run);
   app.add_flag("-v,--verbose", o.verbose);
   app.add_flag("-q,--quiet", o.quiet);
+  app.add_flag("--list-devices", list_devices);
   app.add_flag("-h,--help", help);
   app.add_flag("-V,--version", version);
   app.allow_extras();
@@ -158,6 +161,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
     std::replace(what.begin(), what.end(), '\n', ' ');
     fail(kUsage, what, " (see upscale --help)");
   }
+  if (list_devices) return devices_command({}), std::nullopt;
   if (help) return fputs(help_text(), stdout), std::nullopt;
   if (version) return printf("upscale %s\n", ups_version()), std::nullopt;
   if (auto extras = app.remaining(); !extras.empty()) {
@@ -219,6 +223,13 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   }
   if (!max_ram.empty()) o.max_ram_bytes = parse_size(max_ram);
   if (!threads.empty()) o.threads = threads_of(threads);
+  if (!precision.empty()) {
+    o.precision = choice<ups_precision>("--precision", precision,
+                                        {{"auto", UPS_PRECISION_AUTO},
+                                         {"fp32", UPS_PRECISION_FP32},
+                                         {"fp16", UPS_PRECISION_FP16},
+                                         {"bf16", UPS_PRECISION_BF16}});
+  }
   if (!quality.empty()) o.encode.jpeg_quality = int(integer("--quality", quality, 1, 100));
   if (!level.empty()) o.encode.png_level = int(integer("--png-level", level, 0, 12));
   o.encode.threads = o.threads;

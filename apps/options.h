@@ -26,6 +26,8 @@ struct Options {
   int overlap_px = 0;  // as ups_options
   int64_t max_ram_bytes = 0;
   int threads = 0;
+  std::string device = "auto";  // as ups_options
+  ups_precision precision = UPS_PRECISION_AUTO;
   std::string format;  // extension without dot, "" = from OUT
   EncodeOptions encode;
   bool skip_existing = false, dry_run = false, verbose = false, quiet = false;

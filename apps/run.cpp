@@ -15,7 +15,7 @@
 namespace ups::apps {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // What the callbacks see. Exceptions must not fly through the C API: they are kept and rethrown after it.
 struct Call {
@@ -170,7 +170,17 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
   text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, estimated " +
           seconds_text(plan.value("estimated_seconds", 0.0)) + " on " + plan.value("device", "the CPU") +
           "\n";
+  if (o.verbose) {
+    const Json kernels = plan.value("kernels", Json::object());
+    for (const auto& [kernel, calls] : kernels.items()) text += "  " + calls.dump() + " x " + kernel + "\n";
+  }
   return text;
+}
+
+std::string device_note(const Model& model) {
+  Json info = Json::parse(ups_model_info(model.get()));
+  std::string why = info.value("device_note", "");
+  return why.empty() ? "" : why + "; computing on the CPU";
 }
 
 std::string model_text(const Model& model, const Options& o) {

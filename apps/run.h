@@ -19,6 +19,8 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
                       const std::string& in_name, const std::string& out_name);
 
 // "name (architecture)" of the model.
+// Why a GPU was wanted and not taken, as a sentence; empty otherwise.
+std::string device_note(const Model& model);
 std::string model_text(const Model& model, const Options& options);
 
 }  // namespace ups::apps

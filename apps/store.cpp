@@ -54,10 +54,12 @@ bool is_fetched(const std::string& file) {
   return fs::is_regular_file(store_path(file), ignored);
 }
 
-Model::Model(const std::string& what, int threads) {
+Model::Model(const std::string& what, int threads, const std::string& device, ups_precision precision) {
   ups_options options{};
   options.size = sizeof options;
   options.threads = threads;
+  options.device = device.c_str();
+  options.precision = precision;
   if (const Alias* alias = find_alias(what)) {
     default_scale_ = alias->scale;
     Embedded embedded = embedded_model();

@@ -64,7 +64,8 @@ inline constexpr const char* kEmbeddedName = "realesr-animevideov3";
 class Model {
  public:
   // A file or an alias. Throws Failure(kModel, ...), with what to do when an alias is not fetched.
-  Model(const std::string& file_or_alias, int threads);
+  explicit Model(const std::string& file_or_alias, int threads = 0, const std::string& device = "cpu",
+                 ups_precision precision = UPS_PRECISION_AUTO);
   ~Model() { ups_model_close(model_); }
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;

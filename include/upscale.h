@@ -134,10 +134,11 @@ ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, con
 /* Classical resampling, antialiased, any sizes; the resampler ups_upscale uses. */
 ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter);
 
-/* Converts any readable weight file to safetensors. Architecture, scale, source SHA-256 and the given
- * name, license and origin (NULL: what the input says, or unknown) go to the metadata. */
-ups_status ups_convert(const char* in, const char* out_safetensors, const char* name, const char* license,
-                       const char* origin);
+/* Converts any readable weight file to safetensors. Architecture, scale and source SHA-256 go to the metadata,
+ * and so do the given pairs: key, value, key, value, ..., NULL (or just NULL). Known keys: name, license,
+ * origin, and what tensors cannot tell: act ("relu" or "leakyrelu" of a Compact network without slopes), scale
+ * ("3" of an old-style ESRGAN x3, whose keys are those of x2). */
+ups_status ups_convert(const char* in, const char* out_safetensors, const char* const* metadata);
 
 /* SHA-256 of a file as 64 hex digits and a terminating zero. */
 ups_status ups_sha256_file(const char* path, char out[65]);

@@ -163,6 +163,21 @@ double measure(Session& session) {
   return best / plan.flop;
 }
 
+// Statements about the network (act, scale) that the tensors refute or make superfluous are mistakes.
+void check_statements(const StateDict& file, const StateDict& stated, const Info& info) {
+  const std::string scale = metadata(stated, "scale"), act = metadata(stated, "act");
+  if (scale != metadata(file, "scale"))
+    check(scale == std::to_string(info.scale), Code::usage, "convert: scale ", scale,
+          " was stated, but the tensors say ", info.scale);
+  if (act == metadata(file, "act")) return;
+  try {
+    open_network(std::make_shared<StateDict>(file));
+  } catch (const Error&) {
+    return;  // needed
+  }
+  fail(Code::usage, "convert: act ", act, " was stated, but the tensors tell: ", info.variant);
+}
+
 // The half of an ncnn pair that holds the numbers; any other path itself.
 std::string file_with_weights(const std::string& path) {
   std::filesystem::path p(path);
@@ -318,24 +333,24 @@ ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter) {
   });
 }
 
-ups_status ups_convert(const char* in, const char* out_safetensors, const char* name, const char* license,
-                       const char* origin) {
+ups_status ups_convert(const char* in, const char* out_safetensors, const char* const* metadata) {
   return ups::guarded([&] {
     ups::check(in && out_safetensors, ups::Code::usage, "ups_convert: an argument is NULL");
     const auto file = ups::open_weights(in);
-    const ups::Info info = ups::open_network(file).info;
     ups::StateDict out = *file;
+    for (; metadata && metadata[0]; metadata += 2) {
+      ups::check(metadata[1], ups::Code::usage, "ups_convert: metadata key '", metadata[0], "' has no value");
+      out.metadata[metadata[0]] = metadata[1];
+    }
+    const ups::Info info = ups::open_network(std::make_shared<ups::StateDict>(out)).info;
+    ups::check_statements(*file, out, info);
     auto note = [&](const char* key, const std::string& value) {
       if (!value.empty()) out.metadata[key] = value;
     };
     note("architecture", info.family);
     note("variant", info.variant);
     note("scale", std::to_string(info.scale));
-    if (name) note("name", name);
-    if (ups::metadata(*file, "name").empty() && !name)
-      note("name", std::filesystem::path(in).stem().string());
-    if (license) note("license", license);
-    if (origin) note("origin", origin);
+    if (ups::metadata(out, "name").empty()) note("name", std::filesystem::path(in).stem().string());
     // A file converted twice keeps the hash of what its publisher released.
     if (ups::metadata(*file, "source_sha256").empty())
       note("source_sha256", ups::sha256_file(ups::file_with_weights(in)));
