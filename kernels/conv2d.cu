@@ -133,7 +133,9 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<T
         copy_async<16>(to, count ? x + from[i] + c : x, count * 2);
       } else {
         Vec16 v{};
-        for (int e = 0; e < count; e++) v.v[e / 2] |= uint32_t(x[from[i] + c + e].bits) << (e % 2 * 16);
+#pragma unroll
+        for (int e = 0; e < 8; e++)
+          if (e < count) v.v[e / 2] |= uint32_t(x[from[i] + c + e].bits) << (e % 2 * 16);
         *reinterpret_cast<Vec16*>(to) = v;
       }
     }
@@ -197,14 +199,12 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<T
       for (int i = 0; i < 4; i++) sums[lane / 4 + i / 2 * 8][n * 8 + lane % 4 * 2 + i % 2] = acc[m][n][i];
     __syncwarp();
     const int y = tile_y + warp_y + m;
-#pragma unroll
+#pragma unroll 1
     for (int unit = lane; unit < 16 * (N / 8); unit += 32) {
       const int px = unit / (N / 8), n = unit % (N / 8) * 8;
-      float v[8];
-#pragma unroll
-      for (int i = 0; i < 8; i++) v[i] = sums[px][n + i];
       const int out_x = tile_x + warp_x + px;
-      if (y < job.end && out_x < job.w) finish_eight<T>(op, job.vector_epilogue, image, y, out_x, n0 + n, v);
+      if (y < job.end && out_x < job.w)
+        finish_eight<T>(op, job.vector_epilogue, image, y, out_x, n0 + n, &sums[px][n]);
     }
     __syncwarp();
   }
@@ -229,9 +229,11 @@ void launch_mma_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
 
 template <class T, int K>
 void launch_mma_k(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  if (op.w.cout <= 16) return launch_mma_n<T, K, 16>(op, stream, rows);
+  if constexpr (std::is_same_v<T, half_t>) {  // bf16 is for models that f16 overflows: fewer kernels
+    if (op.w.cout <= 16) return launch_mma_n<T, K, 16>(op, stream, rows);
+    if (op.w.cout > 32 && op.w.cout <= 48) return launch_mma_n<T, K, 48>(op, stream, rows);
+  }
   if (op.w.cout <= 32) return launch_mma_n<T, K, 32>(op, stream, rows);
-  if (op.w.cout <= 48) return launch_mma_n<T, K, 48>(op, stream, rows);
   launch_mma_n<T, K, 64>(op, stream, rows);
 }
 

@@ -84,6 +84,7 @@ __device__ __forceinline__ void bulk_copy(void* dst_shared, const void* src_glob
   simt::check_shared(dst_shared, bytes, 16, "cp.async.bulk");
   if (bytes % 16 || reinterpret_cast<uintptr_t>(src_global) % 16)
     simt::fault("cp.async.bulk: size or global address is not a multiple of 16");
+  simt::check_global(src_global, bytes, "cp.async.bulk");
   simt::poison(dst_shared, bytes);
   simt::land_later(barrier, bytes, [=] { std::memcpy(dst_shared, src_global, bytes); });
 #endif

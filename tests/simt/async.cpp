@@ -42,6 +42,7 @@ void copy_async(void* dst, const void* src, int bytes, int src_bytes) {
   check_shared(dst, size_t(bytes), size_t(bytes), "cp.async");
   if (src_bytes > 0 && reinterpret_cast<uintptr_t>(src) % size_t(bytes))
     fault("cp.async: global address is not a multiple of " + std::to_string(bytes));
+  check_global(src, size_t(src_bytes), "cp.async");
   poison(dst, size_t(bytes));
   Thread& t = block.thread[block.current];
   t.copies.push_back({dst, src, bytes, src_bytes});

@@ -124,6 +124,14 @@ void check_shared(const void* p, size_t bytes, size_t alignment, const char* wha
     fault(std::string(what) + ": address is not a multiple of " + std::to_string(alignment));
 }
 
+void check_global(const void* p, size_t bytes, const char* what) {
+  char* at = static_cast<char*>(const_cast<void*>(p));
+  auto it = allocations().upper_bound(at);
+  const bool inside = it != allocations().begin() && (--it, at + bytes <= it->first + it->second.bytes);
+  if (bytes && !inside)
+    fault(std::string(what) + ": reads " + std::to_string(bytes) + " bytes outside of any buffer");
+}
+
 void poison(void* p, size_t bytes) { std::memset(p, kPoison, bytes); }
 
 void* allocate(size_t bytes) {

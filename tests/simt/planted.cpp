@@ -251,6 +251,13 @@ TEST_CASE("out-of-bounds stores to shared and global memory are caught", "[simt]
   }
 }
 
+TEST_CASE("an asynchronous copy that reads past a buffer is caught", "[simt][planted]") {
+  simt::Buffer<float> in(2 * kThreads * 4), out(3 * kThreads * 4);
+  const std::string fault =
+      fault_of([&] { launch_one(staged, sizeof(StagedSmem), in.data(), out.data(), 3, Bug::none); });
+  CHECK_THAT(fault, Catch::Contains("cp.async: reads 16 bytes outside of any buffer"));
+}
+
 TEST_CASE("shared memory larger than launched is refused", "[simt][planted]") {
   ReverseCase c;
   const std::string fault =

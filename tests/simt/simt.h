@@ -51,6 +51,8 @@ void run(Index3 grid, unsigned block, size_t smem_bytes, const std::function<voi
 void* shared_memory(size_t bytes);
 // Faults unless [p, p + bytes) lies in the block's shared memory and p is aligned.
 void check_shared(const void* p, size_t bytes, size_t alignment, const char* what);
+// Faults unless [p, p + bytes) lies in memory from allocate().
+void check_global(const void* p, size_t bytes, const char* what);
 unsigned thread_index();
 
 // --- Meetings ---------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ Stream& stream() {
 int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_wanted = 0) {
   int ran = 0;
   DeviceConvCase c(spec, random);
-  c.hide_unneeded_rows();
+  c.drop_unneeded_rows();
   const int rows = c.op.y.h / spec.shuffle;
   for (const Conv2dVariant& v : conv2d_variants()) {
     if (v.declines(c.op, stream().device())) continue;

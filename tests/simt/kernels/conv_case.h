@@ -113,18 +113,17 @@ struct DeviceConvCase {
     }
   }
 
-  // Input rows that the row range does not need become NaN.
-  void hide_unneeded_rows() {
+  // Input rows that the row range does not need cease to exist.
+  void drop_unneeded_rows() {
     const int last = std::min(spec.row_end, out(spec.h, spec));
-    for (int row = 0; row < spec.h; row++) {
-      const int first_use = (spec.row_begin * spec.stride - spec.k / 2),
-                last_use = (last - 1) * spec.stride + spec.k / 2;
-      if (row * spec.up + spec.up - 1 >= first_use && row * spec.up <= last_use) continue;
-      for (int n = 0; n < spec.n; n++)
-        for (int i = 0; i < spec.w * int(x.on_device.px); i++)
-          cuda::store_element(x.on_device, n * x.on_device.image + row * x.on_device.row + i - spec.x_first,
-                              NAN);
-    }
+    const int first_row = std::max(0, spec.row_begin * spec.stride - spec.k / 2) / spec.up;
+    const int last_row = std::min((last - 1) * spec.stride + spec.k / 2, spec.h * spec.up - 1) / spec.up;
+    if (spec.n > 1 || last_row < first_row) return;
+    const size_t row_bytes = size_t(x.on_device.row) * dtype_bytes(spec.x);
+    auto rest = std::make_unique<simt::Buffer<unsigned char>>(row_bytes * size_t(last_row - first_row + 1));
+    std::memcpy(rest->data(), x.memory->data() + size_t(first_row) * row_bytes, rest->size());
+    x.memory = std::move(rest);
+    op.x.data = x.memory->data() - size_t(first_row) * row_bytes + size_t(spec.x_first) * dtype_bytes(spec.x);
   }
 
   std::string describe() const {
