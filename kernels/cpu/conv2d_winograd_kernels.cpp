@@ -233,6 +233,19 @@ HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, i
   }
 }
 
+// Asks for the output pixels of a tile ahead of their stores, which otherwise wait for L3: the image is
+// larger than L2, and storing part of a line reads it first.
+constexpr int kAhead = 2;
+HWY_INLINE void prefetch_output(const WinogradArgs& a, int tile, int co, int channels) {
+  const int y = (a.tile_row + tile / a.tiles_x) * 4, x = tile % a.tiles_x * 4;
+  if (x + 4 > a.out_w || y < a.row_begin || y + 4 > a.row_end) return;
+  const float* out = a.epilogue.y + y * a.epilogue.y_row + x * a.epilogue.y_px + co;
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 4; j++)
+      for (int c = 0; c < channels; c += 16)
+        __builtin_prefetch(out + i * a.epilogue.y_row + j * a.epilogue.y_px + c, 1, 3);
+}
+
 template <int NV>
 HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int co, const float* v,
                                const float* u, float* m) {
@@ -258,6 +271,7 @@ HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int 
     const int tile = first + t;
     const int y = (a.tile_row + tile / a.tiles_x) * 4, x = tile % a.tiles_x * 4;
     const float* mt = m + t * NV * kLanes;
+    if (plain && t + kAhead < count) prefetch_output(a, first + t + kAhead, co, NV * kLanes);
     if (plain && x + 4 <= a.out_w && y >= a.row_begin && y + 4 <= a.row_end) {
       const Act act = a.epilogue.act;
       if (act == Act::none) {
