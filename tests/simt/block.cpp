@@ -106,9 +106,17 @@ void reschedule(bool dying) {
   switch_fiber(block.thread[self].fiber, block.thread[next].fiber, dying);
 }
 
+struct Abandoned {};  // thrown by fault(): unwinds the faulty thread; the others are simply never continued
+
 void fiber_entry() {
   fiber_started();
-  (*body)();
+  bool faulty = false;
+  try {
+    (*body)();
+  } catch (const Abandoned&) {
+    faulty = true;
+  }
+  if (faulty) abandon_block();
   Thread& t = block.thread[block.current];
   t.exited = true;
   block.exited++;
@@ -188,8 +196,7 @@ void fault(const std::string& sentence) {
   std::ostringstream o;
   o << where() << ", thread " << block.current << ": " << sentence;
   block.fault = o.str();
-  abandon_block();
-  __builtin_unreachable();
+  throw Abandoned();
 }
 
 void meet_erased(int size, const char* what, unsigned site, void* lane,
