@@ -1,0 +1,62 @@
+// The whole CUDA path without a GPU: golden nets through runtime/backend_cuda.cpp on emulated kernels,
+// against the outputs of the reference implementation.
+#include "runtime/backend_cuda.h"
+#include "tests/arch/golden_net.h"
+#include "tests/simt/emulator_test.h"
+
+using namespace ups;
+using namespace ups::testing;
+
+namespace {
+
+struct Outcome {
+  double worst = 0, largest = 0;
+};
+
+Outcome run_golden(const GoldenNet& net, Precision precision) {
+  const auto io = open_weights(net.io);
+  const Planes reference = planes(*io, "output");
+  Session session(open_network(open_weights(net.weights)),
+                  make_cuda_backend(cuda::devices().front(), precision));
+  const Planes hr = run_network(session, planes(*io, "input"));
+  REQUIRE(hr.v.size() == reference.v.size());
+  Outcome o;
+  for (size_t i = 0; i < hr.v.size(); i++) {
+    REQUIRE(std::isfinite(hr.v[i]));
+    o.largest = std::max(o.largest, std::fabs(double(reference.v[i])));
+    o.worst = std::max(o.worst, std::fabs(double(hr.v[i]) - reference.v[i]));
+  }
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("golden nets through the CUDA backend in fp32 give the picture of the reference",
+          "[simt][backend]") {
+  for (const GoldenNet& net : golden_nets()) {
+    DYNAMIC_SECTION(net.name) {
+      const Outcome o = run_golden(net, Precision::fp32);
+      // As on the CPU (tests/arch/golden.cpp): a hundred convolutions of at most 100 terms in float.
+      CHECK(o.worst <= 1e-5 * std::max(1.0, o.largest));
+    }
+  }
+}
+
+TEST_CASE("golden nets through the CUDA backend in fp16 and bf16 are off by the rounding of storage",
+          "[simt][backend]") {
+  int schedule = 0;
+  for (const GoldenNet& net : golden_nets()) {
+    DYNAMIC_SECTION(net.name) {
+      simt::set_schedule(simt::kSchedules[schedule++ % 4]);
+      // Weights and activations round by half a unit: uniform, sigma = unit / sqrt(3) with unit 2^-11 (f16)
+      // or 2^-8 (bf16). Up to 50 layers round twice each; residual branches are scaled down, so the errors
+      // add like a random walk. The worst pixel is at 5 sigma: 5 sqrt(100) / sqrt(3) = 29 units.
+      const Outcome half = run_golden(net, Precision::fp16);
+      CHECK(half.worst <= 29 * 0x1p-11 * std::max(1.0, half.largest));
+      CHECK(half.worst > 0);
+      const Outcome bf16 = run_golden(net, Precision::bf16);
+      CHECK(bf16.worst <= 29 * 0x1p-8 * std::max(1.0, bf16.largest));
+      simt::set_schedule(simt::Schedule::fair);
+    }
+  }
+}

@@ -1,0 +1,101 @@
+// The CUDA backend end to end in the emulator: whole networks on emulated kernels against the CPU backend,
+// which other tests hold against PyTorch.
+#include <cmath>
+
+#include "emulator_test.h"
+#include "kernels/error.h"
+#include "runtime/backend_cuda.h"
+#include "runtime/session.h"
+#include "tests/runtime/nets.h"
+
+using namespace ups;
+
+namespace {
+
+cuda::DeviceInfo ampere() {
+  cuda::DeviceInfo d;
+  d.sm = 80, d.num_sms = 4, d.smem_bytes = 163 << 10, d.l2_bytes = 40 << 20,
+  d.memory_bytes = int64_t(4) << 30;
+  d.name = "emulated sm_80";
+  return d;
+}
+
+std::vector<float> run(Session& session, Extent lr, const std::vector<float>& x) {
+  const Plan& plan = session.prepare(lr);
+  std::copy(x.begin(), x.end(), static_cast<float*>(plan.x.data));
+  session.run();
+  const float* y = static_cast<const float*>(plan.y.data);
+  return {y, y + plan.hr.pixels() * plan.y.c};
+}
+
+double relative_rms(const std::vector<float>& a, const std::vector<float>& reference) {
+  double error = 0, size = 0;
+  for (size_t i = 0; i < a.size(); i++) {
+    error += std::pow(double(a[i]) - reference[i], 2);
+    size += std::pow(double(reference[i]), 2);
+  }
+  return std::sqrt(error / size);
+}
+
+}  // namespace
+
+TEST_CASE("whole networks on the CUDA backend equal the CPU's", "[simt][backend]") {
+  UPS_RANDOM(random);
+  const Network n = ups::testing::tiny_rrdb(random, 16, 8, 1);
+  const Extent lr{random.integer(5, 12), random.integer(5, 12)};
+  const auto x = random.normals(size_t(lr.pixels()) * 3);
+  Pool pool(1);
+  Session cpu(n, make_cpu_backend(pool));
+  const auto expected = run(cpu, lr, x);
+  // Each operator rounds its output once (u) and its sums of up to K terms in fp32 (2^-24 sqrt(K), also on
+  // the CPU); errors of independent operators add in squares. Times 4, because activations do not keep the
+  // norm.
+  const double ops = double(make_plan(
+                                *[&] {
+                                  auto g = std::make_unique<Graph>(n.weights);
+                                  g->output(n.build(*g, g->input(3)));
+                                  return g;
+                                }(),
+                                lr)
+                                .steps.size());
+  struct Case {
+    Precision precision;
+    double unit;
+  };
+  for (const Case& c : {Case{Precision::fp32, 0x1p-24}, Case{Precision::fp16, 0x1p-11},
+                        Case{Precision::bf16, 0x1p-8}, Case{Precision::automatic, 0x1p-11}}) {
+    Session gpu(n, make_cuda_backend(ampere(), c.precision));
+    const auto y = run(gpu, lr, x);
+    REQUIRE(y.size() == expected.size());
+    const double error = relative_rms(y, expected);
+    INFO("precision " << int(c.precision) << ", relative rms " << error);
+    const double terms = 9 * (16 + 2 * 8), sums = 0x1p-24 * std::sqrt(terms);
+    CHECK(error < 4 * std::sqrt(ops) * std::hypot(c.unit, sums));
+    CHECK(error > 0);  // not the CPU by mistake
+    CHECK(run(gpu, lr, x) == y);
+  }
+}
+
+TEST_CASE("a tile that overflows in half precision is computed again in fp32", "[simt][backend]") {
+  UPS_RANDOM(random);
+  Network n = ups::testing::one_conv(random, 3, 3, 2);
+  const Extent lr{6, 7};
+  auto x = random.normals(size_t(lr.pixels()) * 3);
+  for (float& v : x) v *= 1e6f;  // beyond the largest half, 65504
+  Pool pool(1);
+  Session cpu(n, make_cpu_backend(pool)), safe(n, make_cuda_backend(ampere(), Precision::automatic)),
+      half(n, make_cuda_backend(ampere(), Precision::fp16));
+  const auto expected = run(cpu, lr, x), y = run(safe, lr, x), overflowed = run(half, lr, x);
+  CHECK(relative_rms(y, expected) < 1e-5);
+  bool finite = true;
+  for (float v : overflowed) finite = finite && std::isfinite(v);
+  CHECK_FALSE(finite);  // the test would prove nothing otherwise
+}
+
+TEST_CASE("explain names the kernel variants of the device", "[simt][backend]") {
+  UPS_RANDOM(random);
+  Session gpu(ups::testing::tiny_rrdb(random, 16, 8, 1), make_cuda_backend(ampere(), Precision::automatic));
+  const std::string text = gpu.backend().explain(gpu.prepare({16, 16}));
+  CHECK_THAT(text, Catch::Contains("conv2d 16->8 k3"));
+  CHECK(gpu.backend().describe() == "emulated sm_80, fp16");
+}
