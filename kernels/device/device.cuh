@@ -67,7 +67,9 @@ void launch(void (*kernel)(Params...), const LaunchConfig& c, const Args&... arg
   }
 #else
   check(c.cluster == 1, Code::device, "the host emulator has no clusters");
-  simt::run({c.grid.x, c.grid.y, c.grid.z}, c.block, c.smem_bytes, [&] { kernel(args...); });
+  simt::submit(c.stream->handle(), [=] {
+    simt::run({c.grid.x, c.grid.y, c.grid.z}, c.block, c.smem_bytes, [&] { kernel(args...); });
+  });
 #endif
 }
 

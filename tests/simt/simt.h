@@ -46,6 +46,9 @@ struct Fault : std::runtime_error {
 // Runs `body` once per thread of the grid. Throws Fault. At most 1024 threads per block.
 void run(Index3 grid, unsigned block, size_t smem_bytes, const std::function<void()>& body);
 
+// Work of a stream: done at once, or kept if the stream is being recorded (tests/simt/stream.cpp).
+void submit(void* stream, std::function<void()> work);
+
 // For device code. fault() ends the launch from inside a thread.
 [[noreturn]] void fault(const std::string& sentence);
 void* shared_memory(size_t bytes);

@@ -1,7 +1,8 @@
-// kernels/device/stream.h served by host memory: launches run at once, so everything is synchronous.
+// kernels/device/stream.h served by host memory: work is done at once, or recorded.
 #include "kernels/device/stream.h"
 
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "kernels/error.h"
@@ -13,12 +14,24 @@ std::vector<DeviceInfo> devices(std::string*) {
   return {{0, 80, 2, 163 << 10, 40 << 20, int64_t(1) << 30, "host emulator"}};
 }
 
-Stream::Stream(const DeviceInfo& device) : device_(device) {}
-Stream::~Stream() = default;
+// A stream's handle: whether it is being recorded, and what.
+struct Queue {
+  bool recording = false;
+  std::vector<std::function<void()>> recorded;
+};
+
+Stream::Stream(const DeviceInfo& device) : device_(device), handle_(new Queue) {}
+Stream::~Stream() { delete static_cast<Queue*>(handle_); }
 void Stream::synchronize() {}
-void Stream::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
-void Stream::download(void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
-void Stream::fill(void* device, int byte, size_t bytes) { std::memset(device, byte, bytes); }
+void Stream::upload(void* device, const void* host, size_t bytes) {
+  simt::submit(handle_, [=] { std::memcpy(device, host, bytes); });
+}
+void Stream::download(void* host, const void* device, size_t bytes) {
+  simt::submit(handle_, [=] { std::memcpy(host, device, bytes); });
+}
+void Stream::fill(void* device, int byte, size_t bytes) {
+  simt::submit(handle_, [=] { std::memset(device, byte, bytes); });
+}
 
 Event::Event(const DeviceInfo&) {}
 Event::~Event() = default;
@@ -47,10 +60,31 @@ PinnedMemory& PinnedMemory::operator=(PinnedMemory&& other) noexcept {
   return *this;
 }
 
-// Nothing is recorded: begin .. end runs the work, and replay is refused.
-Recording::~Recording() = default;
-void Recording::begin(Stream&) {}
-void Recording::end(Stream&) {}
-void Recording::replay(Stream&) { fail(Code::device, "the host emulator cannot replay a recording"); }
+// executable_ is the recorded work.
+Recording::~Recording() { delete static_cast<std::vector<std::function<void()>>*>(executable_); }
+void Recording::begin(Stream& stream) {
+  auto* queue = static_cast<Queue*>(stream.handle());
+  check(!queue->recording, Code::device, "CUDA: starting a recording failed: one is under way");
+  queue->recording = true;
+  queue->recorded.clear();
+}
+void Recording::end(Stream& stream) {
+  auto* queue = static_cast<Queue*>(stream.handle());
+  check(queue->recording, Code::device, "CUDA: ending a recording failed: none is under way");
+  queue->recording = false;
+  delete static_cast<std::vector<std::function<void()>>*>(executable_);
+  executable_ = new std::vector<std::function<void()>>(std::move(queue->recorded));
+}
+void Recording::replay(Stream&) {
+  for (const auto& work : *static_cast<std::vector<std::function<void()>>*>(executable_)) work();
+}
 
 }  // namespace ups::cuda
+
+void simt::submit(void* stream, std::function<void()> work) {
+  auto* queue = static_cast<ups::cuda::Queue*>(stream);
+  if (queue->recording)
+    queue->recorded.push_back(std::move(work));
+  else
+    work();
+}

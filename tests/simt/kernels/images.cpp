@@ -153,6 +153,24 @@ TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][b
   CHECK_THROWS_AS(run(BlendTile{a, band.on_device, 0, 7}, stream()), Error);
 }
 
+TEST_CASE("recorded work does nothing until it is replayed, and then as often as asked", "[simt][stream]") {
+  UPS_RANDOM(random);
+  TwinImage x(DType::f32, 1, 3, 4, 2, 0, 0, &random), y(DType::f32, 1, 3, 4, 2, 0, 0, nullptr);
+  auto same = [&] { return std::memcmp(x.memory->data(), y.memory->data(), x.memory->size()) == 0; };
+  Recording recording;
+  CHECK_FALSE(recording.ready());
+  recording.begin(stream());
+  run(Copy<Tensor>{x.on_device, y.on_device}, stream());
+  recording.end(stream());
+  REQUIRE(recording.ready());
+  CHECK_FALSE(same());
+  for (int i = 0; i < 2; i++) {
+    (*x.memory)[0] ^= 1;
+    recording.replay(stream());
+    CHECK(same());
+  }
+}
+
 TEST_CASE("packed weights hold every weight once and zeros elsewhere, from either order", "[simt][pack]") {
   UPS_RANDOM(random);
   for (int round = 0; round < 10; round++) {
