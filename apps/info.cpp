@@ -1,4 +1,5 @@
 // `upscale info`: what a weight file is.
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -15,12 +16,14 @@ int info_command(const std::vector<std::string>& arguments) {
   Model model(a.positional[0], 0);
   auto info = nlohmann::ordered_json::parse(ups_model_info(model.get()));
   info["path"] = model.opened();
+  info.erase("device"), info.erase("device_note");  // of this process, not of the file
   if (a.flag("--json")) {
     printf("%s\n", info.dump(2).c_str());
     return kOk;
   }
   auto text = [](const nlohmann::ordered_json& v) {
     if (v.is_string()) return v.get<std::string>().empty() ? std::string("unknown") : v.get<std::string>();
+    if (v.is_number_float() && v == std::floor(v.get<double>())) return std::to_string(v.get<int64_t>());
     if (!v.is_object()) return v.dump();
     std::string s;
     for (const auto& [key, value] : v.items()) s += (s.empty() ? "" : ", ") + key + " " + value.dump();
