@@ -99,6 +99,8 @@ struct alignas(64) TensorMap {
 // A view of image 0 of t (f16 or bf16; data 16-byte aligned, px and row multiples of 8 elements) cut into
 // boxes [box_h, box_w, 64 channels]; in shared memory a box is rows of 128 bytes per pixel, 128-byte
 // swizzled, on a multiple of 1024 bytes. Outside of the image and beyond t.c channels there are zeros.
+// On the device it comes with the first kernel that needs it (cuTensorMapEncodeTiled); today only the
+// emulator has it.
 TensorMap make_tensor_map(const Tensor& t, int box_h, int box_w);
 
 #if !defined(__CUDACC__)

@@ -231,7 +231,8 @@ TEST_CASE("out-of-bounds stores to shared and global memory are caught", "[simt]
   simt::Buffer<float> out(16);
   const std::pair<int, int> bad[] = {{8, 0}, {-1, 0}, {300, 0}, {0, 16}, {0, -1}, {0, 100}};
   CHECK(fault_of([&] { launch_one(store_out_of_bounds, sizeof(SmallSmem), out.data(), 7, 15); }).empty());
-  for (auto [shared_index, global_index] : bad) {
+  for (const auto& at : bad) {
+    const int shared_index = at.first, global_index = at.second;
     INFO("shared " << shared_index << " global " << global_index);
 #if UPS_ASAN && defined(__unix__)
     const pid_t child = fork();  // the sanitizer ends the process

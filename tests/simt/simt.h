@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 
@@ -126,13 +125,13 @@ class Buffer {
 
 // --- CUDA's own names that kernels use
 // ---------------------------------------------------------------------------
-inline void __syncthreads(std::source_location at = std::source_location::current()) {
+inline void __syncthreads(unsigned line = __builtin_LINE()) {
   simt::meet<simt::kBlock>(
-      "__syncthreads", 0, [](int**) {}, at.line());
+      "__syncthreads", 0, [](int**) {}, line);
 }
-inline void __syncwarp(std::source_location at = std::source_location::current()) {
+inline void __syncwarp(unsigned line = __builtin_LINE()) {
   simt::meet<32>(
-      "__syncwarp", 0, [](int**) {}, at.line());
+      "__syncwarp", 0, [](int**) {}, line);
 }
 constexpr int min(int a, int b) { return a < b ? a : b; }
 constexpr int max(int a, int b) { return a > b ? a : b; }
