@@ -105,8 +105,8 @@ ups_status ups_model_open_memory(const void* data, size_t size, const char* name
                                  ups_model** out);
 void ups_model_close(ups_model* model);
 
-/* The compute devices as JSON (valid until the next call on this thread): {"devices": [{"id", "name"}], "note"},
- * the CPU last; note says why no GPU can be used, or is "". */
+/* The compute devices as JSON (valid until the next call on this thread): {"devices": [{"id", "name"}],
+ * "note"}, the CPU last; note says why no GPU can be used, or is "". */
 ups_status ups_list_devices(const char** json);
 
 /* Facts about an open model as a JSON object (UTF-8, valid until the model is closed). Keys, all present:
@@ -134,9 +134,10 @@ ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, con
 /* Classical resampling, antialiased, any sizes; the resampler ups_upscale uses. */
 ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter);
 
-/* Converts any readable weight file to safetensors. Architecture, scale and source SHA-256 go to the metadata,
- * and so do the given pairs: key, value, key, value, ..., NULL (or just NULL). Known keys: name, license,
- * origin, and what tensors cannot tell: act ("relu" or "leakyrelu" of a Compact network without slopes), scale
+/* Converts any readable weight file to safetensors. Architecture, scale and source SHA-256 go to the
+ * metadata, and so do the given pairs: key, value, key, value, ..., NULL (or just NULL). Known keys: name,
+ * license, origin, and what tensors cannot tell: act ("relu" or "leakyrelu" of a Compact network without
+ * slopes), scale
  * ("3" of an old-style ESRGAN x3, whose keys are those of x2). */
 ups_status ups_convert(const char* in, const char* out_safetensors, const char* const* metadata);
 
