@@ -20,6 +20,8 @@ Files:
   -f, --format EXT        png, jpg, bmp or tga; default: OUT's extension, png in a folder
       --quality N         JPEG quality 1..100 (95); JPEG has no alpha, it is flattened over white
       --png-level N       0 (stored) .. 12 (smallest), default 4
+      --meta WHAT         profile, EXIF, XMP and text: keep (default), strip or icc-only
+      --dpi N             resolution to note in the file; default: as the source says
       --skip-existing     leave outputs that exist alone
       --overwrite         replace outputs that exist (the default)
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <new>
 
+#include "apps/exif.h"
 #include "apps/failure.h"
 
 namespace ups::apps {
@@ -19,6 +20,7 @@ Image to_8_bit(const Image& in) {
   const uint16_t* s = reinterpret_cast<const uint16_t*>(in.pixels.get());
   size_t n = out.bytes();
   for (size_t i = 0; i < n; i++) out.pixels[i] = uint8_t((uint32_t(s[i]) * 255 + 32767) / 65535);
+  out.meta = in.meta;
   return out;
 }
 
@@ -26,6 +28,7 @@ Image to_8_bit(const Image& in) {
 Image flatten_over_white(const Image& in) {
   int c = in.channels - 1;
   Image out = allocate_image(in.width, in.height, c, UPS_U8);
+  out.meta = in.meta;
   const uint8_t* s = in.pixels.get();
   uint8_t* d = out.pixels.get();
   for (size_t i = 0, n = size_t(in.width) * in.height; i < n; i++, s += in.channels, d += c) {
@@ -79,7 +82,9 @@ void check_plausible(int64_t width, int64_t height, size_t file_bytes, int64_t p
   }
 }
 
-Image decode_image(std::string_view b, const std::string& name) {
+namespace {
+
+Image decode_any(std::string_view b, const std::string& name) {
   if (b.empty()) fail(kIo, name, ": is empty, expected an image");
   auto starts = [&](std::string_view magic) { return b.substr(0, magic.size()) == magic; };
   if (starts("\x89PNG\r\n\x1a\n")) return decode_png(b, name);
@@ -93,6 +98,15 @@ Image decode_image(std::string_view b, const std::string& name) {
   if (starts("II*\0") || starts("MM\0*")) known = " (it is a TIFF)";
   if (b.size() > 12 && b.substr(4, 8) == "ftypavif") known = " (it is an AVIF)";
   fail(kIo, name, ": is not a readable image", known, ", expected PNG, JPEG, BMP, TGA, PPM or PGM");
+}
+
+}  // namespace
+
+Image decode_image(std::string_view b, const std::string& name) {
+  Image image = decode_any(b, name);
+  Metadata& m = image.meta;
+  if (m.dpi_x <= 0 && !exif_resolution(m.exif, m.dpi_x, m.dpi_y)) m.dpi_x = m.dpi_y = 0;
+  return upright(std::move(image), orientation_of(m));
 }
 
 Image read_image(const std::string& path) { return decode_image(read_file(path, kMaxFileBytes), path); }
@@ -120,7 +134,10 @@ void write_image(OutputFile& file, Format format, const Image& image, const Enco
     const Image* p = &image;
     if (p->depth == UPS_U16) p = &(narrow = to_8_bit(*p));
     if (format == Format::jpeg && p->channels % 2 == 0) p = &(flat = flatten_over_white(*p));
-    encode_with_stb(file, format, *p, options.jpeg_quality);
+    if (format == Format::jpeg)
+      encode_jpeg(file, *p, options.jpeg_quality);
+    else
+      encode_with_stb(file, format, *p);
   }
   file.commit();
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "apps/metadata.h"
 #include "apps/output_file.h"
 #include "upscale.h"
 
@@ -19,6 +20,8 @@ struct Image {
   int width = 0, height = 0, channels = 0;
   ups_depth depth = UPS_U8;
   std::unique_ptr<uint8_t[]> pixels;
+  Metadata meta;
+  std::string notes;  // a sentence for the user about what was left out, or ""
 
   static int sample_bytes(ups_depth d) { return d == UPS_U8 ? 1 : d == UPS_U16 ? 2 : 4; }
   size_t row_bytes() const { return size_t(width) * channels * sample_bytes(depth); }
@@ -62,7 +65,11 @@ Image decode_bmp(std::string_view bytes, const std::string& name);
 Image decode_tga(std::string_view bytes, const std::string& name);
 Image decode_pnm(std::string_view bytes, const std::string& name);
 void encode_png(OutputFile& file, const Image& image, int level, int threads);
-void encode_with_stb(OutputFile& file, Format format, const Image& image, int jpeg_quality);
+void encode_jpeg(OutputFile& file, const Image& image, int quality);
+void encode_with_stb(OutputFile& file, Format format, const Image& image);
+
+// Turns the pixels as an EXIF orientation (1..8) asks.
+Image upright(Image image, int orientation);
 
 // Refuses sizes that are absurd or that `file_bytes` of a format holding at most `pixels_per_byte` cannot
 // contain. Throws Failure(kIo).

@@ -23,6 +23,15 @@ long integer(const std::string& option, const std::string& text, long least, lon
   return v;
 }
 
+double number(const std::string& option, const std::string& text, double least, double most) {
+  char* end = nullptr;
+  double v = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end || !(v >= least && v <= most)) {
+    fail(kUsage, option, ": got '", text, "', expected a number from ", least, " to ", most);
+  }
+  return v;
+}
+
 template <class T>
 T choice(const std::string& option, const std::string& text, const std::map<std::string, T>& values) {
   auto it = values.find(text);
@@ -121,7 +130,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.set_help_flag();
   std::vector<std::string> positional, inputs;
   std::string scale, steps, step_mode, filter, tile, overlap, max_ram, threads, precision, quality, level,
-      progress;
+      progress, meta, dpi;
   bool list_devices = false, help = false, version = false, overwrite = false;
   app.add_option("files", positional);
   app.add_option("-i,--input", inputs)->take_all()->allow_extra_args(false);
@@ -141,6 +150,8 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.add_option("-f,--format", o.format);
   app.add_option("--quality", quality);
   app.add_option("--png-level", level);
+  app.add_option("--meta", meta);
+  app.add_option("--dpi", dpi);
   app.add_option("--progress", progress);
   app.add_flag("--overwrite", overwrite);
   app.add_flag("--skip-existing", o.skip_existing);
@@ -232,6 +243,12 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   }
   if (!quality.empty()) o.encode.jpeg_quality = int(integer("--quality", quality, 1, 100));
   if (!level.empty()) o.encode.png_level = int(integer("--png-level", level, 0, 12));
+  if (!meta.empty()) {
+    o.meta = choice<MetaPolicy>(
+        "--meta", meta,
+        {{"keep", MetaPolicy::keep}, {"strip", MetaPolicy::strip}, {"icc-only", MetaPolicy::icc_only}});
+  }
+  if (!dpi.empty()) o.dpi = number("--dpi", dpi, 1, 65535);
   o.encode.threads = o.threads;
   if (!progress.empty()) {
     o.progress = choice<ProgressMode>(

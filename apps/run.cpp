@@ -183,10 +183,24 @@ std::string device_note(const Model& model) {
   return why.empty() ? "" : why + "; computing on the CPU";
 }
 
+namespace {
+
+std::string name_of(const Json& info, const Options& o) {
+  std::string name = info.value("name", "");
+  return name.empty() ? std::filesystem::path(o.model).stem().string() : name;
+}
+
+}  // namespace
+
+Provenance provenance(const Model& model, const Options& o, Format format, const Image& lr, const Image& hr) {
+  Json info = Json::parse(ups_model_info(model.get()));
+  double scale = o.scale > 0 ? o.scale : double(hr.width) / lr.width;
+  return {name_of(info, o), info.value("source_sha256", ""), scale, format == Format::jpeg};
+}
+
 std::string model_text(const Model& model, const Options& o) {
   Json info = Json::parse(ups_model_info(model.get()));
-  std::string name = info.value("name", "");
-  if (name.empty()) name = std::filesystem::path(o.model).stem().string();
+  std::string name = name_of(info, o);
   std::string variant = info.value("variant", "");
   return name + " (" + info.value("architecture", "") + (variant.empty() ? "" : " " + variant) + ", " +
          std::to_string(info.value("scale", 0)) + "x)";

@@ -40,6 +40,8 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
       {in, out, "--quality", "0"},
       {in, out, "--quality", "101"},
       {in, out, "--png-level", "13"},
+      {in, out, "--meta", "some"},
+      {in, out, "--dpi", "0"},
       {in, out, "--progress", "loud"},
       {in, out, "-v", "-q"},
       {in, out, "--overwrite", "--skip-existing"},
