@@ -26,7 +26,7 @@ struct Work {
   int index = 0;  // 1-based
   OutputFile file;
   Image lr, hr;
-  int lr_width = 0, lr_height = 0;
+  int lr_width = 0, lr_height = 0, hr_width = 0, hr_height = 0;
   std::string notes;  // of the reader, for the user
   double load_seconds = 0, compute_seconds = 0;
   Clock::time_point start;
@@ -141,7 +141,8 @@ class Batch {
       try {
         if (w.error) std::rethrow_exception(w.error);
         if (options_.dry_run) continue;
-        write_image(w.file, w.job.format, w.hr, options_.encode);
+        w.hr_width = w.hr.width, w.hr_height = w.hr.height;
+        write_image(w.file, w.job.format, std::move(w.hr), options_.encode);
         report(w, seconds_since(start));
       } catch (...) {
         Failed f = describe(std::current_exception());
@@ -162,7 +163,7 @@ class Batch {
     if (!w.notes.empty() && !progress_.json())
       fprintf(stderr, "%s%s: %s\n", clear_line(), w.job.in.c_str(), w.notes.c_str());
     fprintf(stdout, "%s%s: %s %dx%d -> %s %dx%d, %s\n", clear_line(), model_text_.c_str(), w.job.in.c_str(),
-            w.lr_width, w.lr_height, w.job.out.c_str(), w.hr.width, w.hr.height,
+            w.lr_width, w.lr_height, w.job.out.c_str(), w.hr_width, w.hr_height,
             seconds_text(seconds_since(w.start)).c_str());
     fflush(stdout);
     if (options_.verbose) {

@@ -7,7 +7,7 @@ const char* help_text() {
   return R"(upscale - super-resolution for images
 
 Usage:
-  upscale IN OUT [options]             one image: PNG, JPEG, BMP, TGA, PPM or PGM in; PNG, JPEG, BMP or TGA out
+  upscale IN OUT [options]             one image
   upscale IN... FOLDER [options]       several images or a folder of images into a folder
   upscale info FILE|ALIAS [--json]     what a weight file is
   upscale convert IN OUT.safetensors   .pth or ncnn weights to safetensors
@@ -17,8 +17,11 @@ Usage:
 Files:
   -i, --input PATH        input file or folder, may be repeated
   -o, --output PATH       output file or folder; an existing file is replaced
-  -f, --format EXT        png, jpg, bmp or tga; default: OUT's extension, png in a folder
-      --quality N         JPEG quality 1..100 (95); JPEG has no alpha, it is flattened over white
+  -f, --format EXT        png, jpg, webp, tif, bmp, tga, ppm, pgm or pfm; default: OUT's extension, png in a
+                          folder. All of these and GIF are read; WebP and TIFF if the build has them
+      --quality N         1..100 of JPEG (95) and WebP (90); where a format has no alpha it is laid over white
+      --lossless          WebP without loss
+      --depth D           8, 16 (PNG, TIFF, PPM) or 32f (TIFF, PFM); default: the input's where it fits
       --png-level N       0 (stored) .. 12 (smallest), default 4
       --meta WHAT         profile, EXIF, XMP and text: keep (default), strip or icc-only
       --dpi N             resolution to note in the file; default: as the source says

@@ -50,7 +50,9 @@ std::vector<Job> list_jobs(const Options& o) {
       inputs.push_back(in);
     }
   }
-  if (inputs.empty()) fail(kIo, o.inputs.front(), ": holds no PNG, JPEG, BMP, TGA, PPM or PGM files");
+  if (inputs.empty())
+    fail(kIo, o.inputs.front(),
+         ": holds no image files (PNG, JPEG, WebP, TIFF, BMP, TGA, GIF, PPM, PGM or PFM)");
 
   bool to_folder =
       from_folder || inputs.size() > 1 || o.output.back() == '/' || fs::is_directory(o.output, ignored);
@@ -59,9 +61,8 @@ std::vector<Job> list_jobs(const Options& o) {
     Format format = format_of_extension(o.format);
     if (format == Format::unknown) format = format_of_path(o.output);
     if (!can_write(format)) {
-      fail(kUsage, "output ", o.output,
-           ": its extension names no format to write, expected .png, .jpg, .bmp or .tga ",
-           "(or use --format)");
+      fail(kUsage, "output ", o.output, ": its extension names no format to write, expected one of ",
+           writable_extensions(), " (or use --format)");
     }
     jobs.push_back({inputs[0], o.output, format});
   } else {
@@ -80,6 +81,16 @@ std::vector<Job> list_jobs(const Options& o) {
           {in, (fs::path(o.output) / (stem + "." + extension)).string(), format_of_extension(extension)});
     }
   }
+
+  Format format = jobs.front().format;  // all have the same
+  if (o.depth && stored_depth(format, *o.depth) != *o.depth) {
+    fail(kUsage, "--depth: a ", format_name(format), " cannot hold this depth, expected ",
+         format == Format::pfm                            ? "32f"
+         : format == Format::png || format == Format::pnm ? "8 or 16"
+                                                          : "8",
+         " (a .tif holds every depth)");
+  }
+  if (o.encode.lossless && format == Format::jpeg) fail(kUsage, "--lossless: a JPEG is always lossy");
 
   std::set<std::string> sources, targets;
   for (const Job& j : jobs) sources.insert(identity(j.in));

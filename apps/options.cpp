@@ -77,7 +77,7 @@ const std::map<std::string, const char*> kForeign = {
     {"--tta", "test-time augmentation is not offered"},
     {"--face-enhance", "face restoration is not offered"},
     {"--outscale", "the total factor is -s or --scale"},
-    {"-c", "JPEG quality is --quality N"},
+    {"-c", "the quality of JPEG and WebP is --quality N"},
     {"-w", "the size is given as a factor, -s"},
     {"-r", "folders are read without their sub-folders"},
 };
@@ -130,7 +130,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.set_help_flag();
   std::vector<std::string> positional, inputs;
   std::string scale, steps, step_mode, filter, tile, overlap, max_ram, threads, precision, quality, level,
-      progress, meta, dpi;
+      progress, meta, dpi, depth;
   bool list_devices = false, help = false, version = false, overwrite = false;
   app.add_option("files", positional);
   app.add_option("-i,--input", inputs)->take_all()->allow_extra_args(false);
@@ -151,6 +151,8 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.add_option("--quality", quality);
   app.add_option("--png-level", level);
   app.add_option("--meta", meta);
+  app.add_option("--depth", depth);
+  app.add_flag("--lossless", o.encode.lossless);
   app.add_option("--dpi", dpi);
   app.add_option("--progress", progress);
   app.add_flag("--overwrite", overwrite);
@@ -241,12 +243,15 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
                                          {"fp16", UPS_PRECISION_FP16},
                                          {"bf16", UPS_PRECISION_BF16}});
   }
-  if (!quality.empty()) o.encode.jpeg_quality = int(integer("--quality", quality, 1, 100));
+  if (!quality.empty()) o.encode.quality = int(integer("--quality", quality, 1, 100));
   if (!level.empty()) o.encode.png_level = int(integer("--png-level", level, 0, 12));
   if (!meta.empty()) {
     o.meta = choice<MetaPolicy>(
         "--meta", meta,
         {{"keep", MetaPolicy::keep}, {"strip", MetaPolicy::strip}, {"icc-only", MetaPolicy::icc_only}});
+  }
+  if (!depth.empty()) {
+    o.depth = choice<ups_depth>("--depth", depth, {{"8", UPS_U8}, {"16", UPS_U16}, {"32f", UPS_F32}});
   }
   if (!dpi.empty()) o.dpi = number("--dpi", dpi, 1, 65535);
   o.encode.threads = o.threads;
@@ -258,7 +263,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   if (!o.format.empty()) {
     if (o.format[0] == '.') o.format.erase(0, 1);
     if (!can_write(format_of_extension(o.format))) {
-      fail(kUsage, "--format: got '", o.format, "', expected png, jpg, bmp or tga");
+      fail(kUsage, "--format: got '", o.format, "', expected one of ", writable_extensions());
     }
   }
   if (overwrite && o.skip_existing) fail(kUsage, "--overwrite and --skip-existing contradict each other");

@@ -30,6 +30,7 @@ struct Options {
   ups_precision precision = UPS_PRECISION_AUTO;
   std::string format;  // extension without dot, "" = from OUT
   EncodeOptions encode;
+  std::optional<ups_depth> depth;  // of the output; the input's if absent
   MetaPolicy meta = MetaPolicy::keep;
   double dpi = 0;  // 0: as the source says
   bool skip_existing = false, dry_run = false, verbose = false, quiet = false;

@@ -5,12 +5,14 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/cancel.h"
 #include "apps/failure.h"
+#include "apps/pixel_format.h"
 
 namespace ups::apps {
 namespace {
@@ -30,22 +32,11 @@ int on_progress(void* user, double done) {
   return cancelled();
 }
 
-// f32 [h, w, c], nominally 0..1 -> u8 or u16, rounded to nearest.
-Image quantise(const ups_image& in, ups_depth depth) {
-  Image out = allocate_image(in.width, in.height, in.channels, depth);
-  float full = depth == UPS_U8 ? 255.f : 65535.f;
-  size_t row = size_t(in.width) * in.channels;
+// A copy with packed rows.
+Image packed(const ups_image& in) {
+  Image out = allocate_image(in.width, in.height, in.channels, in.depth);
   for (int y = 0; y < in.height; y++) {
-    const float* s = reinterpret_cast<const float*>(static_cast<const char*>(in.data) + in.stride_bytes * y);
-    uint8_t* d8 = out.row(y);
-    uint16_t* d16 = reinterpret_cast<uint16_t*>(d8);
-    for (size_t i = 0; i < row; i++) {
-      float v = std::fmin(std::fmax(s[i], 0.f), 1.f) * full + 0.5f;
-      if (depth == UPS_U8)
-        d8[i] = uint8_t(v);
-      else
-        d16[i] = uint16_t(v);
-    }
+    memcpy(out.row(y), static_cast<const char*>(in.data) + in.stride_bytes * y, out.row_bytes());
   }
   return out;
 }
@@ -55,7 +46,8 @@ int on_step(void* user, int step, int, const ups_image* image) {
   if (cancelled()) return 1;
   try {
     OutputFile file(call->options.save_steps + std::to_string(step) + ".png");
-    write_image(file, Format::png, quantise(*image, call->step_depth), call->options.encode);
+    Image picture = convert_depth(packed(*image), stored_depth(Format::png, call->step_depth));
+    write_image(file, Format::png, std::move(picture), call->options.encode);
     return 0;
   } catch (...) {
     call->error = std::current_exception();
@@ -89,15 +81,15 @@ struct Sizes {
   int64_t image_bytes = 0;  // lr + hr
 };
 
-Sizes sizes_of(const Model& model, const Image& lr, Format format, const ups_options& options,
-               const std::string& out_name) {
+Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options& o,
+               const ups_options& options, const std::string& out_name) {
   Sizes s;
   check(ups_output_size(model.get(), lr.width, lr.height, &options, &s.width, &s.height));
   if (double(s.width) * s.height > double(int64_t(1) << 36)) {
     fail(kMemory, out_name, ": would have ", s.width, "x", s.height, " pixels (use a smaller --scale)");
   }
   check_writable(format, s.width, s.height, out_name);
-  s.depth = stored_depth(format, lr.depth);
+  s.depth = stored_depth(format, o.depth ? *o.depth : lr.depth);
   s.image_bytes =
       int64_t(lr.bytes()) + int64_t(s.width) * s.height * lr.channels * Image::sample_bytes(s.depth);
   int64_t ram = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
@@ -133,7 +125,7 @@ Image upscale_image(const Model& model, const Image& lr, Format format, const Op
                     const std::string& out_name, Progress& progress) {
   throw_if_cancelled();
   ups_options l = library_options(model, o);
-  Sizes sizes = sizes_of(model, lr, format, l, out_name);
+  Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l);
   Image hr = allocate_image(sizes.width, sizes.height, lr.channels, sizes.depth);
   Call call{o, progress, lr.depth};
@@ -151,12 +143,16 @@ Image upscale_image(const Model& model, const Image& lr, Format format, const Op
 std::string plan_text(const Model& model, const Image& lr, Format format, const Options& o,
                       const std::string& in_name, const std::string& out_name) {
   ups_options l = library_options(model, o);
-  Sizes sizes = sizes_of(model, lr, format, l, out_name);
+  Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l);
   Json plan = plan_of(model, lr, l);
   std::string text = in_name + " " + size_text(plan.at("input")) + " -> " + out_name + " " +
                      size_text(plan.at("output")) + ", " + std::to_string(lr.channels) + " channel" +
-                     (lr.channels > 1 ? "s" : "") + " of " + (sizes.depth == UPS_U8 ? "8" : "16") + " bits\n";
+                     (lr.channels > 1 ? "s" : "") + " of " +
+                     (sizes.depth == UPS_U8    ? "8"
+                      : sizes.depth == UPS_U16 ? "16"
+                                               : "32") +
+                     " bits\n";
   int k = 0;
   for (const Json& step : plan.at("steps")) {
     text += "  step " + std::to_string(++k) + " to " + size_text(step.at("target")) + ":";
@@ -195,7 +191,8 @@ std::string name_of(const Json& info, const Options& o) {
 Provenance provenance(const Model& model, const Options& o, Format format, const Image& lr, const Image& hr) {
   Json info = Json::parse(ups_model_info(model.get()));
   double scale = o.scale > 0 ? o.scale : double(hr.width) / lr.width;
-  return {name_of(info, o), info.value("source_sha256", ""), scale, format == Format::jpeg};
+  return {name_of(info, o), info.value("source_sha256", ""), scale,
+          format == Format::jpeg || format == Format::webp};
 }
 
 std::string model_text(const Model& model, const Options& o) {
