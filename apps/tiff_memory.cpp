@@ -20,6 +20,11 @@ void keep_message(const char*, const char* format, va_list arguments) {
   }
 }
 
+// Fields cut off by the end of the file are only a warning to libtiff.
+void keep_warning(const char* module, const char* format, va_list arguments) {
+  if (std::string_view(format).rfind("IO error", 0) == 0) keep_message(module, format, arguments);
+}
+
 TiffMemory* of(thandle_t h) { return static_cast<TiffMemory*>(h); }
 size_t size_of(const TiffMemory* m) { return m->in.empty() ? m->out.size() : m->in.size(); }
 
@@ -54,7 +59,7 @@ TiffHandle open_tiff(TiffMemory& memory, const char* mode) {
   static std::once_flag once;
   std::call_once(once, [] {
     TIFFSetErrorHandler(keep_message);
-    TIFFSetWarningHandler(nullptr);
+    TIFFSetWarningHandler(keep_warning);
   });
   message.clear();
   // "m": no memory mapping; reads go through on_read, which checks them.
@@ -63,9 +68,6 @@ TiffHandle open_tiff(TiffMemory& memory, const char* mode) {
       [](thandle_t h) { return toff_t(size_of(of(h))); }, nullptr, nullptr));
 }
 
-const std::string& tiff_message() {
-  static const std::string none = "unknown reason";
-  return message.empty() ? none : message;
-}
+const std::string& tiff_message() { return message; }
 
 }  // namespace ups::apps

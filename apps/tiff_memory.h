@@ -23,7 +23,7 @@ using TiffHandle = std::unique_ptr<TIFF, TiffCloser>;
 
 // mode "r", "w" or "w8" (64-bit offsets). nullptr on failure.
 TiffHandle open_tiff(TiffMemory& memory, const char* mode);
-// libtiff's last message on this thread; cleared by open_tiff.
+// libtiff's first error on this thread since open_tiff, or "".
 const std::string& tiff_message();
 
 }  // namespace ups::apps

@@ -186,7 +186,8 @@ int64_t pixels_per_byte(uint16_t compression) {
 Image decode_tiff(std::string_view bytes, const std::string& name) {
   TiffMemory memory{bytes, {}, 0};
   TiffHandle t = open_tiff(memory, "r");
-  if (!t) fail(kIo, name, ": is a damaged or truncated TIFF (", tiff_message(), ")");
+  if (!t || !tiff_message().empty())
+    fail(kIo, name, ": is a damaged or truncated TIFF (", tiff_message(), ")");
   Layout l = layout_of(t.get());
   check_plausible(l.width, l.height, bytes.size(), pixels_per_byte(l.compression), name);
   // A strip or tile is decoded as a whole, so its size must be in proportion to the picture.
