@@ -31,6 +31,15 @@ Files:
 Model and size:
   -m, --model M           weight file or alias (fast); see `upscale models`
   -s, --scale F           total factor, fractions allowed; default: the model's own
+      --width N, --height N   an exact size; one side alone keeps the aspect
+      --size WxH          both sides, met as --fit says
+      --fit MODE          inside (default): the largest that fits; outside: the smallest that covers; fill: stretched;
+                          cover: cropped to WxH; contain: padded to WxH
+      --gravity WHERE     what cover keeps and where contain puts the picture: center, north, north-east ...
+      --background C      of padding and below lost transparency: #rrggbb, black, white, gray, red, green, blue
+      --long-side N, --short-side N, --megapixels F   sizes for pictures of any orientation
+      --max-side N        a limit on the longer side
+      --multiple-of N     round both sides to a multiple; the picture is stretched by less than N pixels
       --steps N           reach it in N network steps, 1..64 (1)
       --step-mode MODE    simple, geometric or native; default native for one step, else geometric
       --save-steps PREFIX write PREFIX1.png, PREFIX2.png ... after each step but the last

@@ -9,37 +9,11 @@
 
 #include "apps/commands.h"
 #include "apps/failure.h"
+#include "apps/option_values.h"
+#include "apps/size_options.h"
 
 namespace ups::apps {
 namespace {
-
-long integer(const std::string& option, const std::string& text, long least, long most) {
-  char* end = nullptr;
-  errno = 0;
-  long v = std::strtol(text.c_str(), &end, 10);
-  if (text.empty() || *end || errno || v < least || v > most) {
-    fail(kUsage, option, ": got '", text, "', expected a whole number from ", least, " to ", most);
-  }
-  return v;
-}
-
-double number(const std::string& option, const std::string& text, double least, double most) {
-  char* end = nullptr;
-  double v = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end || !(v >= least && v <= most)) {
-    fail(kUsage, option, ": got '", text, "', expected a number from ", least, " to ", most);
-  }
-  return v;
-}
-
-template <class T>
-T choice(const std::string& option, const std::string& text, const std::map<std::string, T>& values) {
-  auto it = values.find(text);
-  if (it != values.end()) return it->second;
-  std::string names;
-  for (const auto& [name, value] : values) names += (names.empty() ? "" : ", ") + name;
-  fail(kUsage, option, ": got '", text, "', expected one of ", names);
-}
 
 // ncnn tools write LOAD:PROC:SAVE, each possibly a list per device; PROC's first number is ours.
 int threads_of(const std::string& text) {
@@ -78,8 +52,8 @@ const std::map<std::string, const char*> kForeign = {
     {"--face-enhance", "face restoration is not offered"},
     {"--outscale", "the total factor is -s or --scale"},
     {"-c", "the quality of JPEG and WebP is --quality N"},
-    {"-w", "the size is given as a factor, -s"},
-    {"-r", "folders are read without their sub-folders"},
+    {"-w", "the width is --width N"},
+    {"-r", "sub-folders are read with -R, a size is --size WxH"},
 };
 
 }  // namespace
@@ -131,12 +105,14 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   std::vector<std::string> positional, inputs;
   std::string scale, steps, step_mode, filter, tile, overlap, max_ram, threads, precision, quality, level,
       progress, meta, dpi, depth;
+  SizeArguments size;
   bool list_devices = false, help = false, version = false, overwrite = false;
   app.add_option("files", positional);
   app.add_option("-i,--input", inputs)->take_all()->allow_extra_args(false);
   auto* output = app.add_option("-o,--output", o.output);
   app.add_option("-m,--model", o.model);
   app.add_option("-s,--scale", scale);
+  size.declare(app);
   app.add_option("--steps", steps);
   app.add_option("--step-mode", step_mode);
   app.add_option("--save-steps", o.save_steps);
@@ -266,6 +242,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
       fail(kUsage, "--format: got '", o.format, "', expected one of ", writable_extensions());
     }
   }
+  size.apply(o);
   if (overwrite && o.skip_existing) fail(kUsage, "--overwrite and --skip-existing contradict each other");
   if (o.verbose && o.quiet) fail(kUsage, "--verbose and --quiet contradict each other");
   if (!o.save_steps.empty() && o.steps < 2) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/image_io.h"
+#include "apps/size.h"
 #include "upscale.h"
 
 namespace ups::apps {
@@ -14,10 +15,12 @@ namespace ups::apps {
 enum class ProgressMode { automatic, none, json };
 
 struct Options {
-  std::vector<std::string> inputs;  // files and folders
-  std::string output;               // file or folder
-  std::string model = "fast";       // alias or file
-  double scale = 0;                 // 0: the model's own
+  std::vector<std::string> inputs;   // files and folders
+  std::string output;                // file or folder
+  std::string model = "fast";        // alias or file
+  double scale = 0;                  // 0: the model's own
+  SizeRequest size;                  // the factor included
+  std::optional<Colour> background;  // of padding; else transparent, or black without alpha
   int steps = 1;
   ups_step_mode step_mode = UPS_STEPS_NATIVE;
   std::string save_steps;  // prefix

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cancel.h"
+#include "apps/canvas.h"
 #include "apps/failure.h"
 #include "apps/pixel_format.h"
 
@@ -55,11 +56,15 @@ int on_step(void* user, int step, int, const ups_image* image) {
   }
 }
 
-ups_options library_options(const Model& model, const Options& o) {
+double default_scale(const Model& model) {
+  if (model.default_scale() > 0) return model.default_scale();
+  return Json::parse(ups_model_info(model.get())).value("default_scale", 1.0);
+}
+
+ups_options library_options(const Options& o) {
   ups_options l{};
   l.size = sizeof l;
   l.threads = o.threads;
-  l.scale = o.scale > 0 ? o.scale : model.default_scale();
   l.steps = o.steps;
   l.step_mode = o.step_mode;
   l.filter = o.filter;
@@ -76,25 +81,46 @@ Json plan_of(const Model& model, const Image& lr, const ups_options& options) {
 }
 
 struct Sizes {
-  int width = 0, height = 0;
+  SizePlan plan;
+  int network_width = 0, network_height = 0;  // what ups_upscale delivers
+  bool resample = false;                      // because no one factor gives both sides of the picture
   ups_depth depth = UPS_U8;
-  int64_t image_bytes = 0;  // lr + hr
+  int64_t image_bytes = 0;  // all images at once
 };
 
-Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options& o,
-               const ups_options& options, const std::string& out_name) {
+// Decides all sizes and sets l.scale.
+Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options& o, ups_options& l,
+               const std::string& out_name) {
   Sizes s;
-  check(ups_output_size(model.get(), lr.width, lr.height, &options, &s.width, &s.height));
-  if (double(s.width) * s.height > double(int64_t(1) << 36)) {
-    fail(kMemory, out_name, ": would have ", s.width, "x", s.height, " pixels (use a smaller --scale)");
+  const double own = default_scale(model);
+  SizePlan& p = s.plan;
+  p = plan_size(o.size, lr.width, lr.height, own);
+  if (o.size.exact()) {
+    std::optional<double> f = single_factor(lr.width, lr.height, p.picture_width, p.picture_height);
+    l.scale = f ? *f : covering_factor(lr.width, lr.height, p.picture_width, p.picture_height);
+  } else {
+    l.scale = o.size.scale > 0 ? o.size.scale : own;
   }
-  check_writable(format, s.width, s.height, out_name);
+  check(ups_output_size(model.get(), lr.width, lr.height, &l, &s.network_width, &s.network_height));
+  if (!o.size.exact()) {
+    p.width = p.picture_width = s.network_width, p.height = p.picture_height = s.network_height;
+  }
+  s.resample = s.network_width != p.picture_width || s.network_height != p.picture_height;
+  double pixels = std::max(double(s.network_width) * s.network_height, double(p.width) * p.height);
+  if (pixels > double(int64_t(1) << 36)) {
+    fail(kMemory, out_name, ": would have ", p.width, "x", p.height, " pixels (use a smaller --scale)");
+  }
+  check_writable(format, p.width, p.height, out_name);
   s.depth = stored_depth(format, o.depth ? *o.depth : lr.depth);
-  s.image_bytes =
-      int64_t(lr.bytes()) + int64_t(s.width) * s.height * lr.channels * Image::sample_bytes(s.depth);
+  auto bytes = [&](int w, int h, ups_depth d) {
+    return int64_t(w) * h * lr.channels * Image::sample_bytes(d);
+  };
+  s.image_bytes = int64_t(lr.bytes()) + bytes(p.picture_width, p.picture_height, s.depth);
+  if (s.resample) s.image_bytes += bytes(s.network_width, s.network_height, UPS_F32);
+  if (!p.same()) s.image_bytes += bytes(p.width, p.height, s.depth);
   int64_t ram = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
   if (ram > 0 && s.image_bytes > ram) {
-    fail(kMemory, out_name, ": ", s.width, "x", s.height, " pixels need ", s.image_bytes >> 20,
+    fail(kMemory, out_name, ": ", p.width, "x", p.height, " pixels need ", s.image_bytes >> 20,
          " MiB, this machine has ", ram >> 20, " MiB (use a smaller --scale)");
   }
   return s;
@@ -124,10 +150,11 @@ std::string size_text(const Json& size) {
 Image upscale_image(const Model& model, const Image& lr, Format format, const Options& o,
                     const std::string& out_name, Progress& progress) {
   throw_if_cancelled();
-  ups_options l = library_options(model, o);
+  ups_options l = library_options(o);
   Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l);
-  Image hr = allocate_image(sizes.width, sizes.height, lr.channels, sizes.depth);
+  Image hr = allocate_image(sizes.network_width, sizes.network_height, lr.channels,
+                            sizes.resample ? UPS_F32 : sizes.depth);
   Call call{o, progress, lr.depth};
   l.user = &call;
   l.progress = on_progress;
@@ -137,18 +164,25 @@ Image upscale_image(const Model& model, const Image& lr, Format format, const Op
   if (call.error) std::rethrow_exception(call.error);
   throw_if_cancelled();
   check(status);
-  return hr;
+  const SizePlan& plan = sizes.plan;
+  if (sizes.resample) {
+    Image exact = allocate_image(plan.picture_width, plan.picture_height, lr.channels, sizes.depth);
+    ups_image from = hr.view(), to = exact.view();
+    check(ups_resize(&from, &to, o.filter));
+    hr = std::move(exact);
+  }
+  return plan.same() ? std::move(hr) : place_on_canvas(hr, plan, o.background);
 }
 
 std::string plan_text(const Model& model, const Image& lr, Format format, const Options& o,
                       const std::string& in_name, const std::string& out_name) {
-  ups_options l = library_options(model, o);
+  ups_options l = library_options(o);
   Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l);
   Json plan = plan_of(model, lr, l);
   std::string text = in_name + " " + size_text(plan.at("input")) + " -> " + out_name + " " +
-                     size_text(plan.at("output")) + ", " + std::to_string(lr.channels) + " channel" +
-                     (lr.channels > 1 ? "s" : "") + " of " +
+                     std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + ", " +
+                     std::to_string(lr.channels) + " channel" + (lr.channels > 1 ? "s" : "") + " of " +
                      (sizes.depth == UPS_U8    ? "8"
                       : sizes.depth == UPS_U16 ? "16"
                                                : "32") +
@@ -161,6 +195,14 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
               (pass.at("tiles") != 1 ? "s" : "") + " of " + size_text(pass.at("tile")) + ";";
     }
     text.back() = '\n';
+  }
+  if (sizes.resample) {
+    text += "  resampled to " + std::to_string(sizes.plan.picture_width) + "x" +
+            std::to_string(sizes.plan.picture_height) + "\n";
+  }
+  if (!sizes.plan.same()) {
+    text += std::string("  ") + (sizes.plan.x < 0 || sizes.plan.y < 0 ? "cropped" : "padded") + " to " +
+            std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + "\n";
   }
   int64_t peak = plan.value("peak_bytes", int64_t(0)) + sizes.image_bytes;
   text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, estimated " +

@@ -6,8 +6,8 @@
 
 namespace ups::apps {
 
-// inside: the largest that fits, aspect kept. outside: the smallest that covers, aspect kept. fill: stretched.
-// cover: outside, then cropped. contain: inside, then padded.
+// inside: the largest that fits, aspect kept. outside: the smallest that covers, aspect kept. fill:
+// stretched. cover: outside, then cropped. contain: inside, then padded.
 enum class Fit { inside, outside, fill, cover, contain };
 
 struct SizeRequest {
@@ -16,8 +16,8 @@ struct SizeRequest {
   Fit fit = Fit::inside;      // when both are given
   int long_side = 0, short_side = 0;
   double megapixels = 0;
-  int max_side = 0;     // a limit on whatever the others give
-  int multiple_of = 0;  // both sides are rounded to the nearest multiple, at least one
+  int max_side = 0;                         // a limit on whatever the others give
+  int multiple_of = 0;                      // both sides are rounded to the nearest multiple, at least one
   double gravity_x = 0.5, gravity_y = 0.5;  // where the crop or the padded picture lies: 0 left or top
 
   bool exact() const {
