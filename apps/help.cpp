@@ -23,6 +23,9 @@ Files:
       --lossless          WebP without loss
       --depth D           8, 16 (PNG, TIFF, PPM) or 32f (TIFF, PFM); default: the input's where it fits
       --png-level N       0 (stored) .. 12 (smallest), default 4
+  -R, --recursive         folders with their sub-folders, mirrored in the output folder
+      --suffix S          added to the names in an output folder
+      --name PATTERN      their names from {stem}, {ext}, {model}, {scale} and {index}, e.g. "{stem}_{model}"
       --meta WHAT         profile, EXIF, XMP and text: keep (default), strip or icc-only
       --dpi N             resolution to note in the file; default: as the source says
       --skip-existing     leave outputs that exist alone

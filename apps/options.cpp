@@ -131,6 +131,9 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.add_flag("--lossless", o.encode.lossless);
   app.add_option("--dpi", dpi);
   app.add_option("--progress", progress);
+  app.add_flag("-R,--recursive", o.recursive);
+  app.add_option("--suffix", o.suffix);
+  app.add_option("--name", o.name);
   app.add_flag("--overwrite", overwrite);
   app.add_flag("--skip-existing", o.skip_existing);
   app.add_flag("--dry-run", o.dry_run);
@@ -243,6 +246,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
     }
   }
   size.apply(o);
+  if (o.suffix.find('/') != o.suffix.npos) fail(kUsage, "--suffix: got '", o.suffix, "', expected no /");
   if (overwrite && o.skip_existing) fail(kUsage, "--overwrite and --skip-existing contradict each other");
   if (o.verbose && o.quiet) fail(kUsage, "--verbose and --quiet contradict each other");
   if (!o.save_steps.empty() && o.steps < 2) {

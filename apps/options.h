@@ -35,7 +35,9 @@ struct Options {
   EncodeOptions encode;
   std::optional<ups_depth> depth;  // of the output; the input's if absent
   MetaPolicy meta = MetaPolicy::keep;
-  double dpi = 0;  // 0: as the source says
+  double dpi = 0;            // 0: as the source says
+  std::string suffix, name;  // of results in a folder; see help.cpp
+  bool recursive = false;
   bool skip_existing = false, dry_run = false, verbose = false, quiet = false;
   ProgressMode progress = ProgressMode::automatic;
 };
