@@ -106,6 +106,10 @@ std::vector<Job> list_jobs(const Options& o) {
   if (!to_folder) {
     Format format = format_of_extension(o.format);
     if (format == Format::unknown) format = format_of_path(o.output);
+    if (format != Format::unknown && !is_built(format)) {
+      fail(kUsage, "output ", o.output, ": this build cannot write ", format_name(format),
+           " (its library was missing when it was built), expected one of ", writable_extensions());
+    }
     if (!can_write(format)) {
       fail(kUsage, "output ", o.output, ": its extension names no format to write, expected one of ",
            writable_extensions(), " (or use --format)");

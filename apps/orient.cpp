@@ -1,5 +1,6 @@
 // Turns and mirrors stored pixels upright.
 #include <cstring>
+#include <utility>
 
 #include "apps/image_io.h"
 
@@ -21,6 +22,7 @@ Image upright(Image in, int o) {
     }
   }
   out.meta = std::move(in.meta);
+  if (transposed) std::swap(out.meta.dpi_x, out.meta.dpi_y);
   out.notes = std::move(in.notes);
   return out;
 }
