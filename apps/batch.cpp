@@ -26,7 +26,8 @@ struct Work {
   int index = 0;  // 1-based
   OutputFile file;
   Image lr, hr;
-  int lr_width = 0, lr_height = 0;
+  int lr_width = 0, lr_height = 0, hr_width = 0, hr_height = 0;
+  std::string notes;  // of the reader, for the user
   double load_seconds = 0, compute_seconds = 0;
   Clock::time_point start;
   std::exception_ptr error;
@@ -102,6 +103,7 @@ class Batch {
         if (!options_.dry_run) w.file = OutputFile(job.out);  // fails now rather than after computing
         w.lr = read_image(job.in);
         w.lr_width = w.lr.width, w.lr_height = w.lr.height;
+        w.notes = w.lr.notes;
       } catch (...) {
         w.error = std::current_exception();
       }
@@ -122,6 +124,8 @@ class Batch {
       }
       progress_.begin(w.job.in, w.index, int(jobs_.size()));
       w.hr = upscale_image(*model_, w.lr, w.job.format, options_, w.job.out, progress_);
+      w.hr.meta = result_metadata(w.lr.meta, options_.meta, options_.dpi, w.hr.width, w.hr.height,
+                                  w.hr.channels, provenance(*model_, options_, w.job.format, w.lr, w.hr));
       w.compute_seconds = seconds_since(start);
       w.lr.pixels.reset();
     } catch (...) {
@@ -137,7 +141,8 @@ class Batch {
       try {
         if (w.error) std::rethrow_exception(w.error);
         if (options_.dry_run) continue;
-        write_image(w.file, w.job.format, w.hr, options_.encode);
+        w.hr_width = w.hr.width, w.hr_height = w.hr.height;
+        write_image(w.file, w.job.format, std::move(w.hr), options_.encode);
         report(w, seconds_since(start));
       } catch (...) {
         Failed f = describe(std::current_exception());
@@ -155,8 +160,10 @@ class Batch {
   void report(const Work& w, double save_seconds) {
     progress_.finished(w.job.in, w.job.out, w.index, int(jobs_.size()), seconds_since(w.start));
     if (options_.quiet) return;
+    if (!w.notes.empty() && !progress_.json())
+      fprintf(stderr, "%s%s: %s\n", clear_line(), w.job.in.c_str(), w.notes.c_str());
     fprintf(stdout, "%s%s: %s %dx%d -> %s %dx%d, %s\n", clear_line(), model_text_.c_str(), w.job.in.c_str(),
-            w.lr_width, w.lr_height, w.job.out.c_str(), w.hr.width, w.hr.height,
+            w.lr_width, w.lr_height, w.job.out.c_str(), w.hr_width, w.hr_height,
             seconds_text(seconds_since(w.start)).c_str());
     fflush(stdout);
     if (options_.verbose) {

@@ -7,7 +7,7 @@ const char* help_text() {
   return R"(upscale - super-resolution for images
 
 Usage:
-  upscale IN OUT [options]             one image: PNG, JPEG, BMP, TGA, PPM or PGM in; PNG, JPEG, BMP or TGA out
+  upscale IN OUT [options]             one image
   upscale IN... FOLDER [options]       several images or a folder of images into a folder
   upscale info FILE|ALIAS [--json]     what a weight file is
   upscale convert IN OUT.safetensors   .pth or ncnn weights to safetensors
@@ -17,15 +17,32 @@ Usage:
 Files:
   -i, --input PATH        input file or folder, may be repeated
   -o, --output PATH       output file or folder; an existing file is replaced
-  -f, --format EXT        png, jpg, bmp or tga; default: OUT's extension, png in a folder
-      --quality N         JPEG quality 1..100 (95); JPEG has no alpha, it is flattened over white
+  -f, --format EXT        png, jpg, webp, tif, bmp, tga, ppm, pgm or pfm; default: OUT's extension, png in a
+                          folder. All of these and GIF are read; WebP and TIFF if the build has them
+      --quality N         1..100 of JPEG (95) and WebP (90); where a format has no alpha it is laid over white
+      --lossless          WebP without loss
+      --depth D           8, 16 (PNG, TIFF, PPM) or 32f (TIFF, PFM); default: the input's where it fits
       --png-level N       0 (stored) .. 12 (smallest), default 4
+  -R, --recursive         folders with their sub-folders, mirrored in the output folder
+      --suffix S          added to the names in an output folder
+      --name PATTERN      their names from {stem}, {ext}, {model}, {scale} and {index}, e.g. "{stem}_{model}"
+      --meta WHAT         profile, EXIF, XMP and text: keep (default), strip or icc-only
+      --dpi N             resolution to note in the file; default: as the source says
       --skip-existing     leave outputs that exist alone
       --overwrite         replace outputs that exist (the default)
 
 Model and size:
   -m, --model M           weight file or alias (fast); see `upscale models`
   -s, --scale F           total factor, fractions allowed; default: the model's own
+      --width N, --height N   an exact size; one side alone keeps the aspect
+      --size WxH          both sides, met as --fit says
+      --fit MODE          inside (default): the largest that fits; outside: the smallest that covers; fill: stretched;
+                          cover: cropped to WxH; contain: padded to WxH
+      --gravity WHERE     what cover keeps and where contain puts the picture: center, north, north-east ...
+      --background C      of padding and below lost transparency: #rrggbb, black, white, gray, red, green, blue
+      --long-side N, --short-side N, --megapixels F   sizes for pictures of any orientation
+      --max-side N        a limit on the longer side
+      --multiple-of N     round both sides to a multiple; the picture is stretched by less than N pixels
       --steps N           reach it in N network steps, 1..64 (1)
       --step-mode MODE    simple, geometric or native; default native for one step, else geometric
       --save-steps PREFIX write PREFIX1.png, PREFIX2.png ... after each step but the last

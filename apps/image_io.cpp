@@ -5,35 +5,15 @@
 #include <filesystem>
 #include <new>
 
+#include "apps/exif.h"
 #include "apps/failure.h"
+#include "apps/pixel_format.h"
 
 namespace ups::apps {
 namespace {
 
 constexpr int64_t kMaxPixels = int64_t(1) << 30;
 constexpr int64_t kMaxFileBytes = int64_t(8) << 30;
-
-// u16 -> u8, rounding to nearest (v * 255 / 65535).
-Image to_8_bit(const Image& in) {
-  Image out = allocate_image(in.width, in.height, in.channels, UPS_U8);
-  const uint16_t* s = reinterpret_cast<const uint16_t*>(in.pixels.get());
-  size_t n = out.bytes();
-  for (size_t i = 0; i < n; i++) out.pixels[i] = uint8_t((uint32_t(s[i]) * 255 + 32767) / 65535);
-  return out;
-}
-
-// Straight alpha over white: v' = v a + 255 (1 - a), u8.
-Image flatten_over_white(const Image& in) {
-  int c = in.channels - 1;
-  Image out = allocate_image(in.width, in.height, c, UPS_U8);
-  const uint8_t* s = in.pixels.get();
-  uint8_t* d = out.pixels.get();
-  for (size_t i = 0, n = size_t(in.width) * in.height; i < n; i++, s += in.channels, d += c) {
-    int a = s[c];
-    for (int k = 0; k < c; k++) d[k] = uint8_t((s[k] * a + 255 * (255 - a) + 127) / 255);
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -54,6 +34,10 @@ Format format_of_extension(std::string_view e) {
   std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return char(std::tolower(c)); });
   if (s == "png") return Format::png;
   if (s == "jpg" || s == "jpeg" || s == "jpe" || s == "jfif") return Format::jpeg;
+  if (s == "webp") return Format::webp;
+  if (s == "tif" || s == "tiff") return Format::tiff;
+  if (s == "gif") return Format::gif;
+  if (s == "pfm") return Format::pfm;
   if (s == "bmp" || s == "dib") return Format::bmp;
   if (s == "tga") return Format::tga;
   if (s == "ppm" || s == "pgm" || s == "pnm") return Format::pnm;
@@ -64,7 +48,53 @@ Format format_of_path(const std::string& path) {
   return format_of_extension(std::filesystem::path(path).extension().string());
 }
 
-bool can_write(Format f) { return f != Format::unknown && f != Format::pnm; }
+const char* format_name(Format f) {
+  switch (f) {
+    case Format::png:
+      return "PNG";
+    case Format::jpeg:
+      return "JPEG";
+    case Format::webp:
+      return "WebP";
+    case Format::tiff:
+      return "TIFF";
+    case Format::bmp:
+      return "BMP";
+    case Format::tga:
+      return "TGA";
+    case Format::gif:
+      return "GIF";
+    case Format::pnm:
+      return "PPM or PGM";
+    case Format::pfm:
+      return "PFM";
+    default:
+      return "unknown format";
+  }
+}
+
+bool is_built(Format f) {
+#ifndef UPS_WEBP
+  if (f == Format::webp) return false;
+#endif
+#ifndef UPS_TIFF
+  if (f == Format::tiff) return false;
+#endif
+  return f != Format::unknown;
+}
+
+bool can_write(Format f) { return is_built(f) && f != Format::gif; }
+
+bool has_alpha(Format f) { return f != Format::jpeg && f != Format::pnm && f != Format::pfm; }
+
+std::string writable_extensions() {
+  std::string list;
+  for (const char* e : {"png", "jpg", "webp", "tif", "bmp", "tga", "ppm", "pgm", "pfm"}) {
+    if (can_write(format_of_extension(e))) list += (list.empty() ? "" : ", ") + std::string(e);
+  }
+  return list;
+}
+
 bool looks_like_image(const std::string& path) { return format_of_path(path) != Format::unknown; }
 
 void check_plausible(int64_t width, int64_t height, size_t file_bytes, int64_t pixels_per_byte,
@@ -79,20 +109,50 @@ void check_plausible(int64_t width, int64_t height, size_t file_bytes, int64_t p
   }
 }
 
-Image decode_image(std::string_view b, const std::string& name) {
+namespace {
+
+Image decode_any(std::string_view b, const std::string& name) {
   if (b.empty()) fail(kIo, name, ": is empty, expected an image");
-  auto starts = [&](std::string_view magic) { return b.substr(0, magic.size()) == magic; };
+  auto holds = [&](size_t at, std::string_view text) {
+    return b.size() >= at && b.substr(at, text.size()) == text;
+  };
+  auto starts = [&](std::string_view magic) { return holds(0, magic); };
   if (starts("\x89PNG\r\n\x1a\n")) return decode_png(b, name);
   if (starts("\xff\xd8\xff")) return decode_jpeg(b, name);
   if (starts("BM")) return decode_bmp(b, name);
   if (starts("P5") || starts("P6")) return decode_pnm(b, name);
+  if (starts("Pf") || starts("PF")) return decode_pfm(b, name);
+  if (starts("GIF87a") || starts("GIF89a")) return decode_gif(b, name);
+  if (starts("RIFF") && holds(8, "WEBP")) {
+#ifdef UPS_WEBP
+    return decode_webp(b, name);
+#else
+    fail(kIo, name, ": is a WebP, which this build cannot read (libwebp was missing when it was built)");
+#endif
+  }
+  if (starts({"II*\0", 4}) || starts({"MM\0*", 4}) || starts({"II+\0", 4}) || starts({"MM\0+", 4})) {
+#ifdef UPS_TIFF
+    return decode_tiff(b, name);
+#else
+    fail(kIo, name, ": is a TIFF, which this build cannot read (libtiff was missing when it was built)");
+#endif
+  }
   if (format_of_path(name) == Format::tga) return decode_tga(b, name);
   const char* known = "";
-  if (starts("GIF8")) known = " (it is a GIF)";
-  if (starts("RIFF") && b.size() > 12 && b.substr(8, 4) == "WEBP") known = " (it is a WebP)";
-  if (starts("II*\0") || starts("MM\0*")) known = " (it is a TIFF)";
-  if (b.size() > 12 && b.substr(4, 8) == "ftypavif") known = " (it is an AVIF)";
-  fail(kIo, name, ": is not a readable image", known, ", expected PNG, JPEG, BMP, TGA, PPM or PGM");
+  if (holds(4, "ftypavif")) known = " (it is an AVIF)";
+  if (holds(4, "ftyphe")) known = " (it is a HEIC)";
+  if (starts("\xff\x0a") || holds(4, "JXL ")) known = " (it is a JPEG XL)";
+  fail(kIo, name, ": is not a readable image", known,
+       ", expected PNG, JPEG, WebP, TIFF, BMP, TGA, GIF, PPM, PGM or PFM");
+}
+
+}  // namespace
+
+Image decode_image(std::string_view b, const std::string& name) {
+  Image image = decode_any(b, name);
+  Metadata& m = image.meta;
+  if (m.dpi_x <= 0 && !exif_resolution(m.exif, m.dpi_x, m.dpi_y)) m.dpi_x = m.dpi_y = 0;
+  return upright(std::move(image), orientation_of(m));
 }
 
 Image read_image(const std::string& path) { return decode_image(read_file(path, kMaxFileBytes), path); }
@@ -103,24 +163,54 @@ void check_writable(Format format, int width, int height, const std::string& nam
     fail(kUsage, name, ": an image of ", width, "x", height,
          " pixels does not fit this format, expected at most 65535 a side (write a .png)");
   }
+  if (format == Format::webp && std::max(width, height) > 16383) {
+    fail(kUsage, name, ": an image of ", width, "x", height,
+         " pixels does not fit a WebP, expected at most 16383 a side (write a .png)");
+  }
   if (format == Format::bmp && int64_t(width) * height > (int64_t(1) << 29) - 65536) {
     fail(kUsage, name, ": an image of ", width, "x", height, " pixels does not fit a BMP (write a .png)");
   }
 }
 
 ups_depth stored_depth(Format format, ups_depth depth) {
-  return format == Format::png && depth != UPS_U8 ? UPS_U16 : UPS_U8;
+  if (format == Format::pfm) return UPS_F32;
+  if (format == Format::tiff) return depth;
+  if (format == Format::png || format == Format::pnm) return depth == UPS_U8 ? UPS_U8 : UPS_U16;
+  return UPS_U8;
 }
 
-void write_image(OutputFile& file, Format format, const Image& image, const EncodeOptions& options) {
-  if (format == Format::png) {
-    encode_png(file, image, options.png_level, options.threads);
-  } else {
-    Image narrow, flat;
-    const Image* p = &image;
-    if (p->depth == UPS_U16) p = &(narrow = to_8_bit(*p));
-    if (format == Format::jpeg && p->channels % 2 == 0) p = &(flat = flatten_over_white(*p));
-    encode_with_stb(file, format, *p, options.jpeg_quality);
+void write_image(OutputFile& file, Format format, Image image, const EncodeOptions& options) {
+  image = convert_depth(std::move(image), stored_depth(format, image.depth));
+  if (!has_alpha(format)) image = flatten(std::move(image), options.background);
+  switch (format) {
+    case Format::png:
+      encode_png(file, image, options.png_level, options.threads);
+      break;
+    case Format::jpeg:
+      encode_jpeg(file, image, options.quality ? options.quality : 95);
+      break;
+#ifdef UPS_WEBP
+    case Format::webp:
+      encode_webp(file, image, options.quality ? options.quality : 90, options.lossless);
+      break;
+#endif
+#ifdef UPS_TIFF
+    case Format::tiff:
+      encode_tiff(file, image);
+      break;
+#endif
+    case Format::pnm:
+      encode_pnm(file, image);
+      break;
+    case Format::pfm:
+      encode_pfm(file, image);
+      break;
+    case Format::bmp:
+    case Format::tga:
+      encode_with_stb(file, format, image);
+      break;
+    default:
+      fail(kUsage, file.path(), ": ", format_name(format), " is not written by this build");
   }
   file.commit();
 }

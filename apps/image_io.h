@@ -1,6 +1,6 @@
-// Image files in and out. Reads PNG (8 and 16 bit), JPEG, BMP, TGA, PPM and PGM; writes PNG (8 and 16 bit),
-// JPEG, BMP and TGA. Formats are recognised by content on the way in (TGA, which has no signature, by its
-// extension) and by extension on the way out.
+// Image files in and out. Reads PNG, JPEG, WebP, TIFF, BMP, TGA, GIF, PPM, PGM and PFM; writes all but GIF.
+// Formats are recognised by content on the way in (TGA, which has no signature, by its extension) and by
+// extension on the way out. WebP and TIFF may be left out of a build.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "apps/metadata.h"
 #include "apps/output_file.h"
 #include "upscale.h"
 
@@ -19,6 +20,8 @@ struct Image {
   int width = 0, height = 0, channels = 0;
   ups_depth depth = UPS_U8;
   std::unique_ptr<uint8_t[]> pixels;
+  Metadata meta;
+  std::string notes;  // a sentence for the user about what was left out, or ""
 
   static int sample_bytes(ups_depth d) { return d == UPS_U8 ? 1 : d == UPS_U16 ? 2 : 4; }
   size_t row_bytes() const { return size_t(width) * channels * sample_bytes(depth); }
@@ -31,38 +34,62 @@ struct Image {
 // Uninitialised pixels. Throws Failure(kMemory).
 Image allocate_image(int width, int height, int channels, ups_depth depth);
 
-enum class Format { unknown, png, jpeg, bmp, tga, pnm };
+// r, g, b in 0..1.
+struct Colour {
+  float r = 0, g = 0, b = 0;
+};
+
+enum class Format { unknown, png, jpeg, webp, tiff, bmp, tga, gif, pnm, pfm };
 Format format_of_extension(std::string_view extension);  // without or with the dot, any case
 Format format_of_path(const std::string& path);
-bool can_write(Format format);
+const char* format_name(Format format);
+bool is_built(Format format);                    // whether this build has its codec
+bool can_write(Format format);                   // and is built
+bool has_alpha(Format format);                   // whether it stores transparency
+std::string writable_extensions();               // "png, jpg, ..." of this build
 bool looks_like_image(const std::string& path);  // by its extension
 
 struct EncodeOptions {
-  int png_level = 4;      // 0 stored .. 12 smallest
-  int jpeg_quality = 95;  // 1..100
-  int threads = 0;        // 0: all cores
+  int png_level = 4;              // 0 stored .. 12 smallest
+  int quality = 0;                // 1..100 of JPEG and WebP; 0: 95 and 90
+  int threads = 0;                // 0: all cores
+  bool lossless = false;          // WebP
+  Colour background = {1, 1, 1};  // below transparency, where a format has none
 };
 
-// Throws Failure(kIo) with one sentence for anything that is not a complete, plausible image.
+// Throws Failure(kIo) with one sentence for anything that is not a complete, plausible image. Pixels stand
+// upright, whatever the orientation noted in the file.
 Image read_image(const std::string& path);
 Image decode_image(std::string_view bytes, const std::string& name);
 
 // What a format can hold: throws Failure(kUsage) if an image of this size does not fit.
 void check_writable(Format format, int width, int height, const std::string& name);
-// The depth `format` stores for an image read at `depth`.
+// The depth `format` stores for an image of this depth.
 ups_depth stored_depth(Format format, ups_depth depth);
 
-// Writes and commits. JPEG has no alpha: it is flattened over white. JPEG, BMP and TGA hold 8 bits.
-void write_image(OutputFile& file, Format format, const Image& image, const EncodeOptions& options);
+// Writes and commits, after conversion to what the format holds.
+void write_image(OutputFile& file, Format format, Image image, const EncodeOptions& options);
 
 // One per codec. `name` goes into messages.
 Image decode_png(std::string_view bytes, const std::string& name);
 Image decode_jpeg(std::string_view bytes, const std::string& name);
 Image decode_bmp(std::string_view bytes, const std::string& name);
 Image decode_tga(std::string_view bytes, const std::string& name);
+Image decode_gif(std::string_view bytes, const std::string& name);
 Image decode_pnm(std::string_view bytes, const std::string& name);
+Image decode_pfm(std::string_view bytes, const std::string& name);
+Image decode_webp(std::string_view bytes, const std::string& name);
+Image decode_tiff(std::string_view bytes, const std::string& name);
 void encode_png(OutputFile& file, const Image& image, int level, int threads);
-void encode_with_stb(OutputFile& file, Format format, const Image& image, int jpeg_quality);
+void encode_jpeg(OutputFile& file, const Image& image, int quality);
+void encode_webp(OutputFile& file, const Image& image, int quality, bool lossless);
+void encode_tiff(OutputFile& file, const Image& image);
+void encode_pnm(OutputFile& file, const Image& image);
+void encode_pfm(OutputFile& file, const Image& image);
+void encode_with_stb(OutputFile& file, Format format, const Image& image);
+
+// Turns the pixels as an EXIF orientation (1..8) asks.
+Image upright(Image image, int orientation);
 
 // Refuses sizes that are absurd or that `file_bytes` of a format holding at most `pixels_per_byte` cannot
 // contain. Throws Failure(kIo).

@@ -2,6 +2,7 @@
 #include "apps/jobs.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -12,19 +13,63 @@ namespace ups::apps {
 namespace {
 namespace fs = std::filesystem;
 
-std::vector<std::string> images_in(const std::string& folder) {
-  std::vector<std::string> found;
+// One input: the file, and where below the output folder its result belongs.
+struct Input {
+  std::string path, folder;
+};
+
+// Sorted. Folders that are links are not followed: they may lead in circles.
+template <class Iterator>
+std::vector<Input> images_in(const std::string& folder) {
+  std::vector<Input> found;
   std::error_code error;
-  fs::directory_iterator it(folder, error), end;
+  Iterator it(folder, fs::directory_options::skip_permission_denied, error), end;
   for (; !error && it != end; it.increment(error)) {
     std::error_code ignored;
     std::string name = it->path().filename().string();
-    if (name[0] != '.' && it->is_regular_file(ignored) && looks_like_image(name))
-      found.push_back(it->path().string());
+    if (name[0] == '.') {
+      if constexpr (std::is_same_v<Iterator, fs::recursive_directory_iterator>)
+        it.disable_recursion_pending();
+      continue;
+    }
+    if (!it->is_regular_file(ignored) || !looks_like_image(name)) continue;
+    found.push_back({it->path().string(), it->path().parent_path().lexically_relative(folder).string()});
+    if (found.back().folder == ".") found.back().folder.clear();
   }
   if (error) fail(kIo, folder, ": cannot be listed (", error.message(), ")");
-  std::sort(found.begin(), found.end());
+  std::sort(found.begin(), found.end(), [](const Input& a, const Input& b) { return a.path < b.path; });
   return found;
+}
+
+// --name: {stem}, {ext}, {model}, {scale}, {index} replaced.
+std::string filled(const std::string& pattern, const std::map<std::string, std::string>& values) {
+  std::string out;
+  for (size_t i = 0; i < pattern.size();) {
+    size_t end = pattern[i] == '{' ? pattern.find('}', i) : pattern.npos;
+    if (end == pattern.npos) {
+      out += pattern[i++];
+      continue;
+    }
+    auto it = values.find(pattern.substr(i + 1, end - i - 1));
+    if (it == values.end()) {
+      fail(kUsage, "--name: got '", pattern.substr(i, end - i + 1),
+           "', expected {stem}, {ext}, {model}, {scale} or {index}");
+    }
+    out += it->second;
+    i = end + 1;
+  }
+  if (out.empty() || out.find('/') != out.npos) {
+    fail(kUsage, "--name: got '", pattern, "', expected a file name without /");
+  }
+  return out;
+}
+
+// The scale as --name writes it: "4", "2.5"; "auto" when the model or a size decides.
+std::string scale_text(const Options& o) {
+  if (o.scale <= 0) return "auto";
+  char text[32];
+  snprintf(text, sizeof text, "%.6g", o.scale);
+  return text;
 }
 
 // Device and inode would be enough, but outputs need not exist yet.
@@ -38,19 +83,22 @@ std::string identity(const std::string& path) {
 
 std::vector<Job> list_jobs(const Options& o) {
   std::error_code ignored;
-  std::vector<std::string> inputs;
+  std::vector<Input> inputs;
   bool from_folder = false;
   for (const std::string& in : o.inputs) {
     if (!fs::exists(in, ignored)) fail(kIo, in, ": does not exist");
     if (fs::is_directory(in, ignored)) {
       from_folder = true;
-      auto found = images_in(in);
+      auto found = o.recursive ? images_in<fs::recursive_directory_iterator>(in)
+                               : images_in<fs::directory_iterator>(in);
       inputs.insert(inputs.end(), found.begin(), found.end());
     } else {
-      inputs.push_back(in);
+      inputs.push_back({in, ""});
     }
   }
-  if (inputs.empty()) fail(kIo, o.inputs.front(), ": holds no PNG, JPEG, BMP, TGA, PPM or PGM files");
+  if (inputs.empty())
+    fail(kIo, o.inputs.front(),
+         ": holds no image files (PNG, JPEG, WebP, TIFF, BMP, TGA, GIF, PPM, PGM or PFM)");
 
   bool to_folder =
       from_folder || inputs.size() > 1 || o.output.back() == '/' || fs::is_directory(o.output, ignored);
@@ -58,12 +106,18 @@ std::vector<Job> list_jobs(const Options& o) {
   if (!to_folder) {
     Format format = format_of_extension(o.format);
     if (format == Format::unknown) format = format_of_path(o.output);
-    if (!can_write(format)) {
-      fail(kUsage, "output ", o.output,
-           ": its extension names no format to write, expected .png, .jpg, .bmp or .tga ",
-           "(or use --format)");
+    if (format != Format::unknown && !is_built(format)) {
+      fail(kUsage, "output ", o.output, ": this build cannot write ", format_name(format),
+           " (its library was missing when it was built), expected one of ", writable_extensions());
     }
-    jobs.push_back({inputs[0], o.output, format});
+    if (!can_write(format)) {
+      fail(kUsage, "output ", o.output, ": its extension names no format to write, expected one of ",
+           writable_extensions(), " (or use --format)");
+    }
+    if (!o.suffix.empty() || !o.name.empty()) {
+      fail(kUsage, "--suffix and --name: the output is named already (give a folder, e.g. ", o.output, "/)");
+    }
+    jobs.push_back({inputs[0].path, o.output, format});
   } else {
     if (fs::exists(o.output, ignored) && !fs::is_directory(o.output, ignored)) {
       fail(kUsage, "output ", o.output, ": is a file, expected a folder for ",
@@ -71,15 +125,35 @@ std::vector<Job> list_jobs(const Options& o) {
     }
     std::string extension = o.format.empty() ? "png" : o.format;
     std::map<std::string, int> stems;  // a.jpg and a.png must not meet in one output
-    for (const std::string& in : inputs) stems[fs::path(in).stem().string()]++;
-    for (const std::string& in : inputs) {
-      fs::path p(in);
-      std::string stem = p.stem().string();
-      if (stems[stem] > 1) stem = p.filename().string();
-      jobs.push_back(
-          {in, (fs::path(o.output) / (stem + "." + extension)).string(), format_of_extension(extension)});
+    auto key = [](const Input& in) { return (fs::path(in.folder) / fs::path(in.path).stem()).string(); };
+    for (const Input& in : inputs) stems[key(in)]++;
+    int index = 0;
+    for (const Input& in : inputs) {
+      fs::path p(in.path);
+      std::string stem = p.stem().string(), e = p.extension().string();
+      if (stems[key(in)] > 1 && o.name.find("{ext}") == o.name.npos && o.name.find("{index}") == o.name.npos)
+        stem = p.filename().string();
+      if (!o.name.empty()) {
+        stem = filled(o.name, {{"stem", stem},
+                               {"ext", e.empty() ? e : e.substr(1)},
+                               {"model", fs::path(o.model).stem().string()},
+                               {"scale", scale_text(o)},
+                               {"index", std::to_string(++index)}});
+      }
+      fs::path out = fs::path(o.output) / in.folder / (stem + o.suffix + "." + extension);
+      jobs.push_back({in.path, out.string(), format_of_extension(extension)});
     }
   }
+
+  Format format = jobs.front().format;  // all have the same
+  if (o.depth && stored_depth(format, *o.depth) != *o.depth) {
+    fail(kUsage, "--depth: a ", format_name(format), " cannot hold this depth, expected ",
+         format == Format::pfm                            ? "32f"
+         : format == Format::png || format == Format::pnm ? "8 or 16"
+                                                          : "8",
+         " (a .tif holds every depth)");
+  }
+  if (o.encode.lossless && format == Format::jpeg) fail(kUsage, "--lossless: a JPEG is always lossy");
 
   std::set<std::string> sources, targets;
   for (const Job& j : jobs) sources.insert(identity(j.in));
@@ -97,10 +171,14 @@ std::vector<Job> list_jobs(const Options& o) {
     }
   }
   if (to_folder && !o.dry_run) {
-    std::error_code error;
-    fs::create_directories(o.output, error);
-    if (!fs::is_directory(o.output, ignored)) {
-      fail(kIo, "output ", o.output, ": the folder cannot be created (", error.message(), ")");
+    std::set<std::string> folders = {o.output};
+    for (const Job& j : jobs) folders.insert(fs::path(j.out).parent_path().string());
+    for (const std::string& f : folders) {
+      std::error_code error;
+      fs::create_directories(f, error);
+      if (!fs::is_directory(f, ignored)) {
+        fail(kIo, "output ", f, ": the folder cannot be created (", error.message(), ")");
+      }
     }
   }
   if (o.skip_existing) {

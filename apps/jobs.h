@@ -14,8 +14,8 @@ struct Job {
   Format format;  // of out
 };
 
-// Lists folders (not their sub-folders), decides names and formats, creates an output folder, refuses outputs
-// that are inputs. Throws Failure(kUsage) or Failure(kIo).
+// Lists folders (their sub-folders with --recursive, mirrored), decides names and formats, creates an output
+// folder, refuses outputs that are inputs. Throws Failure(kUsage) or Failure(kIo).
 std::vector<Job> list_jobs(const Options& options);
 
 }  // namespace ups::apps

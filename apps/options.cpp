@@ -9,28 +9,11 @@
 
 #include "apps/commands.h"
 #include "apps/failure.h"
+#include "apps/option_values.h"
+#include "apps/size_options.h"
 
 namespace ups::apps {
 namespace {
-
-long integer(const std::string& option, const std::string& text, long least, long most) {
-  char* end = nullptr;
-  errno = 0;
-  long v = std::strtol(text.c_str(), &end, 10);
-  if (text.empty() || *end || errno || v < least || v > most) {
-    fail(kUsage, option, ": got '", text, "', expected a whole number from ", least, " to ", most);
-  }
-  return v;
-}
-
-template <class T>
-T choice(const std::string& option, const std::string& text, const std::map<std::string, T>& values) {
-  auto it = values.find(text);
-  if (it != values.end()) return it->second;
-  std::string names;
-  for (const auto& [name, value] : values) names += (names.empty() ? "" : ", ") + name;
-  fail(kUsage, option, ": got '", text, "', expected one of ", names);
-}
 
 // ncnn tools write LOAD:PROC:SAVE, each possibly a list per device; PROC's first number is ours.
 int threads_of(const std::string& text) {
@@ -68,9 +51,9 @@ const std::map<std::string, const char*> kForeign = {
     {"--tta", "test-time augmentation is not offered"},
     {"--face-enhance", "face restoration is not offered"},
     {"--outscale", "the total factor is -s or --scale"},
-    {"-c", "JPEG quality is --quality N"},
-    {"-w", "the size is given as a factor, -s"},
-    {"-r", "folders are read without their sub-folders"},
+    {"-c", "the quality of JPEG and WebP is --quality N"},
+    {"-w", "the width is --width N"},
+    {"-r", "sub-folders are read with -R, a size is --size WxH"},
 };
 
 }  // namespace
@@ -121,13 +104,15 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.set_help_flag();
   std::vector<std::string> positional, inputs;
   std::string scale, steps, step_mode, filter, tile, overlap, max_ram, threads, precision, quality, level,
-      progress;
+      progress, meta, dpi, depth;
+  SizeArguments size;
   bool list_devices = false, help = false, version = false, overwrite = false;
   app.add_option("files", positional);
   app.add_option("-i,--input", inputs)->take_all()->allow_extra_args(false);
   auto* output = app.add_option("-o,--output", o.output);
   app.add_option("-m,--model", o.model);
   app.add_option("-s,--scale", scale);
+  size.declare(app);
   app.add_option("--steps", steps);
   app.add_option("--step-mode", step_mode);
   app.add_option("--save-steps", o.save_steps);
@@ -141,7 +126,14 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   app.add_option("-f,--format", o.format);
   app.add_option("--quality", quality);
   app.add_option("--png-level", level);
+  app.add_option("--meta", meta);
+  app.add_option("--depth", depth);
+  app.add_flag("--lossless", o.encode.lossless);
+  app.add_option("--dpi", dpi);
   app.add_option("--progress", progress);
+  app.add_flag("-R,--recursive", o.recursive);
+  app.add_option("--suffix", o.suffix);
+  app.add_option("--name", o.name);
   app.add_flag("--overwrite", overwrite);
   app.add_flag("--skip-existing", o.skip_existing);
   app.add_flag("--dry-run", o.dry_run);
@@ -230,8 +222,17 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
                                          {"fp16", UPS_PRECISION_FP16},
                                          {"bf16", UPS_PRECISION_BF16}});
   }
-  if (!quality.empty()) o.encode.jpeg_quality = int(integer("--quality", quality, 1, 100));
+  if (!quality.empty()) o.encode.quality = int(integer("--quality", quality, 1, 100));
   if (!level.empty()) o.encode.png_level = int(integer("--png-level", level, 0, 12));
+  if (!meta.empty()) {
+    o.meta = choice<MetaPolicy>(
+        "--meta", meta,
+        {{"keep", MetaPolicy::keep}, {"strip", MetaPolicy::strip}, {"icc-only", MetaPolicy::icc_only}});
+  }
+  if (!depth.empty()) {
+    o.depth = choice<ups_depth>("--depth", depth, {{"8", UPS_U8}, {"16", UPS_U16}, {"32f", UPS_F32}});
+  }
+  if (!dpi.empty()) o.dpi = number("--dpi", dpi, 1, 65535);
   o.encode.threads = o.threads;
   if (!progress.empty()) {
     o.progress = choice<ProgressMode>(
@@ -241,9 +242,11 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   if (!o.format.empty()) {
     if (o.format[0] == '.') o.format.erase(0, 1);
     if (!can_write(format_of_extension(o.format))) {
-      fail(kUsage, "--format: got '", o.format, "', expected png, jpg, bmp or tga");
+      fail(kUsage, "--format: got '", o.format, "', expected one of ", writable_extensions());
     }
   }
+  size.apply(o);
+  if (o.suffix.find('/') != o.suffix.npos) fail(kUsage, "--suffix: got '", o.suffix, "', expected no /");
   if (overwrite && o.skip_existing) fail(kUsage, "--overwrite and --skip-existing contradict each other");
   if (o.verbose && o.quiet) fail(kUsage, "--verbose and --quiet contradict each other");
   if (!o.save_steps.empty() && o.steps < 2) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/image_io.h"
+#include "apps/size.h"
 #include "upscale.h"
 
 namespace ups::apps {
@@ -14,10 +15,12 @@ namespace ups::apps {
 enum class ProgressMode { automatic, none, json };
 
 struct Options {
-  std::vector<std::string> inputs;  // files and folders
-  std::string output;               // file or folder
-  std::string model = "fast";       // alias or file
-  double scale = 0;                 // 0: the model's own
+  std::vector<std::string> inputs;   // files and folders
+  std::string output;                // file or folder
+  std::string model = "fast";        // alias or file
+  double scale = 0;                  // 0: the model's own
+  SizeRequest size;                  // the factor included
+  std::optional<Colour> background;  // of padding; else transparent, or black without alpha
   int steps = 1;
   ups_step_mode step_mode = UPS_STEPS_NATIVE;
   std::string save_steps;  // prefix
@@ -30,6 +33,11 @@ struct Options {
   ups_precision precision = UPS_PRECISION_AUTO;
   std::string format;  // extension without dot, "" = from OUT
   EncodeOptions encode;
+  std::optional<ups_depth> depth;  // of the output; the input's if absent
+  MetaPolicy meta = MetaPolicy::keep;
+  double dpi = 0;            // 0: as the source says
+  std::string suffix, name;  // of results in a folder; see help.cpp
+  bool recursive = false;
   bool skip_existing = false, dry_run = false, verbose = false, quiet = false;
   ProgressMode progress = ProgressMode::automatic;
 };

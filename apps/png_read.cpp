@@ -9,6 +9,7 @@
 
 #include "apps/failure.h"
 #include "apps/image_io.h"
+#include "apps/png_chunks.h"
 
 namespace ups::apps {
 namespace {
@@ -92,6 +93,7 @@ Image decode_png(std::string_view bytes, const std::string& name) {
   std::vector<png_bytep> rows(image.height);
   for (int y = 0; y < image.height; y++) rows[y] = image.row(y);
   if (!read_rows(s, rows.data())) damaged();
+  image.meta = png_metadata(bytes);
   return image;
 }
 

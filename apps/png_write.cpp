@@ -22,6 +22,7 @@
 #include "apps/cancel.h"
 #include "apps/failure.h"
 #include "apps/image_io.h"
+#include "apps/png_chunks.h"
 
 namespace ups::apps {
 namespace {
@@ -205,7 +206,7 @@ class StripEncoder {
 
 // --- File ----------------------------------------------------------------------------------------------
 
-void write_chunk(OutputFile& file, const char type[5], const void* data, size_t bytes) {
+void write_chunk(OutputFile& file, const char* type, const void* data, size_t bytes) {
   uint8_t head[8], tail[4];
   put_u32(head, uint32_t(bytes));
   memcpy(head + 4, type, 4);
@@ -240,6 +241,8 @@ void encode_png(OutputFile& file, const Image& image, int level, int threads) {
   header[8] = image.depth == UPS_U16 ? 16 : 8;
   header[9] = kColourType[image.channels];
   write_chunk(file, "IHDR", header, sizeof header);
+  for (const auto& c : png_chunks_of(image.meta))
+    write_chunk(file, c.type.c_str(), c.data.data(), c.data.size());
 
   size_t row_bytes = image.row_bytes() + 1;
   int rows = int(std::clamp<size_t>(kStripBytes / row_bytes, 1, size_t(image.height)));

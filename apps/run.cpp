@@ -5,12 +5,15 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/cancel.h"
+#include "apps/canvas.h"
 #include "apps/failure.h"
+#include "apps/pixel_format.h"
 
 namespace ups::apps {
 namespace {
@@ -30,22 +33,11 @@ int on_progress(void* user, double done) {
   return cancelled();
 }
 
-// f32 [h, w, c], nominally 0..1 -> u8 or u16, rounded to nearest.
-Image quantise(const ups_image& in, ups_depth depth) {
-  Image out = allocate_image(in.width, in.height, in.channels, depth);
-  float full = depth == UPS_U8 ? 255.f : 65535.f;
-  size_t row = size_t(in.width) * in.channels;
+// A copy with packed rows.
+Image packed(const ups_image& in) {
+  Image out = allocate_image(in.width, in.height, in.channels, in.depth);
   for (int y = 0; y < in.height; y++) {
-    const float* s = reinterpret_cast<const float*>(static_cast<const char*>(in.data) + in.stride_bytes * y);
-    uint8_t* d8 = out.row(y);
-    uint16_t* d16 = reinterpret_cast<uint16_t*>(d8);
-    for (size_t i = 0; i < row; i++) {
-      float v = std::fmin(std::fmax(s[i], 0.f), 1.f) * full + 0.5f;
-      if (depth == UPS_U8)
-        d8[i] = uint8_t(v);
-      else
-        d16[i] = uint16_t(v);
-    }
+    memcpy(out.row(y), static_cast<const char*>(in.data) + in.stride_bytes * y, out.row_bytes());
   }
   return out;
 }
@@ -55,7 +47,8 @@ int on_step(void* user, int step, int, const ups_image* image) {
   if (cancelled()) return 1;
   try {
     OutputFile file(call->options.save_steps + std::to_string(step) + ".png");
-    write_image(file, Format::png, quantise(*image, call->step_depth), call->options.encode);
+    Image picture = convert_depth(packed(*image), stored_depth(Format::png, call->step_depth));
+    write_image(file, Format::png, std::move(picture), call->options.encode);
     return 0;
   } catch (...) {
     call->error = std::current_exception();
@@ -63,11 +56,15 @@ int on_step(void* user, int step, int, const ups_image* image) {
   }
 }
 
-ups_options library_options(const Model& model, const Options& o) {
+double default_scale(const Model& model) {
+  if (model.default_scale() > 0) return model.default_scale();
+  return Json::parse(ups_model_info(model.get())).value("default_scale", 1.0);
+}
+
+ups_options library_options(const Options& o) {
   ups_options l{};
   l.size = sizeof l;
   l.threads = o.threads;
-  l.scale = o.scale > 0 ? o.scale : model.default_scale();
   l.steps = o.steps;
   l.step_mode = o.step_mode;
   l.filter = o.filter;
@@ -84,25 +81,46 @@ Json plan_of(const Model& model, const Image& lr, const ups_options& options) {
 }
 
 struct Sizes {
-  int width = 0, height = 0;
+  SizePlan plan;
+  int network_width = 0, network_height = 0;  // what ups_upscale delivers
+  bool resample = false;                      // because no one factor gives both sides of the picture
   ups_depth depth = UPS_U8;
-  int64_t image_bytes = 0;  // lr + hr
+  int64_t image_bytes = 0;  // all images at once
 };
 
-Sizes sizes_of(const Model& model, const Image& lr, Format format, const ups_options& options,
+// Decides all sizes and sets l.scale.
+Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options& o, ups_options& l,
                const std::string& out_name) {
   Sizes s;
-  check(ups_output_size(model.get(), lr.width, lr.height, &options, &s.width, &s.height));
-  if (double(s.width) * s.height > double(int64_t(1) << 36)) {
-    fail(kMemory, out_name, ": would have ", s.width, "x", s.height, " pixels (use a smaller --scale)");
+  const double own = default_scale(model);
+  SizePlan& p = s.plan;
+  p = plan_size(o.size, lr.width, lr.height, own);
+  if (o.size.exact()) {
+    std::optional<double> f = single_factor(lr.width, lr.height, p.picture_width, p.picture_height);
+    l.scale = f ? *f : covering_factor(lr.width, lr.height, p.picture_width, p.picture_height);
+  } else {
+    l.scale = o.size.scale > 0 ? o.size.scale : own;
   }
-  check_writable(format, s.width, s.height, out_name);
-  s.depth = stored_depth(format, lr.depth);
-  s.image_bytes =
-      int64_t(lr.bytes()) + int64_t(s.width) * s.height * lr.channels * Image::sample_bytes(s.depth);
+  check(ups_output_size(model.get(), lr.width, lr.height, &l, &s.network_width, &s.network_height));
+  if (!o.size.exact()) {
+    p.width = p.picture_width = s.network_width, p.height = p.picture_height = s.network_height;
+  }
+  s.resample = s.network_width != p.picture_width || s.network_height != p.picture_height;
+  double pixels = std::max(double(s.network_width) * s.network_height, double(p.width) * p.height);
+  if (pixels > double(int64_t(1) << 36)) {
+    fail(kMemory, out_name, ": would have ", p.width, "x", p.height, " pixels (use a smaller --scale)");
+  }
+  check_writable(format, p.width, p.height, out_name);
+  s.depth = stored_depth(format, o.depth ? *o.depth : lr.depth);
+  auto bytes = [&](int w, int h, ups_depth d) {
+    return int64_t(w) * h * lr.channels * Image::sample_bytes(d);
+  };
+  s.image_bytes = int64_t(lr.bytes()) + bytes(p.picture_width, p.picture_height, s.depth);
+  if (s.resample) s.image_bytes += bytes(s.network_width, s.network_height, UPS_F32);
+  if (!p.same()) s.image_bytes += bytes(p.width, p.height, s.depth);
   int64_t ram = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
   if (ram > 0 && s.image_bytes > ram) {
-    fail(kMemory, out_name, ": ", s.width, "x", s.height, " pixels need ", s.image_bytes >> 20,
+    fail(kMemory, out_name, ": ", p.width, "x", p.height, " pixels need ", s.image_bytes >> 20,
          " MiB, this machine has ", ram >> 20, " MiB (use a smaller --scale)");
   }
   return s;
@@ -132,10 +150,11 @@ std::string size_text(const Json& size) {
 Image upscale_image(const Model& model, const Image& lr, Format format, const Options& o,
                     const std::string& out_name, Progress& progress) {
   throw_if_cancelled();
-  ups_options l = library_options(model, o);
-  Sizes sizes = sizes_of(model, lr, format, l, out_name);
+  ups_options l = library_options(o);
+  Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l);
-  Image hr = allocate_image(sizes.width, sizes.height, lr.channels, sizes.depth);
+  Image hr = allocate_image(sizes.network_width, sizes.network_height, lr.channels,
+                            sizes.resample ? UPS_F32 : sizes.depth);
   Call call{o, progress, lr.depth};
   l.user = &call;
   l.progress = on_progress;
@@ -145,18 +164,29 @@ Image upscale_image(const Model& model, const Image& lr, Format format, const Op
   if (call.error) std::rethrow_exception(call.error);
   throw_if_cancelled();
   check(status);
-  return hr;
+  const SizePlan& plan = sizes.plan;
+  if (sizes.resample) {
+    Image exact = allocate_image(plan.picture_width, plan.picture_height, lr.channels, sizes.depth);
+    ups_image from = hr.view(), to = exact.view();
+    check(ups_resize(&from, &to, o.filter));
+    hr = std::move(exact);
+  }
+  return plan.same() ? std::move(hr) : place_on_canvas(hr, plan, o.background);
 }
 
 std::string plan_text(const Model& model, const Image& lr, Format format, const Options& o,
                       const std::string& in_name, const std::string& out_name) {
-  ups_options l = library_options(model, o);
-  Sizes sizes = sizes_of(model, lr, format, l, out_name);
+  ups_options l = library_options(o);
+  Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l);
   Json plan = plan_of(model, lr, l);
   std::string text = in_name + " " + size_text(plan.at("input")) + " -> " + out_name + " " +
-                     size_text(plan.at("output")) + ", " + std::to_string(lr.channels) + " channel" +
-                     (lr.channels > 1 ? "s" : "") + " of " + (sizes.depth == UPS_U8 ? "8" : "16") + " bits\n";
+                     std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + ", " +
+                     std::to_string(lr.channels) + " channel" + (lr.channels > 1 ? "s" : "") + " of " +
+                     (sizes.depth == UPS_U8    ? "8"
+                      : sizes.depth == UPS_U16 ? "16"
+                                               : "32") +
+                     " bits\n";
   int k = 0;
   for (const Json& step : plan.at("steps")) {
     text += "  step " + std::to_string(++k) + " to " + size_text(step.at("target")) + ":";
@@ -165,6 +195,14 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
               (pass.at("tiles") != 1 ? "s" : "") + " of " + size_text(pass.at("tile")) + ";";
     }
     text.back() = '\n';
+  }
+  if (sizes.resample) {
+    text += "  resampled to " + std::to_string(sizes.plan.picture_width) + "x" +
+            std::to_string(sizes.plan.picture_height) + "\n";
+  }
+  if (!sizes.plan.same()) {
+    text += std::string("  ") + (sizes.plan.x < 0 || sizes.plan.y < 0 ? "cropped" : "padded") + " to " +
+            std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + "\n";
   }
   int64_t peak = plan.value("peak_bytes", int64_t(0)) + sizes.image_bytes;
   text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, estimated " +
@@ -183,10 +221,25 @@ std::string device_note(const Model& model) {
   return why.empty() ? "" : why + "; computing on the CPU";
 }
 
+namespace {
+
+std::string name_of(const Json& info, const Options& o) {
+  std::string name = info.value("name", "");
+  return name.empty() ? std::filesystem::path(o.model).stem().string() : name;
+}
+
+}  // namespace
+
+Provenance provenance(const Model& model, const Options& o, Format format, const Image& lr, const Image& hr) {
+  Json info = Json::parse(ups_model_info(model.get()));
+  double scale = o.scale > 0 ? o.scale : double(hr.width) / lr.width;
+  return {name_of(info, o), info.value("source_sha256", ""), scale,
+          format == Format::jpeg || format == Format::webp};
+}
+
 std::string model_text(const Model& model, const Options& o) {
   Json info = Json::parse(ups_model_info(model.get()));
-  std::string name = info.value("name", "");
-  if (name.empty()) name = std::filesystem::path(o.model).stem().string();
+  std::string name = name_of(info, o);
   std::string variant = info.value("variant", "");
   return name + " (" + info.value("architecture", "") + (variant.empty() ? "" : " " + variant) + ", " +
          std::to_string(info.value("scale", 0)) + "x)";

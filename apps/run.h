@@ -18,9 +18,13 @@ Image upscale_image(const Model& model, const Image& lr, Format format, const Op
 std::string plan_text(const Model& model, const Image& lr, Format format, const Options& options,
                       const std::string& in_name, const std::string& out_name);
 
-// "name (architecture)" of the model.
+// What the result says about its making.
+Provenance provenance(const Model& model, const Options& options, Format format, const Image& lr,
+                      const Image& hr);
+
 // Why a GPU was wanted and not taken, as a sentence; empty otherwise.
 std::string device_note(const Model& model);
+// "name (architecture)" of the model.
 std::string model_text(const Model& model, const Options& options);
 
 }  // namespace ups::apps

@@ -1,5 +1,5 @@
 // stb_image and stb_image_write between our Image and our OutputFile. stb trusts headers and reads zeros past
-// the end, so the callers (jpeg.cpp, bmp_tga.cpp) check sizes and completeness first.
+// the end, so the callers (bmp_tga.cpp) check sizes and completeness first.
 #include "apps/stb_codec.h"
 
 #include <stb_image.h>
@@ -30,7 +30,7 @@ Image decode_with_stb(std::string_view bytes, const std::string& name, const cha
   return image;
 }
 
-void encode_with_stb(OutputFile& file, Format format, const Image& image, int jpeg_quality) {
+void encode_with_stb(OutputFile& file, Format format, const Image& image) {
   struct Sink {
     OutputFile& file;
     std::string buffer;
@@ -50,8 +50,6 @@ void encode_with_stb(OutputFile& file, Format format, const Image& image, int jp
     if (s->buffer.size() > (1 << 20)) s->flush();
   };
   int ok = 0, w = image.width, h = image.height, c = image.channels;
-  if (format == Format::jpeg)
-    ok = stbi_write_jpg_to_func(on_write, &sink, w, h, c, image.pixels.get(), jpeg_quality);
   if (format == Format::tga) ok = stbi_write_tga_to_func(on_write, &sink, w, h, c, image.pixels.get());
   if (format == Format::bmp) {
     // stb_image_write has no BMP of gray + alpha: spread to RGBA.

@@ -5,7 +5,7 @@
 
 namespace ups::apps {
 
-// Decodes JPEG, BMP or TGA whose header promised width x height. Throws Failure(kIo).
+// Decodes BMP, TGA or GIF whose header promised width x height. Throws Failure(kIo).
 Image decode_with_stb(std::string_view bytes, const std::string& name, const char* format);
 
 }  // namespace ups::apps

@@ -1,8 +1,8 @@
 // The one translation unit that holds stb_image and stb_image_write, cut down to the formats in use.
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STBI_ONLY_JPEG
 #define STBI_ONLY_BMP
+#define STBI_ONLY_GIF
 #define STBI_ONLY_TGA
 #define STBI_NO_STDIO
 #define STBI_WRITE_NO_STDIO

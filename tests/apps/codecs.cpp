@@ -26,7 +26,7 @@ Image smooth(int w, int h, int c) {
 Image there_and_back(const Image& image, const std::string& name) {
   TemporaryFolder folder;
   OutputFile file(folder / name);
-  write_image(file, format_of_path(name), image, {});
+  write_image(file, format_of_path(name), copy(image), {});
   return read_image(folder / name);
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("the EXIF orientation is applied to the pixels", "[apps][codecs]") {
   TemporaryFolder folder;
   {
     OutputFile file(folder / "a.jpg");
-    write_image(file, Format::jpeg, in, {});
+    write_image(file, Format::jpeg, copy(in), {});
   }
   std::string jpeg = slurp(folder / "a.jpg");
   const int expected[9][4] = {{},
@@ -151,7 +151,7 @@ TEST_CASE("truncated JPEG, BMP, TGA and PPM files are refused", "[apps][codecs]"
   for (const char* name : {"a.jpg", "a.bmp", "a.tga"}) {
     {
       OutputFile file(folder / name);
-      write_image(file, format_of_path(name), image, {});
+      write_image(file, format_of_path(name), copy(image), {});
     }
     std::string bytes = slurp(folder / name);
     for (int k = 0; k < 40; k++) {

@@ -47,7 +47,7 @@ TEST_CASE("libpng decodes what the PNG writer writes, bit for bit", "[apps][png_
                      << " threads " << threads);
         Image image = picture(r, w, h, c, depth, kind);
         OutputFile file(path);
-        write_image(file, Format::png, image, {level, 95, threads});
+        write_image(file, Format::png, copy(image), {level, 95, threads});
         REQUIRE(same(decode_png(slurp(path), path), image));
       }
     }
@@ -62,7 +62,7 @@ TEST_CASE("a PNG of many strips is one valid stream at every level", "[apps][png
     // About 3.5 strips; every kind of content, so that cuts fall behind stored, fixed and dynamic blocks.
     Image image = picture(r, 1024 + level, 860, 3, UPS_U8, level % 4);
     OutputFile file(path);
-    write_image(file, Format::png, image, {level, 95, 1 + level % 3});
+    write_image(file, Format::png, copy(image), {level, 95, 1 + level % 3});
     INFO("level " << level);
     REQUIRE(same(decode_png(slurp(path), path), image));
   }
@@ -75,7 +75,7 @@ TEST_CASE("very wide and very narrow PNGs survive", "[apps][png_write]") {
   for (auto [w, h] : {std::pair{300000, 4}, std::pair{1, 5000}, std::pair{1, 1}}) {
     Image image = picture(r, w, h, 3, UPS_U8, 2);
     OutputFile file(path);
-    write_image(file, Format::png, image, {});
+    write_image(file, Format::png, copy(image), {});
     REQUIRE(same(decode_png(slurp(path), path), image));
   }
 }
@@ -88,7 +88,7 @@ TEST_CASE("a smaller file comes out at a higher level", "[apps][png_write]") {
   int levels[3] = {0, 4, 12}, k = 0;
   for (int level : levels) {
     OutputFile file(folder / "a.png");
-    write_image(file, Format::png, image, {level, 95, 1});
+    write_image(file, Format::png, copy(image), {level, 95, 1});
     sizes[k++] = slurp(folder / "a.png").size();
   }
   CHECK(sizes[0] > image.bytes());
@@ -173,7 +173,7 @@ TEST_CASE("PNG encoding speed", "[.bench]") {
   for (int level : {1, 4, 6, 9}) {
     auto t0 = std::chrono::steady_clock::now();
     OutputFile file(folder / "a.png");
-    write_image(file, Format::png, image, {level, 95, 0});
+    write_image(file, Format::png, copy(image), {level, 95, 0});
     std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - t0;
     WARN("level " << level << ": " << took.count() << " ms, " << slurp(folder / "a.png").size() << " bytes");
   }

@@ -7,11 +7,14 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "apps/image_io.h"
 #include "tests/testing.h"
 
 extern char** environ;
@@ -80,6 +83,13 @@ inline Finished run(std::vector<std::string> arguments, std::vector<std::string>
 
 // A tiny network with random weights; x2, RGB.
 inline std::string tiny_model() { return UPS_GOLDEN "/nets/srvgg_x2.pth"; }
+
+inline apps::Image copy(const apps::Image& in) {
+  apps::Image out = apps::allocate_image(in.width, in.height, in.channels, in.depth);
+  std::copy_n(in.pixels.get(), in.bytes(), out.pixels.get());
+  out.meta = in.meta;
+  return out;
+}
 
 // Any PNG libpng can write. rows: packed scanlines in file byte order.
 struct PngFile {

@@ -239,6 +239,51 @@ TEST_CASE("inputs of one name in different formats do not overwrite each other",
   CHECK(fs::exists(folder / "out/a.bmp.png"));
 }
 
+TEST_CASE("-R mirrors a tree; a damaged file in it does not stop the rest", "[apps][batch]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  fs::create_directories(folder / "in/a/b");
+  fs::create_directories(folder / "in/.git");
+  spill(folder / "in/top.png", random_rgb_png(r, 8, 8));
+  spill(folder / "in/a/one.png", random_rgb_png(r, 8, 8));
+  spill(folder / "in/a/b/one.png", random_rgb_png(r, 8, 8));
+  spill(folder / "in/a/bad.jpg", "\xff\xd8\xff damaged");
+  spill(folder / "in/.git/hidden.png", random_rgb_png(r, 8, 8));
+  fs::create_directory_symlink(folder / "in", folder / "in/a/circle");
+  Finished f = run({folder / "in", folder / "out", "-R", "-m", tiny_model(), "-q"});
+  INFO(f.err);
+  CHECK(f.code == 2);
+  CHECK(f.one_line_error());
+  CHECK(fs::exists(folder / "out/top.png"));
+  CHECK(fs::exists(folder / "out/a/one.png"));
+  CHECK(fs::exists(folder / "out/a/b/one.png"));
+  CHECK_FALSE(fs::exists(folder / "out/.git"));
+  CHECK_FALSE(fs::exists(folder / "out/a/bad.png"));
+  CHECK(run({folder / "in", folder / "flat", "-m", tiny_model()}).code == 0);
+  CHECK(files_in(folder / "flat") == 1);
+}
+
+TEST_CASE("--suffix and --name say what results are called", "[apps][batch]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  spill(folder / "cat.png", random_rgb_png(r, 8, 8));
+  spill(folder / "dog.png", random_rgb_png(r, 8, 8));
+  auto go = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {folder / "cat.png", folder / "dog.png", folder / "out", "-m", tiny_model()});
+    return run(more);
+  };
+  REQUIRE(go({"--suffix", "-big"}).code == 0);
+  CHECK(fs::exists(folder / "out/cat-big.png"));
+  REQUIRE(go({"--name", "{stem}_{model}_{scale}x", "-s", "2.5"}).code == 0);
+  CHECK(fs::exists(folder / "out/dog_srvgg_x2_2.5x.png"));
+  REQUIRE(go({"--name", "{index}.{ext}"}).code == 0);
+  CHECK(fs::exists(folder / "out/2.png.png"));
+  CHECK(go({"--name", "same"}).code == 1);
+  CHECK(go({"--name", "{who}"}).code == 1);
+  CHECK(go({"--name", "../{stem}"}).code == 1);
+  CHECK(run({folder / "cat.png", folder / "o.png", "-m", tiny_model(), "--suffix", "s"}).code == 1);
+}
+
 TEST_CASE("an interrupt stops with code 130 and leaves no half-written file", "[apps][run]") {
   UPS_RANDOM(r);
   TemporaryFolder folder;
@@ -273,8 +318,8 @@ TEST_CASE("convert writes a model that works and says the same", "[apps][convert
   CHECK(info["license"] == "MIT");
   CHECK(info["origin"] == "here");
   spill(folder / "in.png", random_rgb_png(r, 8, 8));
-  CHECK(run({folder / "in.png", folder / "a.png", "-m", tiny_model()}).code == 0);
-  CHECK(run({folder / "in.png", folder / "b.png", "-m", out}).code == 0);
+  CHECK(run({folder / "in.png", folder / "a.png", "-m", tiny_model(), "--meta", "strip"}).code == 0);
+  CHECK(run({folder / "in.png", folder / "b.png", "-m", out, "--meta", "strip"}).code == 0);
   CHECK(slurp(folder / "a.png") == slurp(folder / "b.png"));
   CHECK(run({"convert", folder / "missing.pth", out}).code == 6);
   CHECK(run({"convert", tiny_model(), folder / "none/m.safetensors"}).code == 6);
