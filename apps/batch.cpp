@@ -69,8 +69,7 @@ class Batch {
       std::thread saver([this] { save(); });
       Joiner join_saver{saver, computed_};
       while (auto work = loaded_.pop()) {
-        compute(*work);
-        computed_.push(std::move(*work));
+        compute(std::move(*work));
         if (cancelled()) break;
       }
     }  // the saver has finished what it had
@@ -113,23 +112,37 @@ class Batch {
     loaded_.close();
   }
 
-  void compute(Work& w) {
-    if (w.error) return;
+  // Passes the work on: at once if it can be encoded while it is computed, else when it is done.
+  void compute(Work w) {
+    bool passed_on = false;
+    const Image lr = std::move(w.lr);
     try {
+      if (w.error) std::rethrow_exception(w.error);
       Clock::time_point start = Clock::now();
       if (options_.dry_run || options_.verbose) {
-        std::string text = plan_text(*model_, w.lr, w.job.format, options_, w.job.in, w.job.out);
+        std::string text = plan_text(*model_, lr, w.job.format, options_, w.job.in, w.job.out);
         fputs(text.c_str(), options_.dry_run ? stdout : stderr);
-        if (options_.dry_run) return;
       }
+      if (options_.dry_run) return (void)computed_.push(std::move(w));
       progress_.begin(w.job.in, w.index, int(jobs_.size()));
-      w.hr = upscale_image(*model_, w.lr, w.job.format, options_, w.job.out, progress_);
-      w.hr.meta = result_metadata(w.lr.meta, options_.meta, options_.dpi, w.hr.width, w.hr.height,
-                                  w.hr.channels, provenance(*model_, options_, w.job.format, w.lr, w.hr));
-      w.compute_seconds = seconds_since(start);
-      w.lr.pixels.reset();
+      auto pass_on = [&](Image hr) {
+        hr.meta = result_metadata(lr.meta, options_.meta, options_.dpi, hr.width, hr.height, hr.channels,
+                                  provenance(*model_, options_, w.job.format, lr, hr));
+        w.hr = std::move(hr);
+        passed_on = true;
+        computed_.push(std::move(w));
+      };
+      std::optional<Image> hr =
+          upscale_image(*model_, lr, w.job.format, options_, w.job.out, progress_, pass_on);
+      if (hr) {
+        w.compute_seconds = seconds_since(start);
+        pass_on(std::move(*hr));
+      }
     } catch (...) {
-      w.error = std::current_exception();
+      if (!passed_on) {
+        w.error = std::current_exception();
+        computed_.push(std::move(w));
+      }
     }
     progress_.end();
   }
@@ -142,7 +155,9 @@ class Batch {
         if (w.error) std::rethrow_exception(w.error);
         if (options_.dry_run) continue;
         w.hr_width = w.hr.width, w.hr_height = w.hr.height;
+        const std::shared_ptr<RowsReady> streamed = w.hr.pending.state;
         write_image(w.file, w.job.format, std::move(w.hr), options_.encode);
+        if (streamed) w.compute_seconds = streamed->seconds();
         report(w, seconds_since(start));
       } catch (...) {
         Failed f = describe(std::current_exception());
@@ -167,8 +182,9 @@ class Batch {
             seconds_text(seconds_since(w.start)).c_str());
     fflush(stdout);
     if (options_.verbose) {
-      fprintf(stderr, "  read %s, computed %s, wrote %s\n", seconds_text(w.load_seconds).c_str(),
-              seconds_text(w.compute_seconds).c_str(), seconds_text(save_seconds).c_str());
+      fprintf(stderr, "  read %s, computed %s, wrote %s%s\n", seconds_text(w.load_seconds).c_str(),
+              seconds_text(w.compute_seconds).c_str(), seconds_text(save_seconds).c_str(),
+              save_seconds > w.compute_seconds ? ", meanwhile" : "");
     }
   }
 

@@ -11,6 +11,7 @@
 
 #include "apps/metadata.h"
 #include "apps/output_file.h"
+#include "apps/rows_ready.h"
 #include "upscale.h"
 
 namespace ups::apps {
@@ -20,6 +21,7 @@ struct Image {
   int width = 0, height = 0, channels = 0;
   ups_depth depth = UPS_U8;
   std::unique_ptr<uint8_t[]> pixels;
+  RowsPending pending;  // empty, or what tells which rows are there already
   Metadata meta;
   std::string notes;  // a sentence for the user about what was left out, or ""
 

@@ -123,6 +123,7 @@ class StripEncoder {
   }
 
   Strip encode(int y0, int y1, bool last) {
+    image_.pending.wait(y1);
     raw_.resize((row_bytes_ + 1) * size_t(y1 - y0));
     for (int y = y0; y < y1; y++) filter(y, raw_.data() + (row_bytes_ + 1) * size_t(y - y0));
     Strip strip;

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -26,6 +27,10 @@ struct Call {
   Progress& progress;
   ups_depth step_depth = UPS_U8;
   std::exception_ptr error{};
+  // Of a streamed image:
+  uint8_t* pixels = nullptr;
+  size_t row_bytes = 0;
+  RowsReady* ready = nullptr;
 };
 
 int on_progress(void* user, double done) {
@@ -141,14 +146,48 @@ void fit_memory(const Model& model, const Image& lr, const Sizes& sizes, const O
        " MiB (raise it, or use a smaller --scale)");
 }
 
+int on_rows(void* user, int y, int rows, const void* data) {
+  Call* call = static_cast<Call*>(user);
+  memcpy(call->pixels + call->row_bytes * size_t(y), data, call->row_bytes * size_t(rows));
+  call->ready->advance(y + rows);
+  return cancelled();
+}
+
+// After ups_upscale: what went wrong, if anything did.
+void finish(ups_status status, const Call& call) {
+  if (call.error) std::rethrow_exception(call.error);
+  throw_if_cancelled();
+  check(status);
+}
+
+// Computes hr row by row while whoever got it from `early` encodes it.
+void stream(const Model& model, const Image& lr, Image hr, ups_options& l, Call& call,
+            const std::function<void(Image)>& early) {
+  const auto ready = std::make_shared<RowsReady>();
+  ups_image in = lr.view(), out = hr.view();
+  call.pixels = hr.pixels.get(), call.row_bytes = hr.row_bytes(), call.ready = ready.get();
+  l.rows = on_rows;
+  hr.pending.state = ready;
+  early(std::move(hr));
+  const auto start = std::chrono::steady_clock::now();
+  std::exception_ptr error;
+  try {
+    finish(ups_upscale(model.get(), &in, &out, &l), call);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  ready->end(error, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+}
+
 std::string size_text(const Json& size) {
   return std::to_string(size.at(0).get<int>()) + "x" + std::to_string(size.at(1).get<int>());
 }
 
 }  // namespace
 
-Image upscale_image(const Model& model, const Image& lr, Format format, const Options& o,
-                    const std::string& out_name, Progress& progress) {
+std::optional<Image> upscale_image(const Model& model, const Image& lr, Format format, const Options& o,
+                                   const std::string& out_name, Progress& progress,
+                                   const std::function<void(Image hr)>& early) {
   throw_if_cancelled();
   ups_options l = library_options(o);
   Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
@@ -159,12 +198,13 @@ Image upscale_image(const Model& model, const Image& lr, Format format, const Op
   l.user = &call;
   l.progress = on_progress;
   if (!o.save_steps.empty()) l.step_done = on_step;
-  ups_image in = lr.view(), out = hr.view();
-  ups_status status = ups_upscale(model.get(), &in, &out, &l);
-  if (call.error) std::rethrow_exception(call.error);
-  throw_if_cancelled();
-  check(status);
   const SizePlan& plan = sizes.plan;
+  if (format == Format::png && !sizes.resample && plan.same()) {
+    stream(model, lr, std::move(hr), l, call, early);
+    return std::nullopt;
+  }
+  ups_image in = lr.view(), out = hr.view();
+  finish(ups_upscale(model.get(), &in, &out, &l), call);
   if (sizes.resample) {
     Image exact = allocate_image(plan.picture_width, plan.picture_height, lr.channels, sizes.depth);
     ups_image from = hr.view(), to = exact.view();

@@ -1,6 +1,8 @@
 // One image through the network: options in the library's terms, the call, the plan in words.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "apps/image_io.h"
@@ -10,9 +12,14 @@
 
 namespace ups::apps {
 
-// lr -> hr at `depth`. Checks the size against `format`, the memory limits and --max-ram. Throws Failure.
-Image upscale_image(const Model& model, const Image& lr, Format format, const Options& options,
-                    const std::string& out_name, Progress& progress);
+// lr -> hr. Checks the size against `format`, the memory limits and --max-ram. Throws Failure.
+//
+// When the network's rows are already what the file will hold, and the format can be encoded row by row, the
+// image is handed to `early` before computing starts, with Image::pending set, and nothing is returned; an
+// error after that reaches whoever waits for its rows.
+std::optional<Image> upscale_image(const Model& model, const Image& lr, Format format, const Options& options,
+                                   const std::string& out_name, Progress& progress,
+                                   const std::function<void(Image hr)>& early);
 
 // What would be done, for --dry-run and --verbose: a few lines.
 std::string plan_text(const Model& model, const Image& lr, Format format, const Options& options,

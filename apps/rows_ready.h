@@ -1,0 +1,68 @@
+// Lets an encoder start on an image whose rows are still being computed, top to bottom, by another thread.
+#pragma once
+
+#include <condition_variable>
+#include <exception>
+#include <memory>
+#include <mutex>
+
+namespace ups::apps {
+
+class RowsReady {
+ public:
+  // The producer: rows [0, rows) are complete.
+  void advance(int rows) {
+    set([&] { ready_ = rows; });
+  }
+  // The producer writes no more; with an error, waiting readers get it. Must be called in any case.
+  void end(std::exception_ptr error, double seconds) {
+    set([&] { over_ = true, error_ = error, seconds_ = seconds; });
+  }
+
+  // The reader: returns once rows [0, rows) are complete. Rethrows the producer's error.
+  void wait(int rows) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ready_ >= rows || over_; });
+    if (error_) std::rethrow_exception(error_);
+  }
+  // Returns once the producer has ended: only then may the pixels go.
+  void wait_over() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return over_; });
+  }
+  double seconds() {  // that the producer took
+    std::lock_guard lock(mutex_);
+    return seconds_;
+  }
+
+ private:
+  template <class F>
+  void set(F change) {
+    std::lock_guard lock(mutex_);
+    change();
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int ready_ = 0;
+  bool over_ = false;
+  std::exception_ptr error_;
+  double seconds_ = 0;
+};
+
+// A member of Image, after its pixels: an image is not destroyed while its producer still writes.
+struct RowsPending {
+  std::shared_ptr<RowsReady> state;
+  RowsPending() = default;
+  RowsPending(RowsPending&&) = default;
+  RowsPending& operator=(RowsPending&&) = default;
+  ~RowsPending() {
+    if (state) state->wait_over();
+  }
+  void wait(int rows) const {
+    if (state) state->wait(rows);
+  }
+};
+
+}  // namespace ups::apps
