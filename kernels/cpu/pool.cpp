@@ -4,8 +4,10 @@
 // caller closes the job and waits only for workers that joined, so one that wakes late costs nothing.
 #include "kernels/cpu/pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -93,6 +95,8 @@ struct Pool::Impl {
 
 Pool::Pool(int threads) : impl_(std::make_unique<Impl>()) {
   if (threads <= 0) threads = available_cores();
+  if (const char* most = std::getenv("UPSCALE_MAX_THREADS"))  // e.g. 1 where an emulator cannot start threads
+    threads = std::clamp(std::atoi(most), 1, threads);
   for (int t = 1; t < threads; t++) impl_->workers.emplace_back([this, t] { impl_->loop(t); });
 }
 
