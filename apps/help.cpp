@@ -22,7 +22,7 @@ Files:
       --quality N         1..100 of JPEG (95) and WebP (90); where a format has no alpha it is laid over white
       --lossless          WebP without loss
       --depth D           8, 16 (PNG, TIFF, PPM) or 32f (TIFF, PFM); default: the input's where it fits
-      --png-level N       0 (stored) .. 12 (smallest), default 4
+      --png-level N       0 (stored) .. 12 (smallest), default 1
   -R, --recursive         folders with their sub-folders, mirrored in the output folder
       --suffix S          added to the names in an output folder
       --name PATTERN      their names from {stem}, {ext}, {model}, {scale} and {index}, e.g. "{stem}_{model}"
