@@ -333,6 +333,8 @@ TEST_CASE("a killed process leaves no temporary behind", "[apps][run]") {
   } else {
     return;  // this file system has no unnamed files
   }
+  if (access("/proc/self/fd", X_OK) != 0)
+    return;  // without /proc (a plain chroot) they cannot be given a name
   spill(folder / "in.png", random_rgb_png(r, 1200, 1200));
   auto running = start({folder / "in.png", folder / "out.png", "-m", tiny_model(), "-s", "8", "-t", "64"});
   usleep(300000);
