@@ -187,7 +187,7 @@ std::string file_with_weights(const std::string& path) {
 // How often each distinct kernel call occurs in the plan of one tile, in order of first use.
 ordered_json kernel_counts(Session& session, Extent tile) {
   ordered_json counts = ordered_json::object();
-  std::istringstream lines(session.backend().explain(session.prepare(tile)));
+  std::istringstream lines(session.backend().explain(session.plan(tile)));
   for (std::string line; std::getline(lines, line);) {
     const size_t rows = line.find(" rows ");  // strips differ in nothing else
     ordered_json& n = counts[line.substr(0, rows)];
