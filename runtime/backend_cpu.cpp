@@ -34,9 +34,12 @@ class CpuBackend final : public Backend {
   std::string explain(const Plan& plan) const override;
 
  private:
-  template <class T>
-  Conv2d<T> with_weight(Conv2d<T> op) const {
-    op.w = weights_[op.w.id];
+  template <class Operator>
+  Operator with_weights(Operator op) const {
+    if constexpr (requires { op.weights([](Weight&) {}); })
+      op.weights([&](Weight& w) {
+        if (w.id >= 0) w = weights_[w.id];
+      });
     return op;
   }
 
@@ -107,7 +110,7 @@ void CpuBackend::run(const Plan& plan, const Progress& progress) {
     for (size_t j = i; j < plan.steps.size() && plan.steps[j].row_end == INT_MAX; j++) {
       const auto* conv = std::get_if<Conv2d<Tensor>>(&plan.steps[j].op);
       if (!conv || chain.size() == 8) break;  // 8: longer than any dense block in use
-      chain.push_back(with_weight(*conv));
+      chain.push_back(with_weights(*conv));
     }
     const int length = chain.size() > 1 ? cpu::chain_length(chain) : 0;
     if (length > 1) {
@@ -116,14 +119,7 @@ void CpuBackend::run(const Plan& plan, const Progress& progress) {
       continue;
     }
     const cpu::Rows rows{step.row_begin, step.row_end};
-    std::visit(
-        [&](const auto& op) {
-          if constexpr (std::is_same_v<std::decay_t<decltype(op)>, Conv2d<Tensor>>)
-            cpu::run(with_weight(op), context, rows);
-          else
-            cpu::run(op, context, rows);
-        },
-        step.op);
+    std::visit([&](const auto& op) { cpu::run(with_weights(op), context, rows); }, step.op);
     done += step.flop;
     i++;
   }
@@ -135,16 +131,10 @@ std::string CpuBackend::explain(const Plan& plan) const {
   for (const PlanStep& step : plan.steps) {
     std::visit(
         [&](const auto& op) {
-          using T = std::decay_t<decltype(op)>;
-          if constexpr (std::is_same_v<T, Conv2d<Tensor>>)
-            text << "conv2d " << op.w.cin << "->" << op.w.cout << " k" << op.w.k << " up" << op.up << " "
-                 << op.x.w << "x" << op.x.h << " " << cpu::variant_name(with_weight(op));
-          else if constexpr (std::is_same_v<T, Copy<Tensor>>)
-            text << "copy " << op.x.c << " " << op.x.w << "x" << op.x.h;
-          else if constexpr (std::is_same_v<T, Upsample<Tensor>>)
-            text << "upsample " << op.x.c << " up" << op.up << " " << op.x.w << "x" << op.x.h;
-          else
-            text << "pixel_unshuffle " << op.x.c << " r" << op.r << " " << op.x.w << "x" << op.x.h;
+          text << op.kName << " " << op.x.c << "->" << op.y.c << " ";
+          if constexpr (std::is_same_v<std::decay_t<decltype(op)>, Conv2d<Tensor>>)
+            text << "k" << op.w.k << " up" << op.up << " " << cpu::variant_name(with_weights(op)) << " ";
+          text << op.x.w << "x" << op.x.h;
         },
         step.op);
     if (step.row_end != INT_MAX) text << " rows " << step.row_begin << ".." << step.row_end;

@@ -27,6 +27,15 @@ struct DeviceWeights {
   cuda::DeviceMemory memory;
 };
 
+// Replaces the weights an operator names by those on the device.
+template <class Operator>
+void attach(Operator& op, const DeviceWeights& weights) {
+  if constexpr (requires { op.weights([](Weight&) {}); })
+    op.weights([&](Weight& w) {
+      if (w.id >= 0) w = weights.list[w.id];
+    });
+}
+
 // One plan on the device: its arena, its float input and output, the recorded calls.
 struct DevicePlan {
   Plan plan;  // bound to the arena
@@ -162,7 +171,7 @@ void CudaBackend::execute(DevicePlan& d, DType dtype, const Plan& host) {
     for (const PlanStep& step : d.plan.steps)
       std::visit(
           [&](auto op) {
-            if constexpr (std::is_same_v<decltype(op), Conv2d<Tensor>>) op.w = weights.list[op.w.id];
+            attach(op, weights);
             cuda::run(op, stream_, cuda::Rows{step.row_begin, step.row_end});
           },
           step.op);
@@ -191,17 +200,12 @@ std::string CudaBackend::explain(const Plan& plan) const {
   for (const PlanStep& step : plan.steps)
     std::visit(
         [&](auto op) {
-          using T = decltype(op);
-          if constexpr (std::is_same_v<T, Conv2d<Tensor>>) {
-            op.w = weights_.at(dtype_).list[op.w.id];
-            text << "conv2d " << op.w.cin << "->" << op.w.cout << " k" << op.w.k << " up" << op.up << " "
-                 << op.x.w << "x" << op.x.h << " " << cuda::variant_name(op, stream_.device());
-          } else {
-            text << (std::is_same_v<T, Copy<Tensor>>       ? "copy "
-                     : std::is_same_v<T, Upsample<Tensor>> ? "upsample "
-                                                           : "pixel_unshuffle ")
-                 << op.x.c << " " << op.x.w << "x" << op.x.h;
+          text << op.kName << " " << op.x.c << "->" << op.y.c << " ";
+          if constexpr (std::is_same_v<decltype(op), Conv2d<Tensor>>) {
+            attach(op, weights_.at(dtype_));
+            text << "k" << op.w.k << " up" << op.up << " " << cuda::variant_name(op, stream_.device()) << " ";
           }
+          text << op.x.w << "x" << op.x.h;
           if (step.row_end != INT_MAX) text << " rows " << step.row_begin << ".." << step.row_end;
           text << "\n";
         },

@@ -145,11 +145,15 @@ void Graph::output(Value y) {
 double Graph::flop_per_px() const {
   double flop = 0;
   for (const Op<Value>& op : ops_)
-    if (const auto* conv = std::get_if<Conv2d<Value>>(&op)) {
-      const ValueInfo& y = values_[conv->y.id];
-      const double side = double(y.num) / y.den / conv->shuffle;
-      flop += 2.0 * conv->w.cout * conv->w.k * conv->w.k * conv->w.cin * side * side;
-    }
+    std::visit(
+        [&](const auto& o) {
+          if constexpr (requires { o.flop(); }) {
+            const ValueInfo& y = values_[o.y.id];
+            const double side = double(y.num) / y.den / o.rows().shuffle;
+            flop += o.flop() * side * side;
+          }
+        },
+        op);
   return flop;
 }
 

@@ -128,41 +128,26 @@ struct Resolver {
 
 Op<Tensor> resolve(const Op<Value>& op, const Resolver& r, const std::vector<int>& channels) {
   auto t = [&](Value v) { return r.tensor(v, v ? channels[v.id] : 0); };
+  return std::visit([&](const auto& o) -> Op<Tensor> { return o.template map<Tensor>(t); }, op);
+}
+
+// The extent an operator's output has before its pixel shuffle.
+Extent grid_extent(const Op<Tensor>& op) {
   return std::visit(
-      [&](const auto& o) -> Op<Tensor> {
-        using T = std::decay_t<decltype(o)>;
-        if constexpr (std::is_same_v<T, Conv2d<Value>>) {
-          Conv2d<Tensor> c;
-          c.x = t(o.x), c.y = t(o.y), c.w = o.w, c.act = o.act, c.slope = o.slope, c.scale = o.scale;
-          c.add = {t(o.add.t), o.add.scale, o.add.group};
-          c.add2 = {t(o.add2.t), o.add2.scale, o.add2.group};
-          c.stride = o.stride, c.up = o.up, c.shuffle = o.shuffle;
-          return c;
-        } else if constexpr (std::is_same_v<T, PixelUnshuffle<Value>>) {
-          return PixelUnshuffle<Tensor>{t(o.x), t(o.y), o.r};
-        } else if constexpr (std::is_same_v<T, Upsample<Value>>) {
-          return Upsample<Tensor>{t(o.x), t(o.y), o.up};
-        } else {
-          return Copy<Tensor>{t(o.x), t(o.y)};
-        }
+      [](const auto& o) {
+        const int r = o.rows().shuffle;
+        return Extent{o.y.h / r, o.y.w / r};
       },
       op);
 }
 
 double step_flop(const Op<Tensor>& op, int rows) {
-  const auto* c = std::get_if<Conv2d<Tensor>>(&op);
-  if (!c) return 0;
-  const int grid_w = c->y.w / c->shuffle;
-  return 2.0 * c->w.cout * c->w.cin * c->w.k * c->w.k * grid_w * rows;
-}
-
-int grid_rows(const Op<Tensor>& op) {
   return std::visit(
-      [](const auto& o) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(o)>, Conv2d<Tensor>>)
-          return o.y.h / o.shuffle;
+      [&](const auto& o) {
+        if constexpr (requires { o.flop(); })
+          return o.flop() * grid_extent(op).w * rows;
         else
-          return o.y.h;
+          return 0.0;
       },
       op);
 }
@@ -199,7 +184,7 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
   const int whole = layout.strip_first_op < 0 ? int(p.ops.size()) : layout.strip_first_op;
   for (int i = 0; i < whole; i++) {
     PlanStep step{resolve(p.ops[i], r, channels)};
-    step.flop = step_flop(step.op, grid_rows(step.op));
+    step.flop = step_flop(step.op, grid_extent(step.op).h);
     plan.steps.push_back(step);
   }
   for (const Strip& strip : layout.strips.strips) {

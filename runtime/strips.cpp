@@ -10,36 +10,38 @@ namespace {
 
 // How an operator maps rows. grid: output rows before the shuffle.
 struct RowMap {
-  Value x, add, add2, y;
-  int k = 1, stride = 1, up = 1, shuffle = 1, grid_rows = 0;
+  Value x, y;
+  std::vector<Value> beside;  // read at the output's own rows
+  RowUse use;
+  int grid_rows = 0;
 
   // Grid rows computable when `done` rows of an h-row input exist.
   int available(int done, int h) const {
     if (done >= h) return grid_rows;
-    const int last = done * up - 1 - k / 2;  // highest usable row of the (upsampled) input
-    return last < 0 ? 0 : std::min(grid_rows, last / stride + 1);
+    const int last = done * use.up - 1 - use.k / 2;  // highest usable row of the (upsampled) input
+    return last < 0 ? 0 : std::min(grid_rows, last / use.stride + 1);
   }
   // First input row that grid row g reads.
-  int first_input(int g) const { return std::max(0, (g * stride - k / 2)) / up; }
+  int first_input(int g) const { return std::max(0, (g * use.stride - use.k / 2)) / use.up; }
 };
 
 RowMap row_map(const Op<Value>& op) {
-  return std::visit(
-      [](const auto& o) {
-        using T = std::decay_t<decltype(o)>;
-        RowMap m;
-        m.x = o.x, m.y = o.y;
-        if constexpr (std::is_same_v<T, Conv2d<Value>>) {
-          m.add = o.add.t, m.add2 = o.add2.t;
-          m.k = o.w.k, m.stride = o.stride, m.up = o.up, m.shuffle = o.shuffle;
-        } else if constexpr (std::is_same_v<T, PixelUnshuffle<Value>>) {
-          m.stride = o.r, m.k = 1;
-        } else if constexpr (std::is_same_v<T, Upsample<Value>>) {
-          m.up = o.up;
-        }
-        return m;
+  RowMap m;
+  std::visit(
+      [&](auto o) {
+        m.use = o.rows();
+        bool first = true;
+        o.operands([&](Value v, bool written) {
+          if (written)
+            m.y = v;
+          else if (first)
+            m.x = v, first = false;
+          else if (v)
+            m.beside.push_back(v);
+        });
       },
       op);
+  return m;
 }
 
 }  // namespace
@@ -59,12 +61,11 @@ StripSchedule schedule_strips(const Graph& graph, const Placement& p, Extent lr,
   for (int i = first_op; i < n; i++) {
     maps.push_back(row_map(p.ops[i]));
     RowMap& m = maps.back();
-    m.grid_rows = rows_of(m.y) / m.shuffle;
+    if (m.use.whole) return {};
+    m.grid_rows = rows_of(m.y) / m.use.shuffle;
     const int b = buffer_of(m.y);
     if (p.buffers[b].concat) return {};
     if (m.y.id != graph.output_value().id) windowed[b] = 1;
-    // PixelUnshuffle reads rows g*r .. g*r + r - 1; its last row decides availability.
-    if (std::holds_alternative<PixelUnshuffle<Value>>(p.ops[i])) m.k = 2 * m.stride - 1;
   }
 
   std::vector<int> next(maps.size(), 0);             // next grid row of each operator
@@ -83,8 +84,8 @@ StripSchedule schedule_strips(const Graph& graph, const Placement& p, Extent lr,
           const RowMap& m = maps[i];
           if (next[i] >= m.grid_rows) continue;
           if (buffer_of(m.x) == int(b)) keep = std::min(keep, m.first_input(next[i]));
-          for (Value a : {m.add, m.add2})
-            if (a && buffer_of(a) == int(b)) keep = std::min(keep, next[i]);
+          for (Value a : m.beside)
+            if (buffer_of(a) == int(b)) keep = std::min(keep, next[i]);
         }
         if (keep == base[b]) continue;
         strip.shifts.push_back({int(b), keep, done[b] - keep});
@@ -94,21 +95,21 @@ StripSchedule schedule_strips(const Graph& graph, const Placement& p, Extent lr,
       const RowMap& m = maps[i];
       int end = m.grid_rows;
       auto limit = [&](Value v, bool is_x) {
-        if (!v) return;
         const int b = buffer_of(v), have = done[b];
         if (have == INT_MAX)  // outside the strips: follow the LR rows of this strip
           end = std::min(end, lr_end == lr.h ? m.grid_rows : int(int64_t(lr_end) * m.grid_rows / lr.h));
         else
           end = std::min(end, is_x ? m.available(have, rows_of(v)) : have);
       };
-      limit(m.x, true), limit(m.add, false), limit(m.add2, false);
+      limit(m.x, true);
+      for (Value v : m.beside) limit(v, false);
       // Strips start on multiples of 4, so that blocked algorithms see the same blocks as without strips.
       if (end < m.grid_rows) end = end / 4 * 4;
       if (end <= next[i]) continue;
       strip.runs.push_back({first_op + int(i), next[i], end});
       next[i] = end;
       const int b = buffer_of(m.y);
-      done[b] = end * m.shuffle;
+      done[b] = end * m.use.shuffle;
       if (windowed[b]) s.window_rows[b] = std::max(s.window_rows[b], done[b] - base[b]);
     }
     s.strips.push_back(std::move(strip));

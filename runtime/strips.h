@@ -32,7 +32,8 @@ struct StripSchedule {
 };
 
 // Operators [first_op, end) in strips of about lr_rows input rows each. Returns an empty schedule when these
-// operators cannot be strip-mined (one of them writes a slice of a concat buffer that later rows still read).
+// operators cannot be strip-mined (one of them writes a slice of a concat buffer that later rows still read,
+// or needs the whole image).
 StripSchedule schedule_strips(const Graph& graph, const Placement& placement, Extent lr, int first_op,
                               int lr_rows);
 
