@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -19,8 +20,14 @@ struct GoldenNet {
   std::string name, weights, io;  // paths
 };
 
+// Where tests/golden is: UPS_GOLDEN of the environment, for binaries that were moved, or where it was built.
+inline std::string golden_folder() {
+  const char* moved = std::getenv("UPS_GOLDEN");
+  return moved ? moved : UPS_GOLDEN;
+}
+
 inline std::vector<GoldenNet> golden_nets() {
-  const std::filesystem::path folder = std::string(UPS_GOLDEN) + "/nets";
+  const std::filesystem::path folder = golden_folder() + "/nets";
   const std::string tail = ".io.safetensors";
   std::vector<GoldenNet> nets;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {

@@ -1,4 +1,5 @@
-// conv2d.cu in the emulator: every variant, all schedules, random shapes, against the double reference.
+// conv2d*.cu: every variant on random shapes against the double reference; in the emulator under all
+// schedules.
 #include <cstdlib>
 
 #include "tests/simt/kernels/conv_case.h"
@@ -9,10 +10,7 @@ using namespace ups::testing;
 
 namespace {
 
-Stream& stream() {
-  static Stream s(devices().front());
-  return s;
-}
+Stream& stream() { return test_stream(); }
 
 // Runs the spec by every variant that accepts it; returns how many did.
 int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_wanted = 0) {
@@ -23,7 +21,7 @@ int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_
   for (const Conv2dVariant& v : conv2d_variants()) {
     if (v.declines(c.op, stream().device())) continue;
     ran++;
-    simt::poison(c.y.memory->data(), c.y.memory->size());
+    c.y.memory->poison();
     INFO(c.describe() << " variant " << v.name);
     v.launch(c.op, stream(), {spec.row_begin, std::min(spec.row_end, rows)});
     const std::string verdict = c.verdict();
@@ -70,14 +68,14 @@ TEST_CASE("every conv2d variant equals the double reference on random shapes", "
   UPS_RANDOM(random);
   int mma = 0, round = 0;
   for (int i = 0; i < 150; i++) {
-    simt::set_schedule(simt::kSchedules[round++ % 4]);
+    take_schedule(round++);
     mma += check_all_variants(random_spec(random, true), random) > 1;
   }
   for (int i = 0; i < 40; i++) {
-    simt::set_schedule(simt::kSchedules[round++ % 4]);
+    take_schedule(round++);
     mma += check_all_variants(random_spec(random, false), random) > 1;
   }
-  simt::set_schedule(simt::Schedule::fair);
+  take_schedule(0);
   CHECK(mma >= 40);
 }
 
@@ -102,14 +100,15 @@ TEST_CASE("the tensor core variant is right for the shapes of the released model
       {.h = 6, .w = 9, .cin = 64, .cout = 24, .k = 1, .x_extra = dense},
       {.h = 4, .w = 5, .cin = 16, .cout = 130, .x = DType::bf16, .y = DType::bf16, .weight = DType::bf16},
   };
-  for (const DeviceConvSpec& spec : specs)
-    for_each_schedule([&](simt::Schedule) { check_all_variants(spec, random, 2); });
+  for (const DeviceConvSpec& spec : specs) under_each_schedule([&] { check_all_variants(spec, random, 2); });
 }
 
 TEST_CASE("conv2d chooses by operator and device, and says why not", "[simt][conv2d]") {
   UPS_RANDOM(random);
   DeviceConvCase c({.h = 3, .w = 3}, random);
-  DeviceInfo device = devices().front();
+  DeviceInfo ampere = test_device();
+  ampere.sm = 80, ampere.smem_bytes = 163 << 10;
+  DeviceInfo device = ampere;
   CHECK(std::string(variant_name(c.op, device)) == "mma");
   device.sm = 75;
   CHECK(std::string(variant_name(c.op, device)) == "naive");
@@ -117,7 +116,7 @@ TEST_CASE("conv2d chooses by operator and device, and says why not", "[simt][con
   CHECK(std::string(variant_name(c.op, device)) == "mma");
   device.smem_bytes = 48 << 10;
   CHECK(std::string(variant_name(c.op, device)) == "naive");
-  device = devices().front();
+  device = ampere;
   Conv2d<Tensor> strided = c.op;
   strided.stride = 2;
   CHECK(std::string(variant_name(strided, device)) == "naive");

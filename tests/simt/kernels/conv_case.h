@@ -1,15 +1,14 @@
-// One random convolution in emulated device memory, with its double-precision result.
+// One random convolution in device memory, with its double-precision result.
 #pragma once
 
 #include <cstring>
 #include <memory>
 #include <sstream>
 
-#include "kernels/device/device.cuh"
 #include "kernels/device/run.h"
 #include "kernels/pack.h"
+#include "tests/device/twin.h"
 #include "tests/reference/conv2d.h"
-#include "tests/simt/emulator_test.h"
 
 namespace ups::testing {
 
@@ -24,44 +23,12 @@ struct DeviceConvSpec {
   int row_begin = 0, row_end = 1 << 30;
 };
 
-inline float round_to(DType d, float v) {
-  using namespace ups::cuda;
-  return d == DType::f16    ? to_float(from_float<half_t>(v))
-         : d == DType::bf16 ? to_float(from_float<bf16_t>(v))
-                            : v;
-}
-
-// An image in emulated device memory next to its f32 copy. Channels outside of the slice are NaN.
-struct TwinImage {
-  std::vector<float> host;
-  std::unique_ptr<simt::Buffer<unsigned char>> memory;
-  Tensor on_host, on_device;
-
-  TwinImage() = default;
-  TwinImage(DType d, int n, int h, int w, int c, int first, int extra, Random* random) {
-    const int px = c + extra;
-    host.assign(size_t(n) * h * w * px, NAN);
-    memory = std::make_unique<simt::Buffer<unsigned char>>(host.size() * dtype_bytes(d));
-    const Tensor whole_host{host.data(), DType::f32, n, h, w, px, int64_t(h) * w * px, int64_t(w) * px, px};
-    Tensor whole_device = whole_host;
-    whole_device.data = memory->data(), whole_device.dtype = d;
-    on_host = whole_host.channels(first, c), on_device = whole_device.channels(first, c);
-    if (!random) return;
-    for (size_t i = 0; i < host.size(); i++) {
-      const int ch = int(i % size_t(px)) - first;
-      if (ch < 0 || ch >= c) continue;
-      host[i] = round_to(d, random->normal());
-      cuda::store_element(whole_device, int64_t(i), host[i]);
-    }
-  }
-};
-
 struct DeviceConvCase {
   DeviceConvSpec spec;
   TwinImage x, y, add, add2;
   std::vector<double> wide;  // [k, k, cin, cout]
-  simt::Buffer<unsigned char> packed;
-  simt::Buffer<float> bias, slopes;
+  Twin<unsigned char> packed;
+  Twin<float> bias, slopes;
   Conv2d<Tensor> op, on_host;
   std::vector<std::vector<double>> expected;  // by image
 
@@ -78,8 +45,9 @@ struct DeviceConvCase {
     std::vector<float> weights = random.normals(size_t(s.k) * s.k * s.cin * s.cout);
     for (float& v : weights) v = round_to(s.weight, v);
     wide.assign(weights.begin(), weights.end());
-    pack_mma(weights.data(), WeightOrder::hwio, s.cout, s.cin, s.k, s.weight, packed.data());
+    pack_mma(weights.data(), WeightOrder::hwio, s.cout, s.cin, s.k, s.weight, packed.host());
     for (int c = 0; c < s.cout; c++) bias[size_t(c)] = random.normal(), slopes[size_t(c)] = random.normal();
+    packed.upload(), bias.upload(), slopes.upload();
 
     op.x = x.on_device, op.y = y.on_device;
     op.w = {0,
@@ -94,6 +62,8 @@ struct DeviceConvCase {
     op.stride = s.stride, op.up = s.up, op.shuffle = r;
     on_host = op;
     on_host.x = x.on_host, on_host.y = y.on_host;
+    if (op.w.bias) on_host.w.bias = bias.host();
+    if (op.w.slope) on_host.w.slope = slopes.host();
     if (s.adds >= 1) {
       const int c = (s.cout + s.add_group - 1) / s.add_group;
       add = TwinImage(s.adds_dtype, s.n, oh, ow, c, 0, s.add_group > 1 ? 3 : 8, &random);
@@ -120,8 +90,9 @@ struct DeviceConvCase {
     const int last_row = std::min((last - 1) * spec.stride + spec.k / 2, spec.h * spec.up - 1) / spec.up;
     if (spec.n > 1 || last_row < first_row) return;
     const size_t row_bytes = size_t(x.on_device.row) * dtype_bytes(spec.x);
-    auto rest = std::make_unique<simt::Buffer<unsigned char>>(row_bytes * size_t(last_row - first_row + 1));
-    std::memcpy(rest->data(), x.memory->data() + size_t(first_row) * row_bytes, rest->size());
+    auto rest = std::make_unique<Twin<unsigned char>>(row_bytes * size_t(last_row - first_row + 1));
+    std::memcpy(rest->host(), x.memory->host() + size_t(first_row) * row_bytes, rest->size());
+    rest->upload();
     x.memory = std::move(rest);
     op.x.data = x.memory->data() - size_t(first_row) * row_bytes + size_t(spec.x_first) * dtype_bytes(spec.x);
   }
@@ -152,8 +123,9 @@ struct DeviceConvCase {
   }
 
   // Empty if y is right everywhere and nothing else was written.
-  std::string verdict() const {
-    const Tensor& t = y.on_device;
+  std::string verdict() {
+    y.download();
+    const Tensor& t = y.mirror;
     const int px = int(t.px), r = spec.shuffle;
     for (int n = 0; n < t.n; n++)
       for (int row = 0; row < t.h; row++)

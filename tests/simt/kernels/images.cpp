@@ -1,4 +1,4 @@
-// convert.cu, blend.cu, rearrange.cu in the emulator against their definitions and the host versions.
+// convert.cu, blend.cu, rearrange.cu against their definitions and the host versions.
 #include <cstring>
 
 #include "kernels/blend.h"
@@ -12,10 +12,7 @@ using namespace ups::testing;
 
 namespace {
 
-Stream& stream() {
-  static Stream s(devices().front());
-  return s;
-}
+Stream& stream() { return test_stream(); }
 
 DType any_dtype(Random& r) { return DType(r.integer(0, 2)); }
 
@@ -29,6 +26,11 @@ bool everywhere(const Tensor& t, F&& f) {
           if (!f(n, y, x, c)) return false;
   return true;
 }
+// The image as the device left it.
+const Tensor& fetched(TwinImage& image) {
+  image.download();
+  return image.mirror;
+}
 float at(const Tensor& t, int n, int y, int x, int c) {
   return load_element(t, n * t.image + y * t.row + x * t.px + c);
 }
@@ -38,7 +40,7 @@ float at(const Tensor& t, int n, int y, int x, int c) {
 TEST_CASE("pixel_unshuffle, copy and upsample on the device equal their definitions", "[simt][rearrange]") {
   UPS_RANDOM(random);
   for (int round = 0; round < 20; round++) {
-    simt::set_schedule(simt::kSchedules[round % 4]);
+    take_schedule(round);
     const int r = random.integer(1, 4), h = random.integer(1, 9), w = random.integer(1, 9),
               c = random.integer(1, 7), n = random.integer(1, 2), begin = random.integer(0, h - 1);
     const DType d = any_dtype(random);
@@ -46,27 +48,27 @@ TEST_CASE("pixel_unshuffle, copy and upsample on the device equal their definiti
 
     TwinImage folded(d, n, h, w, c * r * r, 2, 2, nullptr);
     run(PixelUnshuffle<Tensor>{big.on_device, folded.on_device, r}, stream(), {begin});
-    CHECK(everywhere(folded.on_device, [&](int i, int y, int x, int k) {
-      const float v = at(folded.on_device, i, y, x, k);
+    CHECK(everywhere(fetched(folded), [&](int i, int y, int x, int k) {
+      const float v = at(folded.mirror, i, y, x, k);
       return y < begin ? std::isnan(v)
-                       : v == at(big.on_device, i, y * r + k / r % r, x * r + k % r, k / (r * r));
+                       : v == at(big.mirror, i, y * r + k / r % r, x * r + k % r, k / (r * r));
     }));
 
     TwinImage up(d, n, h * r, w * r, c, 0, 1, nullptr);
     run(Upsample<Tensor>{small.on_device, up.on_device, r}, stream(), {0, begin + 1});
-    CHECK(everywhere(up.on_device, [&](int i, int y, int x, int k) {
-      const float v = at(up.on_device, i, y, x, k);
-      return y > begin ? std::isnan(v) : v == at(small.on_device, i, y / r, x / r, k);
+    CHECK(everywhere(fetched(up), [&](int i, int y, int x, int k) {
+      const float v = at(up.mirror, i, y, x, k);
+      return y > begin ? std::isnan(v) : v == at(small.mirror, i, y / r, x / r, k);
     }));
 
     TwinImage same(DType::f32, n, h, w, c, 0, 5, nullptr);
     run(Copy<Tensor>{small.on_device, same.on_device}, stream());
-    CHECK(everywhere(same.on_device, [&](int i, int y, int x, int k) {
-      return at(same.on_device, i, y, x, k) == at(small.on_device, i, y, x, k);
+    CHECK(everywhere(fetched(same), [&](int i, int y, int x, int k) {
+      return at(same.mirror, i, y, x, k) == at(small.mirror, i, y, x, k);
     }));
     CHECK_THROWS_AS(run(Copy<Tensor>{small.on_device, same.on_device.channels(0, 0)}, stream()), Error);
   }
-  simt::set_schedule(simt::Schedule::fair);
+  take_schedule(0);
 }
 
 TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][convert]") {
@@ -76,7 +78,7 @@ TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][conve
     const int h = random.integer(1, 9), w = random.integer(1, 9), c = random.integer(1, 4);
     const Depth depth = Depth(random.integer(0, 2));
     const int64_t stride = int64_t(w) * c * depth_bytes(depth) + random.integer(0, 3) * 4;
-    simt::Buffer<unsigned char> image(size_t(h * stride));
+    Twin<unsigned char> image(size_t(h * stride));
     if (depth == Depth::f32)
       for (size_t i = 0; i + 3 < image.size(); i += 4) {
         const float v = random.uniform(-0.2f, 1.2f);
@@ -84,6 +86,7 @@ TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][conve
       }
     else
       for (size_t i = 0; i < image.size(); i++) image[i] = (unsigned char)random.integer(0, 255);
+    image.upload();
 
     const int th = random.integer(1, 12), tw = random.integer(1, 12), y0 = random.integer(-20, 20),
               x0 = random.integer(-20, 20), count = random.integer(1, c);
@@ -95,11 +98,11 @@ TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][conve
     for (int k = 0; k < count; k++) op.from[k] = map.from[k] = random.integer(0, c - 1);
     run(op, stream());
     std::vector<float> expected(size_t(th) * tw * count);
-    crop_tile(image.data(), {h, w}, c, depth, stride, y0, x0, map, dense_f32(expected.data(), th, tw, count),
+    crop_tile(image.host(), {h, w}, c, depth, stride, y0, x0, map, dense_f32(expected.data(), th, tw, count),
               pool);
-    CHECK(everywhere(tile.on_device, [&](int, int y, int x, int k) {
+    CHECK(everywhere(fetched(tile), [&](int, int y, int x, int k) {
       const float want = k < count ? expected[(size_t(y) * tw + x) * count + k] : 0;
-      return at(tile.on_device, 0, y, x, k) == round_to(d, want);
+      return at(tile.mirror, 0, y, x, k) == round_to(d, want);
     }));
   }
 }
@@ -113,16 +116,19 @@ TEST_CASE("store_tile on the device equals the host's rounding bit for bit", "[s
     const int y0 = random.integer(0, 3), x0 = random.integer(0, 3), h = th + y0 + 1, w = tw + x0 + 1;
     const int64_t stride = int64_t(w) * c * depth_bytes(depth) + 8;
     TwinImage tile(any_dtype(random), 1, th, tw, count, 0, 1, &random);
-    if (random.integer(0, 1)) store_element(tile.on_device, 0, NAN);
-    simt::Buffer<unsigned char> image(size_t(h * stride));
-    std::memset(image.data(), 7, image.size());
+    if (random.integer(0, 1)) store_element(tile.mirror, 0, NAN);
+    tile.upload();
+    Twin<unsigned char> image(size_t(h * stride));
+    std::memset(image.host(), 7, image.size());
+    image.upload();
     run(StoreTile{tile.on_device, {image.data(), h, w, c, PixelDepth(depth), stride}, y0, x0, first, count},
         stream());
+    image.download();
     std::vector<unsigned char> expected(size_t(h * stride), 7);
     for (int y = 0; y < th; y++)
       for (int x = 0; x < tw; x++)
         for (int k = 0; k < count; k++) {
-          const float v = at(tile.on_device, 0, y, x, k);
+          const float v = at(tile.mirror, 0, y, x, k);
           from_float(&v, depth,
                      &expected[size_t((y0 + y) * stride + ((x0 + x) * c + first + k) * depth_bytes(depth))],
                      1);
@@ -130,7 +136,7 @@ TEST_CASE("store_tile on the device equals the host's rounding bit for bit", "[s
     if (depth == Depth::f32)  // NaN payloads may differ
       CHECK(image.size() == expected.size());
     else
-      CHECK(std::memcmp(image.data(), expected.data(), expected.size()) == 0);
+      CHECK(std::memcmp(image.host(), expected.data(), expected.size()) == 0);
   }
 }
 
@@ -139,16 +145,17 @@ TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][b
   const int h = 5, w = 20, c = 3, split = 8, fade = 6;  // columns [0, 14) and [8, 20)
   TwinImage whole(DType::f32, 1, h, w, c, 0, 0, &random), band(DType::f32, 1, h, w, c, 0, 0, nullptr);
   stream().fill(band.memory->data(), 0, band.memory->size());
-  simt::Buffer<float> left(split + fade), right(w - split);
+  Twin<float> left(split + fade), right(w - split);
   for (int x = 0; x < split + fade; x++) left[size_t(x)] = x < split ? 1 : 1 - ramp(x - split, fade);
   for (int x = split; x < w; x++) right[size_t(x - split)] = x < split + fade ? ramp(x - split, fade) : 1;
+  left.upload(), right.upload();
   Tensor a = whole.on_device, b = whole.on_device;
   a.w = split + fade;
   b.w = w - split, b.data = static_cast<float*>(b.data) + split * c;
   run(BlendTile{a, band.on_device, 0, 0, nullptr, left.data()}, stream());
   run(BlendTile{b, band.on_device, 0, split, nullptr, right.data()}, stream());
-  CHECK(everywhere(band.on_device, [&](int, int y, int x, int k) {
-    return std::abs(at(band.on_device, 0, y, x, k) - at(whole.on_device, 0, y, x, k)) < 1e-6f;
+  CHECK(everywhere(fetched(band), [&](int, int y, int x, int k) {
+    return std::abs(at(band.mirror, 0, y, x, k) - at(whole.mirror, 0, y, x, k)) < 1e-6f;
   }));
   CHECK_THROWS_AS(run(BlendTile{a, band.on_device, 0, 7}, stream()), Error);
 }
@@ -156,7 +163,10 @@ TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][b
 TEST_CASE("recorded work does nothing until it is replayed, and then as often as asked", "[simt][stream]") {
   UPS_RANDOM(random);
   TwinImage x(DType::f32, 1, 3, 4, 2, 0, 0, &random), y(DType::f32, 1, 3, 4, 2, 0, 0, nullptr);
-  auto same = [&] { return std::memcmp(x.memory->data(), y.memory->data(), x.memory->size()) == 0; };
+  auto same = [&] {
+    y.download();
+    return std::memcmp(x.memory->host(), y.memory->host(), x.memory->size()) == 0;
+  };
   Recording recording;
   CHECK_FALSE(recording.ready());
   recording.begin(stream());
@@ -166,6 +176,7 @@ TEST_CASE("recorded work does nothing until it is replayed, and then as often as
   CHECK_FALSE(same());
   for (int i = 0; i < 2; i++) {
     (*x.memory)[0] ^= 1;
+    x.upload();
     recording.replay(stream());
     CHECK(same());
   }

@@ -1,24 +1,16 @@
-// The CUDA backend end to end in the emulator: whole networks on emulated kernels against the CPU backend,
-// which other tests hold against PyTorch.
+// The CUDA backend end to end, in the emulator or on a GPU: whole networks against the CPU backend, which
+// other tests hold against PyTorch.
 #include <cmath>
 
-#include "emulator_test.h"
 #include "kernels/error.h"
 #include "runtime/backend_cuda.h"
 #include "runtime/session.h"
+#include "tests/device/twin.h"
 #include "tests/runtime/nets.h"
 
 using namespace ups;
 
 namespace {
-
-cuda::DeviceInfo ampere() {
-  cuda::DeviceInfo d;
-  d.sm = 80, d.num_sms = 4, d.smem_bytes = 163 << 10, d.l2_bytes = 40 << 20,
-  d.memory_bytes = int64_t(4) << 30;
-  d.name = "emulated sm_80";
-  return d;
-}
 
 std::vector<float> run(Session& session, Extent lr, const std::vector<float>& x) {
   const Plan& plan = session.prepare(lr);
@@ -64,7 +56,7 @@ TEST_CASE("whole networks on the CUDA backend equal the CPU's", "[simt][backend]
   };
   for (const Case& c : {Case{Precision::fp32, 0x1p-24}, Case{Precision::fp16, 0x1p-11},
                         Case{Precision::bf16, 0x1p-8}, Case{Precision::automatic, 0x1p-11}}) {
-    Session gpu(n, make_cuda_backend(ampere(), c.precision));
+    Session gpu(n, make_cuda_backend(ups::testing::test_device(), c.precision));
     const auto y = run(gpu, lr, x);
     REQUIRE(y.size() == expected.size());
     const double error = relative_rms(y, expected);
@@ -83,8 +75,9 @@ TEST_CASE("a tile that overflows in half precision is computed again in fp32", "
   auto x = random.normals(size_t(lr.pixels()) * 3);
   for (float& v : x) v *= 1e6f;  // beyond the largest half, 65504
   Pool pool(1);
-  Session cpu(n, make_cpu_backend(pool)), safe(n, make_cuda_backend(ampere(), Precision::automatic)),
-      half(n, make_cuda_backend(ampere(), Precision::fp16));
+  Session cpu(n, make_cpu_backend(pool)),
+      safe(n, make_cuda_backend(ups::testing::test_device(), Precision::automatic)),
+      half(n, make_cuda_backend(ups::testing::test_device(), Precision::fp16));
   const auto expected = run(cpu, lr, x), y = run(safe, lr, x), overflowed = run(half, lr, x);
   CHECK(relative_rms(y, expected) < 1e-5);
   bool finite = true;
@@ -94,8 +87,9 @@ TEST_CASE("a tile that overflows in half precision is computed again in fp32", "
 
 TEST_CASE("explain names the kernel variants of the device", "[simt][backend]") {
   UPS_RANDOM(random);
-  Session gpu(ups::testing::tiny_rrdb(random, 16, 8, 1), make_cuda_backend(ampere(), Precision::automatic));
+  Session gpu(ups::testing::tiny_rrdb(random, 16, 8, 1),
+              make_cuda_backend(ups::testing::test_device(), Precision::automatic));
   const std::string text = gpu.backend().explain(gpu.prepare({16, 16}));
   CHECK_THAT(text, Catch::Contains("conv2d 16->8 k3"));
-  CHECK(gpu.backend().describe() == "emulated sm_80, fp16");
+  CHECK(gpu.backend().describe() == ups::testing::test_device().name + ", fp16");
 }

@@ -1,8 +1,8 @@
-// The whole CUDA path without a GPU: golden nets through runtime/backend_cuda.cpp on emulated kernels,
-// against the outputs of the reference implementation.
+// The whole CUDA path: golden nets through runtime/backend_cuda.cpp, on emulated kernels or a GPU, against
+// the outputs of the reference implementation.
 #include "runtime/backend_cuda.h"
 #include "tests/arch/golden_net.h"
-#include "tests/simt/emulator_test.h"
+#include "tests/device/twin.h"
 
 using namespace ups;
 using namespace ups::testing;
@@ -16,8 +16,7 @@ struct Outcome {
 Outcome run_golden(const GoldenNet& net, Precision precision) {
   const auto io = open_weights(net.io);
   const Planes reference = planes(*io, "output");
-  Session session(open_network(open_weights(net.weights)),
-                  make_cuda_backend(cuda::devices().front(), precision));
+  Session session(open_network(open_weights(net.weights)), make_cuda_backend(test_device(), precision));
   const Planes hr = run_network(session, planes(*io, "input"));
   REQUIRE(hr.v.size() == reference.v.size());
   Outcome o;
@@ -47,7 +46,7 @@ TEST_CASE("golden nets through the CUDA backend in fp16 and bf16 are off by the 
   int schedule = 0;
   for (const GoldenNet& net : golden_nets()) {
     DYNAMIC_SECTION(net.name) {
-      simt::set_schedule(simt::kSchedules[schedule++ % 4]);
+      take_schedule(schedule++);
       // Weights and activations round by half a unit: uniform, sigma = unit / sqrt(3) with unit 2^-11 (f16)
       // or 2^-8 (bf16). Up to 50 layers round twice each; residual branches are scaled down, so the errors
       // add like a random walk. The worst pixel is at 5 sigma: 5 sqrt(100) / sqrt(3) = 29 units.
@@ -56,7 +55,7 @@ TEST_CASE("golden nets through the CUDA backend in fp16 and bf16 are off by the 
       CHECK(half.worst > 0);
       const Outcome bf16 = run_golden(net, Precision::bf16);
       CHECK(bf16.worst <= 29 * 0x1p-8 * std::max(1.0, bf16.largest));
-      simt::set_schedule(simt::Schedule::fair);
+      take_schedule(0);
     }
   }
 }
