@@ -1,14 +1,14 @@
-// The C API: the only extern "C", the only catch. See include/upscale.h.
+// The C API: models and upscaling. See include/upscale.h.
 #include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
 #include "kernels/error.h"
+#include "runtime/c_boundary.h"
 #include "runtime/device.h"
 #include "runtime/loop.h"
 #include "runtime/model.h"
@@ -29,30 +29,6 @@ struct ups_model {
 
 namespace ups {
 namespace {
-
-thread_local std::string last_error = "no error";
-
-ups_status report(ups_status status, const std::string& sentence) {
-  last_error = sentence;
-  return status;
-}
-
-// Runs fn and turns exceptions into a status and a sentence.
-template <class Fn>
-ups_status guarded(Fn&& fn) {
-  try {
-    fn();
-    return UPS_OK;
-  } catch (const Error& e) {
-    return report(ups_status(int(e.code)), e.what());
-  } catch (const std::bad_alloc&) {
-    return report(UPS_ERROR_MEMORY, "memory: an allocation failed (use a smaller tile or a smaller image)");
-  } catch (const std::length_error&) {
-    return report(UPS_ERROR_MEMORY, "memory: the image is too large for this machine");
-  } catch (const std::exception& e) {
-    return report(UPS_ERROR_DEVICE, std::string("internal error: ") + e.what());
-  }
-}
 
 // The caller's options, whatever version of the struct he was compiled with.
 ups_options read_options(const ups_options* given) {
@@ -78,25 +54,6 @@ LoopOptions loop_options(const ups_options& o) {
   l.tiles.tile_px = o.tile_px, l.tiles.overlap_px = o.overlap_px;
   if (o.max_memory_bytes > 0) l.tiles.budget_bytes = o.max_memory_bytes;
   return l;
-}
-
-Image view(const ups_image* image, const char* who, bool needs_data) {
-  check(image != nullptr, Code::usage, who, ": is NULL");
-  check(image->width >= 1 && image->height >= 1, Code::usage, who, ": is ", image->width, "x", image->height,
-        ", expected at least 1x1");
-  check(image->channels >= 1 && image->channels <= 4, Code::usage, who, ": has ", image->channels,
-        " channels, expected 1 to 4");
-  check(image->depth >= UPS_U8 && image->depth <= UPS_F32, Code::usage, who, ": depth is ", int(image->depth),
-        ", expected 0 to 2");
-  Image v{image->data,     image->height,       image->width,
-          image->channels, Depth(image->depth), image->stride_bytes};
-  const int64_t row = int64_t(v.w) * v.c * depth_bytes(v.depth);
-  if (needs_data) {
-    check(v.data != nullptr, Code::usage, who, ": data is NULL");
-    check(v.stride_bytes >= row, Code::usage, who, ": stride is ", v.stride_bytes,
-          " bytes, expected at least ", row);
-  }
-  return v;
 }
 
 std::string metadata(const StateDict& w, const char* key) {
@@ -203,7 +160,7 @@ ordered_json size_json(Extent e) { return ordered_json::array({e.w, e.h}); }
 
 extern "C" {
 
-const char* ups_last_error(void) { return ups::last_error.c_str(); }
+const char* ups_last_error(void) { return ups::last_sentence(); }
 const char* ups_version(void) { return UPS_VERSION; }
 
 ups_status ups_model_open(const char* path, const ups_options* options, ups_model** out) {
