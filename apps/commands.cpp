@@ -10,6 +10,17 @@
 #include "apps/options.h"
 
 namespace ups::apps {
+namespace {
+
+std::string usage_line(const SmallSyntax& s) {
+  std::string out = std::string("upscale ") + s.command;
+  if (*s.arguments) out += std::string(" ") + s.arguments;
+  for (const SmallOption& o : s.options)
+    out += " [" + o.name + (o.argument.empty() ? "" : " " + o.argument) + "]";
+  return out;
+}
+
+}  // namespace
 
 bool SmallArguments::flag(const std::string& name) const { return value(name) != nullptr; }
 
@@ -18,6 +29,16 @@ const char* SmallArguments::value(const std::string& name) const {
     if (key == name) return v.c_str();
   }
   return nullptr;
+}
+
+std::string usage_text(const SmallSyntax& s) {
+  std::string out = "Usage: " + usage_line(s) + "\n" + s.summary + ".\n";
+  for (const SmallOption& o : s.options) {
+    std::string name = "  " + o.name + (o.argument.empty() ? "" : " " + o.argument);
+    name.resize(std::max<size_t>(name.size() + 2, 22), ' ');
+    out += name + o.help + "\n";
+  }
+  return out + s.details;
 }
 
 bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& arguments, SmallArguments& out) {
@@ -29,11 +50,15 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
   std::map<std::string, std::string> values;
   app.add_flag("-h,--help", help);
   app.add_option("arguments", out.positional);
-  for (const auto& f : syntax.flags) app.add_flag(f, flags[f]);
-  for (const auto& v : syntax.values) app.add_option(v, values[v]);
+  for (const auto& o : syntax.options) {
+    if (o.argument.empty())
+      app.add_flag(o.name, flags[o.name]);
+    else
+      app.add_option(o.name, values[o.name]);
+  }
   std::vector<std::string> reversed = normalise_long_options(arguments);
   std::reverse(reversed.begin(), reversed.end());
-  const std::string usage = std::string(" (usage: ") + syntax.usage + ")";
+  const std::string usage = " (usage: " + usage_line(syntax) + ")";
   try {
     app.parse(reversed);
   } catch (const CLI::ParseError& e) {
@@ -41,10 +66,10 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
     std::replace(what.begin(), what.end(), '\n', ' ');
     throw Failure(kUsage, std::string(syntax.command) + ": " + what + usage);
   }
-  if (help) return printf("Usage: %s\n%s", syntax.usage, syntax.details), false;
+  if (help) return fputs(usage_text(syntax).c_str(), stdout), false;
   if (auto extras = app.remaining(); !extras.empty()) {
-    std::vector<std::string> known = syntax.flags;
-    known.insert(known.end(), syntax.values.begin(), syntax.values.end());
+    std::vector<std::string> known;
+    for (const auto& o : syntax.options) known.push_back(o.name);
     throw Failure(kUsage, std::string(syntax.command) + ": " + unknown_option(extras.front(), known) + usage);
   }
   size_t n = out.positional.size();
@@ -54,8 +79,8 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
   }
   for (const auto& [name, set] : flags)
     if (set) out.options.emplace_back(name, "");
-  for (const auto& v : syntax.values)
-    if (app.count(v)) out.options.emplace_back(v, values[v]);
+  for (const auto& [name, value] : values)
+    if (app.count(name)) out.options.emplace_back(name, value);
   return true;
 }
 

@@ -3,33 +3,44 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ups::apps {
 
 int run_command(const std::vector<std::string>& arguments);      // the main use
-int info_command(const std::vector<std::string>& arguments);     // FILE|ALIAS [--json]
-int convert_command(const std::vector<std::string>& arguments);  // IN OUT [--name --license --origin]
 int devices_command(const std::vector<std::string>& arguments);  // --list-devices
-int models_command(const std::vector<std::string>& arguments);
-int fetch_command(const std::vector<std::string>& arguments);  // ALIAS...|all
 
 // What the small commands have in common: positionals, and long options that are flags or take a value.
+struct SmallOption {
+  std::string name;      // "--json"
+  std::string argument;  // "N"; empty: a flag
+  std::string help;      // a few words, no full stop
+};
+struct SmallSyntax {
+  const char* command;
+  const char* arguments;  // "FILE|ALIAS"
+  const char* summary;    // one line, no full stop
+  std::vector<SmallOption> options;
+  size_t least, most;        // number of positionals
+  const char* details = "";  // whole sentences
+};
 struct SmallArguments {
   std::vector<std::string> positional;
   bool flag(const std::string& name) const;
   const char* value(const std::string& name) const;  // nullptr if absent
   std::vector<std::pair<std::string, std::string>> options;
 };
-// usage is printed for --help (then positional is empty and `help` is set). Throws Failure(kUsage).
-struct SmallSyntax {
-  const char* command;
-  const char* usage;
-  std::vector<std::string> flags, values;
-  size_t least, most;        // number of positionals
-  const char* details = "";  // printed by --help below the usage
-};
-// Returns false when --help was printed.
+// Returns false when --help was printed. Throws Failure(kUsage).
 bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& arguments, SmallArguments& out);
+std::string usage_text(const SmallSyntax& syntax);  // what COMMAND --help prints
+
+struct Command {
+  const SmallSyntax& (*syntax)();
+  int (*run)(const std::vector<std::string>& arguments);
+};
+const std::vector<Command>& commands();  // all but the main use, in the order of --help
+
+extern const char* const kExitCodes;  // one sentence
 
 }  // namespace ups::apps

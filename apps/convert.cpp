@@ -2,27 +2,32 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "apps/commands.h"
+#include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/output_file.h"
 
 namespace ups::apps {
 
+const SmallSyntax& convert_syntax() {
+  static const SmallSyntax syntax = {
+      "convert",
+      "IN OUT.safetensors",
+      ".pth or ncnn weights to safetensors",
+      {{"--name", "N", "its name"},
+       {"--license", "L", "its licence"},
+       {"--origin", "URL", "where it comes from"},
+       {"--act", "relu|leakyrelu", "activation of a Compact network without PReLU slopes"},
+       {"--scale", "N", "3 for an old-style ESRGAN, whose keys are those of x2"}},
+      2,
+      2,
+      "--act and --scale state what tensors cannot tell: the activation of a Compact network\n"
+      "without PReLU slopes, and that an old-style ESRGAN is x3 (its keys are those of x2).\n"};
+  return syntax;
+}
+
 int convert_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
-  if (!parse_small({"convert",
-                    "upscale convert IN OUT.safetensors [--name N] [--license L] [--origin URL] [--act "
-                    "relu|leakyrelu] "
-                    "[--scale N]",
-                    {},
-                    {"--name", "--license", "--origin", "--act", "--scale"},
-                    2,
-                    2,
-                    "--act and --scale state what tensors cannot tell: the activation of a Compact network\n"
-                    "without PReLU slopes, and that an old-style ESRGAN is x3 (its keys are those of x2).\n"},
-                   arguments, a)) {
-    return kOk;
-  }
+  if (!parse_small(convert_syntax(), arguments, a)) return kOk;
   const std::string &in = a.positional[0], &out = a.positional[1];
   std::error_code error;
   if (std::filesystem::path(out).extension() != ".safetensors") {

@@ -9,7 +9,7 @@ namespace ups::apps {
 
 int devices_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
-  if (!parse_small({"--list-devices", "upscale --list-devices", {}, {}, 0, 0}, arguments, a)) return kOk;
+  if (!parse_small({"--list-devices", "", "what -g can name", {}, 0, 0}, arguments, a)) return kOk;
   const char* text = nullptr;
   check(ups_list_devices(&text));
   const auto list = nlohmann::json::parse(text);

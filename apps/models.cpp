@@ -2,17 +2,26 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "apps/commands.h"
+#include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/store.h"
 
 namespace ups::apps {
 
+const SmallSyntax& models_syntax() {
+  static const SmallSyntax syntax = {
+      "models",
+      "",
+      "known models and whether they are here",
+      {{"--json", "", "for programs"}, {"--license", "", "the models' licence"}},
+      0,
+      0};
+  return syntax;
+}
+
 int models_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
-  if (!parse_small({"models", "upscale models [--json | --license]", {"--json", "--license"}, {}, 0, 0},
-                   arguments, a))
-    return kOk;
+  if (!parse_small(models_syntax(), arguments, a)) return kOk;
   if (a.flag("--license")) {  // the binary may carry a model, so it carries the licence too
     fputs(kModelLicenseText, stdout);
     return kOk;

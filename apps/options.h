@@ -36,20 +36,20 @@ struct Options {
   std::optional<ups_depth> depth;  // of the output; the input's if absent
   MetaPolicy meta = MetaPolicy::keep;
   double dpi = 0;            // 0: as the source says
-  std::string suffix, name;  // of results in a folder; see help.cpp
+  std::string suffix, name;  // of results in a folder; see options/batch.cpp
   bool recursive = false;
   bool skip_existing = false, dry_run = false, verbose = false, quiet = false;
   ProgressMode progress = ProgressMode::automatic;
 };
 
-// Arguments after the program's name. Empty when --help or --version was printed. Throws Failure(kUsage).
+// From the table in apps/options/. Arguments after the program's name. Empty when --help or --version was
+// printed. Throws Failure(kUsage).
 std::optional<Options> parse_options(std::vector<std::string> arguments);
 
 // Shared by the parsers of all commands: `_` and `-` are alike in long options ("--save_steps").
 std::vector<std::string> normalise_long_options(std::vector<std::string> arguments);
 // The sentence for an option nobody knows, with a hint.
 std::string unknown_option(const std::string& argument, const std::vector<std::string>& known);
-const char* help_text();
 
 // "500M", "2G", "1.5GiB", "800000" -> bytes. Throws Failure(kUsage).
 int64_t parse_size(const std::string& text);

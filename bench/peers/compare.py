@@ -133,7 +133,7 @@ def run_whole(args, names: list[str], folder: Path, facts: dict, threads: int) -
     for name in names:
         target = folder / f"{name}.png"
         if name == OURS:
-            commands[name] = [str(args.build / "upscale"), str(folder / "input.png"), str(target), "-q", "-m",
+            commands[name] = [str(args.build / "upscale"), str(folder / "input.png"), str(target), "--quiet", "-m",
                               str(folder / "model.safetensors"), "-j", str(threads)]
         elif name in WHOLE_PEERS:
             model = facts["param"] if name == "ncnn" else str(folder / WHOLE_PEERS[name])

@@ -31,7 +31,7 @@ TEST_CASE("an image comes out at the model's scale, or at the factor asked for",
   CHECK(f.out.find("21x13 -> " + out + " 42x26") != std::string::npos);
   CHECK(read_image(out).width == 42);
   CHECK(read_image(out).height == 26);
-  f = run({"-i", in, "-o", out, "-m", tiny_model(), "-s", "3.3", "-q"});
+  f = run({"-i", in, "-o", out, "-m", tiny_model(), "-s", "3.3", "--quiet"});
   REQUIRE(f.code == 0);
   CHECK(f.out.empty());
   CHECK(read_image(out).width == 69);
@@ -250,7 +250,7 @@ TEST_CASE("-R mirrors a tree; a damaged file in it does not stop the rest", "[ap
   spill(folder / "in/a/bad.jpg", "\xff\xd8\xff damaged");
   spill(folder / "in/.git/hidden.png", random_rgb_png(r, 8, 8));
   fs::create_directory_symlink(folder / "in", folder / "in/a/circle");
-  Finished f = run({folder / "in", folder / "out", "-R", "-m", tiny_model(), "-q"});
+  Finished f = run({folder / "in", folder / "out", "-R", "-m", tiny_model(), "--quiet"});
   INFO(f.err);
   CHECK(f.code == 2);
   CHECK(f.one_line_error());

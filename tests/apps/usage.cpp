@@ -1,8 +1,10 @@
 // The command line: what is refused, with which code and how many words.
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <set>
 
-#include "apps/options.h"
+#include "apps/commands.h"
+#include "apps/options/option.h"
 #include "tests/apps/process.h"
 
 using namespace ups::testing;
@@ -58,7 +60,8 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
       {in, folder / "out.jpg", "--lossless"},
       {in, folder / "out.gif"},
       {in, out, "--progress", "loud"},
-      {in, out, "-v", "-q"},
+      {in, out, "-v", "--quiet"},
+      {in, out, "-q"},
       {in, out, "--overwrite", "--skip-existing"},
       {in, out, "--save-steps", "p"},
       {in, folder / "out.avif"},
@@ -90,24 +93,51 @@ TEST_CASE("a misspelt option is answered with the right one", "[apps][usage]") {
   CHECK(run({"a", "b", "--png_levle=3"}).err.find("did you mean --png-level?") != std::string::npos);
 }
 
-TEST_CASE("help and version go to stdout and promise only what exists", "[apps][usage]") {
-  Finished help = run({"--help"}), version = run({"-V"});
+TEST_CASE("help and version go to stdout", "[apps][usage]") {
+  Finished help = run({"--help"}), version = run({"-V"}), all = run({"--help-all"});
   CHECK(help.code == 0);
   CHECK(help.err.empty());
+  CHECK(run({"help"}).out == help.out);
   CHECK(version.code == 0);
   CHECK(version.out == std::string("upscale ") + ups_version() + "\n");
-  for (const char* command : {"info", "convert", "models", "fetch"})
-    CHECK(run({command, "--help"}).code == 0);
-
-  std::regex option("(^|[ ,])(--?[a-z][a-z-]*|-[a-zA-Z])");
-  for (std::sregex_iterator it(help.out.begin(), help.out.end(), option), end; it != end; ++it) {
-    std::string name = (*it)[2];
-    if (name == "--json") continue;  // of `info`, tested elsewhere
-    INFO(name);
-    std::string err = run({"a", "b", name}).err;
-    CHECK(err.find("unknown option") == std::string::npos);
-    CHECK(err.find("not an option") == std::string::npos);
+  for (const auto& command : ups::apps::commands()) {
+    const std::string name = command.syntax().command;
+    CHECK(run({name, "--help"}).code == 0);
+    CHECK(help.out.find("upscale " + name) != std::string::npos);
   }
+  CHECK(std::count(help.out.begin(), help.out.end(), '\n') <
+        std::count(all.out.begin(), all.out.end(), '\n'));
+}
+
+TEST_CASE("every option of the table is read, helped with and completed", "[apps][usage]") {
+  const std::string help = run({"--help"}).out, all = run({"--help-all"}).out,
+                    man = run({"help", "--man"}).out, bash = run({"completions", "bash"}).out,
+                    zsh = run({"completions", "zsh"}).out;
+  std::set<std::string> seen;
+  for (const auto& option : ups::apps::option_table().options) {
+    const std::string name = long_name(option);
+    for (const std::string& n : all_names(option)) {
+      INFO(n);
+      CHECK(seen.insert(n).second);
+      std::string err = run({"a", "b", n}).err;
+      CHECK(err.find("unknown option") == std::string::npos);
+      CHECK(err.find("not an option") == std::string::npos);
+    }
+    INFO(name);
+    bool listed = option.level != ups::apps::Level::unlisted;
+    auto names_it = [&](const std::string& text) {
+      return std::regex_search(text, std::regex(name + "(?![a-z-])"));
+    };
+    CHECK((all.find(shown_names(option)) != std::string::npos) == listed);
+    CHECK((help.find(shown_names(option)) != std::string::npos) == (option.level == ups::apps::Level::basic));
+    CHECK(names_it(bash) == listed);
+    CHECK(names_it(zsh) == listed);
+    CHECK(names_it(std::regex_replace(man, std::regex(R"(\\-)"), "-")) == listed);
+    CHECK((run({"help", name.substr(2)}).code == 0) == listed);
+    CHECK_FALSE(option.help.empty());
+    CHECK(option.help.back() != '.');
+  }
+  CHECK(run({"help", "nothing-like-it"}).code == 1);
 }
 
 TEST_CASE("long options take _ for -, and threads take the ncnn form", "[apps][usage]") {

@@ -1,0 +1,107 @@
+// Tiles, memory, threads and devices.
+#include <cmath>
+
+#include "apps/options/registry.h"
+
+namespace ups::apps {
+namespace {
+
+// ncnn tools write LOAD:PROC:SAVE, each possibly a list per device; PROC's first number is ours.
+int threads_of(const Value& v) {
+  std::string proc = v.text;
+  if (auto first = proc.find(':'); first != std::string::npos) {
+    auto second = proc.find(':', first + 1);
+    if (second == std::string::npos)
+      fail(kUsage, "--threads: got '", proc, "', expected N or LOAD:PROC:SAVE");
+    proc = proc.substr(first + 1, second - first - 1);
+    proc = proc.substr(0, proc.find(','));
+  }
+  return int(v.with(proc).integer(0, 1024));
+}
+
+void set_tile(Options& o, const Value& v) {
+  if (v.text == "none")
+    o.tile_px = -1;
+  else if (v.text != "auto")
+    o.tile_px = int(v.integer(0, 1 << 20));
+}
+
+}  // namespace
+
+int64_t parse_size(const std::string& text) {
+  char* end = nullptr;
+  double v = std::strtod(text.c_str(), &end);
+  std::string unit(end);
+  for (char& c : unit) c = char(std::toupper(uint8_t(c)));
+  if (unit.size() > 1 && unit.back() == 'B') unit.pop_back();
+  if (unit.size() > 1 && unit.back() == 'I') unit.pop_back();
+  double factor = unit.empty() || unit == "B" ? 1
+                  : unit == "K"               ? 0x1p10
+                  : unit == "M"               ? 0x1p20
+                  : unit == "G"               ? 0x1p30
+                                              : 0;
+  if (end == text.c_str() || factor == 0 || !std::isfinite(v) || !(v * factor >= 1) || v * factor > 0x1p50) {
+    fail(kUsage, "--max-ram: got '", text, "', expected a size such as 500M or 2G");
+  }
+  return int64_t(v * factor);
+}
+
+void add_resource_options(OptionTable& table) {
+  table.add({.names = "-t,--tile",
+             .argument = "N",
+             .group = Group::resources,
+             .level = Level::basic,
+             .help = "tile side in input pixels; auto or 0: from the memory budget; none: one piece",
+             .set = set_tile,
+             .choices = {"auto", "none", "128", "256", "512"}});
+  table.add({.names = "--overlap",
+             .argument = "N",
+             .group = Group::resources,
+             .level = Level::advanced,
+             .help = "overlap of neighbouring tiles in input pixels",
+             .set = [](Options& o, const Value& v) {
+               o.overlap_px = int(v.integer(0, 4096));
+               if (o.overlap_px == 0) o.overlap_px = -1;  // the library's "none"
+             }});
+  table.add({.names = "--max-ram",
+             .argument = "SIZE",
+             .group = Group::resources,
+             .level = Level::basic,
+             .help = "memory to stay within, e.g. 500M or 2G",
+             .set = [](Options& o, const Value& v) { o.max_ram_bytes = parse_size(v.text); }});
+  table.add({.names = "-j,--threads",
+             .argument = "N",
+             .group = Group::resources,
+             .level = Level::basic,
+             .help = "CPU threads; the form LOAD:PROC:SAVE is read as PROC",
+             .set = [](Options& o, const Value& v) { o.encode.threads = o.threads = threads_of(v); }});
+  table.add({.names = "-g,--gpu,--device,--gpu-id",
+             .argument = "WHERE",
+             .group = Group::resources,
+             .level = Level::basic,
+             .help = "auto, cpu or -1, an index, or part of a device's name",
+             .details = "auto is the first GPU, and the CPU where there is none.",
+             .set = [](Options& o, const Value& v) { o.device = v.text; },
+             .choices = {"auto", "cpu"}});
+  table.add({.names = "--precision",
+             .argument = "P",
+             .group = Group::resources,
+             .level = Level::advanced,
+             .help = "auto, fp32, fp16 or bf16 activations on a GPU; the CPU always computes in fp32",
+             .set =
+                 [](Options& o, const Value& v) {
+                   o.precision = v.choice<ups_precision>({{"auto", UPS_PRECISION_AUTO},
+                                                          {"fp32", UPS_PRECISION_FP32},
+                                                          {"fp16", UPS_PRECISION_FP16},
+                                                          {"bf16", UPS_PRECISION_BF16}});
+                 },
+             .choices = {"auto", "fp32", "fp16", "bf16"}});
+  table.add({.names = "--list-devices",
+             .argument = "",
+             .group = Group::resources,
+             .level = Level::basic,
+             .help = "print what -g can name",
+             .set = {}});
+}
+
+}  // namespace ups::apps

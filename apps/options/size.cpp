@@ -1,0 +1,164 @@
+// --scale, --width, --size, --fit and their kin: which go together, and what they mean.
+#include <cmath>
+
+#include "apps/options/registry.h"
+
+namespace ups::apps {
+namespace {
+
+constexpr long kMostSide = 1 << 20;
+
+Colour colour_of(const std::string& text) {
+  static const std::map<std::string, std::string> names = {
+      {"black", "000000"}, {"white", "ffffff"}, {"gray", "808080"}, {"grey", "808080"},
+      {"red", "ff0000"},   {"green", "008000"}, {"blue", "0000ff"}};
+  auto it = names.find(text);
+  std::string hex = it != names.end() ? it->second : text;
+  if (!hex.empty() && hex[0] == '#') hex.erase(0, 1);
+  if (hex.size() == 3) hex = {hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]};
+  if (hex.size() != 6 || hex.find_first_not_of("0123456789abcdefABCDEF") != hex.npos) {
+    fail(kUsage, "--background: got '", text, "', expected #rrggbb, black, white, gray, red, green or blue");
+  }
+  unsigned long v = std::strtoul(hex.c_str(), nullptr, 16);
+  return {float(v >> 16) / 255, float(v >> 8 & 255) / 255, float(v & 255) / 255};
+}
+
+void set_scale(Options& o, const Value& v) {
+  char* end = nullptr;
+  std::string text = v.text;
+  if (!text.empty() && (text.back() == 'x' || text.back() == 'X')) text.pop_back();
+  o.scale = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end || !std::isfinite(o.scale) || o.scale <= 0 || o.scale > 1000) {
+    fail(kUsage, "--scale: got '", v.text, "', expected a factor above 0 and up to 1000, e.g. 4 or 2.5");
+  }
+  o.size.scale = o.scale;
+}
+
+void set_size(Options& o, const Value& v) {
+  size_t x = v.text.find_first_of("xX");
+  if (x == v.text.npos) fail(kUsage, "--size: got '", v.text, "', expected WxH such as 1920x1080");
+  o.size.width = int(v.with(v.text.substr(0, x)).integer(1, kMostSide));
+  o.size.height = int(v.with(v.text.substr(x + 1)).integer(1, kMostSide));
+}
+
+void set_gravity(Options& o, const Value& v) {
+  using P = std::pair<double, double>;
+  auto [x, y] = v.choice<P>({{"center", P{.5, .5}},
+                             {"north", P{.5, 0}},
+                             {"south", P{.5, 1}},
+                             {"west", P{0, .5}},
+                             {"east", P{1, .5}},
+                             {"north-west", P{0, 0}},
+                             {"north-east", P{1, 0}},
+                             {"south-west", P{0, 1}},
+                             {"south-east", P{1, 1}}});
+  o.size.gravity_x = x, o.size.gravity_y = y;
+}
+
+// An option that is one side in pixels.
+void add_side(OptionTable& table, const char* names, Level level, const char* help, int SizeRequest::*side) {
+  table.add({.names = names,
+             .argument = "N",
+             .group = Group::size,
+             .level = level,
+             .help = help,
+             .set = [side](Options& o, const Value& v) { o.size.*side = int(v.integer(1, kMostSide)); }});
+}
+
+void check_sizes(Options& o, const Given& given) {
+  if (given("--size") && (given("--width") || given("--height")))
+    fail(kUsage, "--size contradicts --width and --height");
+  // Each of these decides the size alone.
+  std::string decided;
+  for (auto [name, there] : {std::pair{"--scale", given("--scale")},
+                             {"a width or height", o.size.width || o.size.height},
+                             {"--long-side", given("--long-side")},
+                             {"--short-side", given("--short-side")},
+                             {"--megapixels", given("--megapixels")}}) {
+    if (!there) continue;
+    if (!decided.empty()) fail(kUsage, decided, " and ", name, " contradict each other: each says how large");
+    decided = name;
+  }
+  if (given("--fit") && (!o.size.width || !o.size.height))
+    fail(kUsage, "--fit: needs both sides (use --size WxH)");
+  if (given("--gravity") && o.size.fit != Fit::cover && o.size.fit != Fit::contain)
+    fail(kUsage, "--gravity: nothing is cropped or padded (use --fit cover or --fit contain)");
+}
+
+}  // namespace
+
+void add_size_options(OptionTable& table) {
+  table.add(
+      {.names = "-s,--scale,--outscale",
+       .argument = "F",
+       .group = Group::size,
+       .level = Level::basic,
+       .help = "total factor, fractions allowed; default: the model's own",
+       .details =
+           "How much larger the result is, whatever the network's own factor: the network runs as often "
+           "as it must, and one resampling meets the size exactly.",
+       .set = set_scale,
+       .choices = {"2", "3", "4", "8"}});
+  add_side(table, "--width", Level::basic, "exact width; the height keeps the aspect unless given too",
+           &SizeRequest::width);
+  add_side(table, "--height", Level::basic, "exact height; the width keeps the aspect unless given too",
+           &SizeRequest::height);
+  table.add({.names = "--size",
+             .argument = "WxH",
+             .group = Group::size,
+             .level = Level::basic,
+             .help = "both sides, met as --fit says",
+             .set = set_size});
+  table.add({.names = "--fit",
+             .argument = "MODE",
+             .group = Group::size,
+             .level = Level::advanced,
+             .help = "inside (default), outside, fill, cover or contain",
+             .details =
+                 "How a picture of another aspect meets --size. inside: the largest that fits. outside: the "
+                 "smallest that covers. fill: stretched. cover: cropped to WxH. contain: padded to WxH.",
+             .set =
+                 [](Options& o, const Value& v) {
+                   o.size.fit = v.choice<Fit>({{"inside", Fit::inside},
+                                               {"outside", Fit::outside},
+                                               {"fill", Fit::fill},
+                                               {"cover", Fit::cover},
+                                               {"contain", Fit::contain}});
+                 },
+             .choices = {"inside", "outside", "fill", "cover", "contain"}});
+  table.add({.names = "--gravity",
+             .argument = "WHERE",
+             .group = Group::size,
+             .level = Level::advanced,
+             .help = "what cover keeps and where contain puts the picture, e.g. north-east",
+             .set = set_gravity,
+             .choices = {"center", "north", "south", "west", "east", "north-west", "north-east", "south-west",
+                         "south-east"}});
+  table.add(
+      {.names = "--background",
+       .argument = "C",
+       .group = Group::size,
+       .level = Level::advanced,
+       .help = "colour of padding and below lost transparency: #rrggbb or a name",
+       .details =
+           "Names are black, white, gray, red, green and blue. The default is transparent padding, black "
+           "where there is no alpha, and white below transparency that a format cannot store.",
+       .set = [](Options& o, const Value& v) { o.encode.background = *(o.background = colour_of(v.text)); },
+       .choices = {"black", "white", "gray", "red", "green", "blue"}});
+  add_side(table, "--long-side", Level::advanced, "the longer side, for pictures of any orientation",
+           &SizeRequest::long_side);
+  add_side(table, "--short-side", Level::advanced, "the shorter side", &SizeRequest::short_side);
+  table.add({.names = "--megapixels",
+             .argument = "F",
+             .group = Group::size,
+             .level = Level::advanced,
+             .help = "width times height, in millions",
+             .set = [](Options& o, const Value& v) { o.size.megapixels = v.number(1e-4, 1e5); }});
+  add_side(table, "--max-side", Level::advanced, "a limit on the longer side, whatever else decides the size",
+           &SizeRequest::max_side);
+  add_side(table, "--multiple-of", Level::advanced,
+           "round both sides to a multiple; stretches by less than N pixels", &SizeRequest::multiple_of);
+  table.check(check_sizes);
+}
+
+}  // namespace ups::apps

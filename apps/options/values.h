@@ -1,0 +1,48 @@
+// Values of options: ranges checked, one sentence when they are wrong.
+#pragma once
+
+#include <cerrno>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "apps/failure.h"
+
+namespace ups::apps {
+
+// What stands behind an option. `option` is its first long name, for messages.
+struct Value {
+  std::string option, text;
+
+  long integer(long least, long most) const {
+    char* end = nullptr;
+    errno = 0;
+    long v = std::strtol(text.c_str(), &end, 10);
+    if (text.empty() || *end || errno || v < least || v > most) {
+      fail(kUsage, option, ": got '", text, "', expected a whole number from ", least, " to ", most);
+    }
+    return v;
+  }
+
+  double number(double least, double most) const {
+    char* end = nullptr;
+    double v = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end || !(v >= least && v <= most)) {
+      fail(kUsage, option, ": got '", text, "', expected a number from ", least, " to ", most);
+    }
+    return v;
+  }
+
+  template <class T>
+  T choice(const std::map<std::string, T>& values) const {
+    auto it = values.find(text);
+    if (it != values.end()) return it->second;
+    std::string names;
+    for (const auto& [name, value] : values) names += (names.empty() ? "" : ", ") + name;
+    fail(kUsage, option, ": got '", text, "', expected one of ", names);
+  }
+
+  Value with(const std::string& other_text) const { return {option, other_text}; }
+};
+
+}  // namespace ups::apps
