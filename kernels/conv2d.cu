@@ -9,6 +9,7 @@
 //   that of the 9 taps only 3 cost fragment loads of the image. Per step and warp, k = 3, N = 64: 18 + 36
 //   ldmatrix.x4 for 288 mma. Shared memory rows are 32 bytes (16 channels); their two halves are swapped by
 //   bit 2 of the row number, so that any 8 consecutive rows lie in different banks.
+#include "kernels/conv2d_variants.h"
 #include "kernels/device/copy.cuh"
 #include "kernels/device/epilogue.cuh"
 #include "kernels/device/mma.cuh"
@@ -259,7 +260,17 @@ const char* mma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
 
 const char* accepts_all(const Conv2d<Tensor>&, const DeviceInfo&) { return nullptr; }
 
-const Conv2dVariant kVariants[] = {{"mma", mma_declines, launch_mma}, {"naive", accepts_all, launch_naive}};
+// Constant initialisation across files has no order: the table is made on first use.
+std::span<const Conv2dVariant> table() {
+  static const Conv2dVariant variants[] = {
+#if !defined(UPS_WITHOUT_SM90)
+    kConv2dWgmma,
+#endif
+    {"mma", mma_declines, launch_mma},
+    {"naive", accepts_all, launch_naive}
+  };
+  return variants;
+}
 
 void verify(const Conv2d<Tensor>& op) {
   const int r = op.shuffle;
@@ -287,7 +298,7 @@ void verify(const Conv2d<Tensor>& op) {
 
 }  // namespace
 
-std::span<const Conv2dVariant> conv2d_variants() { return kVariants; }
+std::span<const Conv2dVariant> conv2d_variants() { return table(); }
 
 const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   return select("conv2d", conv2d_variants(), op, device).name;

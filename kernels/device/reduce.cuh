@@ -5,16 +5,18 @@
 
 namespace ups::cuda {
 
-// The value of the lane whose index differs by the bits of `mask`. All 32 lanes take part.
-__device__ __forceinline__ float shuffle_xor(float v, int mask) {
+// The value of the lane whose index differs by the bits of `mask`. All 32 lanes take part. T: float,
+// uint32_t.
+template <class T>
+__device__ __forceinline__ T shuffle_xor(T v, int mask) {
 #if defined(__CUDA_ARCH__)
   return __shfl_xor_sync(0xffffffffu, v, mask);
 #elif !defined(__CUDACC__)
   struct Lane {
-    float in, *out;
+    T in, *out;
     int mask;
   };
-  float out = 0;
+  T out = 0;
   simt::meet<32>("shuffle_xor", Lane{v, &out, mask}, [](Lane** lanes) {
     for (int i = 0; i < 32; i++) *lanes[i]->out = lanes[i ^ lanes[i]->mask]->in;
   });

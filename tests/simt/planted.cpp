@@ -7,8 +7,8 @@
 #endif
 
 #include "kernels/device/copy.cuh"
-#include "kernels/device/hopper.cuh"
 #include "kernels/device/reduce.cuh"
+#include "kernels/device/wgmma.cuh"
 #include "tests/simt/emulator_test.h"
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -1,9 +1,9 @@
 // Tensor core fragments, swizzles and reductions of the emulator against plain double loops, in layouts taken
 // from the PTX ISA.
 #include "kernels/device/copy.cuh"
-#include "kernels/device/hopper.cuh"
 #include "kernels/device/mma.cuh"
 #include "kernels/device/reduce.cuh"
+#include "kernels/device/wgmma.cuh"
 #include "tests/simt/emulator_test.h"
 
 using namespace ups;

@@ -1,0 +1,304 @@
+// Conv2d (kernels/ops.h) for Hopper: 3x3 with 32k input channels on wgmma, weights resident in shared memory.
+//
+//   A block owns N = 32 or 64 output channels and walks down columns of 128 pixels; its weights, cin x 9 x N,
+//   are loaded once. Four warps load, by cp.async, stages of one image row x 130 pixels x 32 channels into a
+//   ring; two warpgroups multiply, 64 pixels each.
+//   "Three vertical taps at once": an input row is multiplied by the weights of all three ky in one wgmma of
+//   3 N columns, whose accumulators belong to the three output rows the input row touches. When a row of
+//   input is done, the oldest output row is complete and the accumulators move up by one. So the image is
+//   read three times (kx) from shared memory instead of nine, and once from L2 (plus 2 halo columns).
+//   Shared memory per wgmma, N = 32: 2 KB of image + 3 KB of weights for 48 cycles of tensor core.
+//   A row's epilogue runs while the tensor cores multiply the next row's first stage.
+//   Pixels lie in planes of 8 channels, 16 bytes per pixel: a tap's shift is an address, no swizzle involved.
+#include "kernels/conv2d_variants.h"
+#include "kernels/device/copy.cuh"
+#include "kernels/device/epilogue.cuh"
+#include "kernels/device/reduce.cuh"
+#include "kernels/device/wgmma.cuh"
+
+namespace ups::cuda {
+namespace {
+
+constexpr int kColumn = 128, kHalo = kColumn + 2;      // output and input pixels of a row
+constexpr int kChannels = 32, kUnits = kChannels / 8;  // of a stage
+constexpr int kPlaneBytes = kHalo * 16, kStageBytes = kUnits * kPlaneBytes;
+constexpr int kConsumers = 256, kProducers = 128, kThreads = kConsumers + kProducers;
+constexpr int kMaxStages = 16;
+constexpr int kInFlight = 4;  // stages a producer has under way
+
+// Output rows [begin, end), before any shuffle, of w pixels, in columns of 128: the units of work.
+struct Job {
+  int begin, end, w;
+  int units_per_block, stages;
+};
+
+struct Smem {
+  alignas(8) uint64_t full[kMaxStages], empty[kMaxStages];
+  float bias[64], slope[64];
+  // then weights [kx][cin / 8][3 N: ky 2, 1, 0][8], then stages [8-channel unit][130 pixels][8]
+};
+constexpr int kSmemHead = (int(sizeof(Smem)) + 127) / 128 * 128;
+
+constexpr int weight_bytes(int cin, int n) { return 9 * cin * n * 2; }
+
+// Where a block stands in its work: an output row range of one column.
+struct Segment {
+  int x, y, rows;
+};
+__device__ __forceinline__ Segment segment_at(const Job& job, int unit, int last) {
+  const int height = job.end - job.begin, column = unit / height, first = unit % height;
+  return {column * kColumn, job.begin + first, min(height - first, last - unit)};
+}
+
+// words[j] holds channels 8 j + 2 q, +1 of one pixel in lane q of four. Afterwards lane q has channels 8 q ..
+// +7.
+__device__ __forceinline__ Vec16 transpose_quad(const uint32_t (&words)[4]) {
+  const bool odd = threadIdx.x & 1, upper = threadIdx.x & 2;
+  uint32_t lo[2], hi[2];
+#pragma unroll
+  for (int i = 0; i < 2; i++) {
+    const uint32_t got = shuffle_xor(odd ? words[2 * i] : words[2 * i + 1], 1);
+    const uint32_t kept = odd ? words[2 * i + 1] : words[2 * i];
+    lo[i] = odd ? got : kept, hi[i] = odd ? kept : got;
+  }
+  const uint32_t got_lo = shuffle_xor(upper ? lo[0] : lo[1], 2),
+                 got_hi = shuffle_xor(upper ? hi[0] : hi[1], 2);
+  return upper ? Vec16{{got_lo, got_hi, lo[1], hi[1]}} : Vec16{{lo[0], hi[0], got_lo, got_hi}};
+}
+
+// v0, v1 += add.scale * two channels of add.t
+template <class T>
+__device__ __forceinline__ void add_pair(const Addend<Tensor>& add, int y, int x, int c, float& v0,
+                                         float& v1) {
+  const T* at = static_cast<const T*>(add.t.data) + y * add.t.row + x * add.t.px + c;
+  const uint32_t raw = *reinterpret_cast<const uint32_t*>(at);
+  v0 += add.scale * to_float(T{uint16_t(raw)});
+  v1 += add.scale * to_float(T{uint16_t(raw >> 16)});
+}
+
+// One finished output row: this warpgroup's 64 pixels x N channels from sums in wgmma order.
+template <class T, int N>
+__device__ __forceinline__ void finish_row(const Conv2d<Tensor>& op, const Smem& s, int w, int y, int x0,
+                                           int n0, const float (&sums)[N / 2]) {
+  const int lane = lane_index(), quad = lane % 4;
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    const int x = x0 + warp_index() % 4 * 16 + lane / 4 + half * 8;
+#pragma unroll
+    for (int group = 0; group < N / 32; group++) {
+      uint32_t words[4];
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        const int c = group * 32 + j * 8 + quad * 2;
+        float v0 = sums[(group * 4 + j) * 4 + half * 2] + s.bias[c];
+        float v1 = sums[(group * 4 + j) * 4 + half * 2 + 1] + s.bias[c + 1];
+        v0 = (v0 > 0 ? v0 : s.slope[c] * v0) * op.scale;
+        v1 = (v1 > 0 ? v1 : s.slope[c + 1] * v1) * op.scale;
+        if (x < w) {
+          if (op.add.t.data) add_pair<T>(op.add, y, x, n0 + c, v0, v1);
+          if (op.add2.t.data) add_pair<T>(op.add2, y, x, n0 + c, v0, v1);
+        }
+        words[j] = pack2<T>(v0, v1);
+      }
+      const Vec16 out = transpose_quad(words);
+      if (x < w)
+        *reinterpret_cast<Vec16*>(static_cast<T*>(op.y.data) + y * op.y.row + x * op.y.px + n0 + group * 32 +
+                                  quad * 8) = out;
+    }
+  }
+}
+
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, Job job) {
+  Smem& s = shared<Smem>();
+  char* const weights = reinterpret_cast<char*>(&s) + kSmemHead;
+  const int cin = op.w.cin, chunks = cin / kChannels;
+  char* const ring = weights + weight_bytes(cin, N);
+  const int tid = int(threadIdx.x), n0 = int(blockIdx.y) * N;
+  const int height = job.end - job.begin, columns = (job.w + kColumn - 1) / kColumn;
+  int unit = int(blockIdx.x) * job.units_per_block;
+  const int last_unit = min(height * columns, unit + job.units_per_block);
+  // Rows below those that the job needs may not exist: they count as padding.
+  const int in_h = min(op.x.h * op.up, job.end + 1), in_w = op.x.w * op.up;
+
+  if (tid == 0) {
+    for (int i = 0; i < job.stages; i++)
+      mbarrier_init(&s.full[i], kProducers / 32), mbarrier_init(&s.empty[i], kConsumers / 32);
+    mbarrier_init_fence();
+  }
+  if (tid < N) {
+    s.bias[tid] = op.w.bias ? op.w.bias[n0 + tid] : 0.0f;
+    s.slope[tid] = op.act == Act::prelu   ? op.w.slope[n0 + tid]
+                   : op.act == Act::lrelu ? op.slope
+                   : op.act == Act::relu  ? 0.0f
+                                          : 1.0f;
+  }
+  {  // from [cin / 16][tap][cout_pad][16] (kernels/pack.h)
+    const T* w = static_cast<const T*>(op.w.w);
+    const int cout_pad = (op.w.cout + 15) / 16 * 16, count = cin / 8 * 9 * N;
+    for (int i = tid; i < count; i += kThreads) {
+      const int half = i % 2, co = i / 2 % N, tap = i / 2 / N % 9, block = i / 2 / N / 9;
+      const int row = (2 - tap / 3) * N + co, unit8 = block * 2 + half;
+      copy_async<16>(weights + ((tap % 3 * (cin / 8) + unit8) * 3 * N + row) * 16,
+                     w + ((int64_t(block) * 9 + tap) * cout_pad + n0 + co) * 16 + half * 8);
+    }
+    copy_commit();
+    copy_wait<0>();
+    fence_async_proxy();
+  }
+  __syncthreads();
+
+  if (tid >= kConsumers) {  // load
+    registers_release<40>();
+    const int t = tid - kConsumers, lane_unit = t % kUnits, first_px = t / kUnits;
+    constexpr int kStep = kProducers / kUnits, kRounds = (kHalo + kStep - 1) / kStep;
+    const T* const x = static_cast<const T*>(op.x.data) + lane_unit * 8;
+    int issued = 0, slot = 0, landed_slot = 0;
+    unsigned parity = 1;  // the first round finds empty slots
+    auto landed = [&] {
+      fence_async_proxy();
+      __syncwarp();
+      if (t % 32 == 0) mbarrier_arrive(&s.full[landed_slot]);
+      landed_slot = landed_slot + 1 == job.stages ? 0 : landed_slot + 1;
+    };
+    while (unit < last_unit) {
+      const Segment segment = segment_at(job, unit, last_unit);
+      unit += segment.rows;
+      int from[kRounds];
+#pragma unroll
+      for (int i = 0; i < kRounds; i++) {
+        const int ux = segment.x - 1 + first_px + i * kStep;
+        from[i] = ux >= 0 && ux < in_w ? ux / op.up * int(op.x.px) : -1;
+      }
+      for (int uy = max(segment.y - 1, 0); uy < min(segment.y + segment.rows + 1, in_h); uy++) {
+        const T* const row = x + int64_t(uy / op.up) * op.x.row;
+        for (int chunk = 0; chunk < chunks; chunk++) {
+          mbarrier_wait(&s.empty[slot], parity);
+          char* const to = ring + slot * kStageBytes + lane_unit * kPlaneBytes + first_px * 16;
+#pragma unroll
+          for (int i = 0; i < kRounds; i++) {
+            if (first_px + i * kStep < kHalo)
+              copy_async<16>(to + i * kStep * 16, from[i] >= 0 ? row + from[i] + chunk * kChannels : x,
+                             from[i] >= 0 ? 16 : 0);
+          }
+          copy_commit();
+          if (++slot == job.stages) slot = 0, parity ^= 1;
+          if (++issued >= kInFlight) {
+            copy_wait<kInFlight - 1>();
+            landed();
+          }
+        }
+      }
+    }
+    copy_wait<0>();
+    for (int left = min(issued, kInFlight - 1); left > 0; left--) landed();
+  } else {  // multiply
+    registers_take<232>();
+    const int group = tid / 128;  // warpgroup: the left or the right 64 pixels
+    const uint64_t b_step = uint64_t(2 * 3 * N * 16) >> 4, b_tap = uint64_t(cin / 8 * 3 * N * 16) >> 4;
+    const uint64_t b_first = plane_descriptor(weights, 3 * N * 16);
+    float acc[3 * N / 2], done[N / 2];
+    int slot = 0, done_y = -1, done_x = 0;
+    unsigned parity = 0;
+    while (unit < last_unit) {
+      const Segment segment = segment_at(job, unit, last_unit);
+      unit += segment.rows;
+#pragma unroll
+      for (float& v : acc) v = 0;
+      for (int uy = segment.y - 1; uy <= segment.y + segment.rows; uy++) {
+        if (uy >= 0 && uy < in_h) {
+          int previous = -1;
+          for (int chunk = 0; chunk < chunks; chunk++) {
+            mbarrier_wait(&s.full[slot], parity);
+            const uint64_t a = plane_descriptor(ring + slot * kStageBytes + group * 64 * 16, kPlaneBytes);
+            const uint64_t b = b_first + uint64_t(chunk) * (kChannels / 16) * b_step;
+            wgmma_fence();
+#pragma unroll
+            for (int kx = 0; kx < 3; kx++)
+#pragma unroll
+              for (int k = 0; k < kChannels / 16; k++)
+                wgmma_m64k16<T, 3 * N>(acc, a + uint64_t(kx + k * 2 * kPlaneBytes / 16),
+                                       b + kx * b_tap + k * b_step);
+            wgmma_commit();
+            if (chunk == 0 && done_y >= 0)  // behind the tensor cores' back
+              finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done), done_y = -1;
+            if (previous >= 0) {
+              wgmma_wait<1>();
+              if (tid % 32 == 0) mbarrier_arrive(&s.empty[previous]);
+            }
+            previous = slot;
+            if (++slot == job.stages) slot = 0, parity ^= 1;
+          }
+          wgmma_wait<0>();
+          if (tid % 32 == 0) mbarrier_arrive(&s.empty[previous]);
+        } else if (done_y >= 0) {
+          finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done), done_y = -1;
+        }
+        if (uy > segment.y) {  // output row uy - 1 has seen its three rows
+          done_y = uy - 1, done_x = segment.x + group * 64;
+#pragma unroll
+          for (int i = 0; i < N / 2; i++) done[i] = acc[i];
+        }
+#pragma unroll
+        for (int i = 0; i < N; i++) acc[i] = acc[i + N / 2];
+#pragma unroll
+        for (int i = N; i < 3 * N / 2; i++) acc[i] = 0;
+      }
+    }
+    if (done_y >= 0) finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done);
+  }
+}
+
+int stages_for(const Conv2d<Tensor>& op, int n, int smem_bytes) {
+  return min(kMaxStages, (smem_bytes - kSmemHead - weight_bytes(op.w.cin, n)) / kStageBytes);
+}
+// 64 output channels per block where their weights leave room for a ring, else 32.
+int outputs_per_block(const Conv2d<Tensor>& op, int smem_bytes) {
+  return op.w.cout % 64 == 0 && stages_for(op, 64, smem_bytes) >= 8 ? 64 : 32;
+}
+
+template <class T, int N>
+void launch_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  const DeviceInfo& device = stream.device();
+  Job job{rows.begin, rows.end, op.y.w, 0, stages_for(op, N, device.smem_bytes)};
+  const int units = (job.end - job.begin) * ((job.w + kColumn - 1) / kColumn), blocks_y = op.w.cout / N;
+  const int blocks = max(1, min((units + 3) / 4, device.num_sms / blocks_y));
+  job.units_per_block = (units + blocks - 1) / blocks;
+  launch(conv2d_wgmma<T, N>,
+         {.grid = {unsigned((units + job.units_per_block - 1) / job.units_per_block), unsigned(blocks_y)},
+          .block = kThreads,
+          .smem_bytes = size_t(kSmemHead + weight_bytes(op.w.cin, N) + job.stages * kStageBytes),
+          .stream = &stream},
+         op, job);
+}
+
+void launch_wgmma(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  const bool wide = outputs_per_block(op, stream.device().smem_bytes) == 64;
+  if (op.x.dtype == DType::f16)
+    wide ? launch_n<half_t, 64>(op, stream, rows) : launch_n<half_t, 32>(op, stream, rows);
+  else
+    wide ? launch_n<bf16_t, 64>(op, stream, rows) : launch_n<bf16_t, 32>(op, stream, rows);
+}
+
+const char* wgmma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
+  if (device.sm != 90) return "needs sm_90";
+  if (op.w.k != 3 || op.stride != 1 || op.up > 2) return "needs k 3, stride 1, up 1 or 2";
+  if (op.x.dtype == DType::f32 || op.w.dtype != op.x.dtype)
+    return "needs a 16-bit x and weights of its dtype";
+  if (op.w.cin % kChannels || op.w.cout % 32) return "needs channels in multiples of 32";
+  if (op.x.n != 1) return "needs one image";
+  if (op.act == Act::gelu || op.act == Act::silu) return "has no GELU and SiLU";
+  if (op.x.px % 8 || op.x.row % 8 || reinterpret_cast<uintptr_t>(op.x.data) % 16)
+    return "needs pixels on multiples of 16 bytes";
+  if (op.x.px * op.x.w > (1 << 30)) return "needs rows of x of less than 2^30 elements";
+  if (!vector_epilogue(op, op.x.dtype)) return "needs y and addends of x's dtype on multiples of 16 bytes";
+  if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
+  if (stages_for(op, 32, device.smem_bytes) < 6) return "needs more shared memory than the device has";
+  return nullptr;
+}
+
+}  // namespace
+
+const Conv2dVariant kConv2dWgmma = {"wgmma", wgmma_declines, launch_wgmma};
+
+}  // namespace ups::cuda

@@ -1,0 +1,10 @@
+// Conv2d variants that live in files of their own, for the table in conv2d.cu.
+#pragma once
+
+#include "kernels/device/run.h"
+
+namespace ups::cuda {
+
+extern const Conv2dVariant kConv2dWgmma;  // conv2d_sm90.cu; not in builds without UPS_CUDA_ARCHS_SM90
+
+}  // namespace ups::cuda

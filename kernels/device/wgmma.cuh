@@ -1,0 +1,225 @@
+// wgmma (sm_90a): the 128 threads of a warpgroup multiply matrices that lie in shared memory, asynchronously.
+#pragma once
+
+#include "kernels/device/hopper.cuh"
+
+namespace ups::cuda {
+
+// --- Descriptors: where a K-major matrix of 16-bit elements lies
+// --------------------------------------------- Offset in shared memory as the descriptors count it.
+__device__ __forceinline__ uint64_t matrix_address(const void* p) {
+#if defined(__CUDACC__)
+  return shared_address(p);
+#else
+  return uint64_t(static_cast<const char*>(p) - static_cast<char*>(simt::shared_memory(0)));
+#endif
+}
+// Rows of 128 bytes (64 along k), 128-byte swizzled, groups of eight rows 1024 bytes apart. Advance by 16
+// along k: add 32 bytes to p.
+__device__ __forceinline__ uint64_t matrix_descriptor(const void* p) {
+  return (matrix_address(p) & 0x3ffff) >> 4 | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 |
+         uint64_t(1) << 62;
+}
+// Planes of 8 elements along k (16 bytes per row, row after row without gaps), planes k_bytes apart; not
+// swizzled, so that a matrix may begin at any row: what a convolution needs to shift an image by a tap.
+__device__ __forceinline__ uint64_t plane_descriptor(const void* p, unsigned k_bytes) {
+  return (matrix_address(p) & 0x3ffff) >> 4 | uint64_t(k_bytes >> 4) << 16 | uint64_t(128 >> 4) << 32;
+}
+
+// Before the first wgmma that uses registers written by ordinary instructions.
+__device__ __forceinline__ void wgmma_fence() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void wgmma_commit() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#elif !defined(__CUDACC__)
+  simt::meet<128>("wgmma.commit_group", 0, [](int**) { simt::wgmma_commit(); });
+#endif
+}
+template <int Left>
+__device__ __forceinline__ void wgmma_wait() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Left) : "memory");
+#elif !defined(__CUDACC__)
+  simt::meet<128>("wgmma.wait_group", 0, [](int**) { simt::wgmma_wait(Left); });
+#endif
+}
+
+// Moves registers between warpgroups: every warp of one calls it with the number per thread it wants from now
+// on (24 .. 256, a multiple of 8). Needs a kernel with __launch_bounds__(threads, 1).
+template <int Registers>
+__device__ __forceinline__ void registers_release() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Registers));
+#endif
+}
+template <int Registers>
+__device__ __forceinline__ void registers_take() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
+#endif
+}
+
+#if !defined(__CUDACC__)
+namespace host {
+struct WgmmaLane {
+  float* d;
+  uint64_t a, b;
+  int accumulate;
+};
+// Element (row, k) of a described matrix.
+template <class T>
+float described(uint64_t descriptor, int row, int k) {
+  const uint64_t start = (descriptor & 0x3fff) << 4, k_bytes = (descriptor >> 16 & 0x3fff) << 4,
+                 group_bytes = (descriptor >> 32 & 0x3fff) << 4;
+  uint64_t at = start + uint64_t(row / 8) * group_bytes;
+  if (descriptor >> 62 == 1) {  // 128-byte swizzle: address bits 4..6 are XORed with bits 7..9
+    at += uint64_t(row % 8) * 128 + uint64_t(k) * 2;
+    at ^= (at >> 7 & 7) << 4;
+  } else {
+    at += uint64_t(row % 8) * 16 + uint64_t(k / 8) * k_bytes + uint64_t(k % 8) * 2;
+  }
+  uint16_t bits;
+  const char* p = static_cast<const char*>(simt::shared_memory(0)) + at;
+  simt::check_shared(p, 2, 2, "wgmma");
+  std::memcpy(&bits, p, 2);
+  return to_float(T{bits});
+}
+template <class T, int N>
+void wgmma(WgmmaLane** lanes) {
+  float* acc[128];
+  for (int i = 0; i < 128; i++) acc[i] = lanes[i]->d;
+  simt::wgmma_queue(acc, N / 2, [a = lanes[0]->a, b = lanes[0]->b, keep = lanes[0]->accumulate](float** d) {
+    float fa[64][16], fb[16][N];
+    for (int m = 0; m < 64; m++)
+      for (int k = 0; k < 16; k++) fa[m][k] = described<T>(a, m, k);
+    for (int n = 0; n < N; n++)
+      for (int k = 0; k < 16; k++) fb[k][n] = described<T>(b, n, k);
+    for (int m = 0; m < 64; m++) {
+      float sum[N];
+      // warp m / 16 holds rows as in m16n8k16, eight columns after eight columns
+      auto at = [&](int n) -> float& {
+        return d[m / 16 * 32 + m % 8 * 4 + n % 8 / 2][n / 8 * 4 + m % 16 / 8 * 2 + n % 2];
+      };
+      for (int n = 0; n < N; n++) sum[n] = keep ? at(n) : 0;
+      for (int k = 0; k < 16; k++)
+        for (int n = 0; n < N; n++) sum[n] += fa[m][k] * fb[k][n];
+      for (int n = 0; n < N; n++) at(n) = sum[n];
+    }
+  });
+}
+}  // namespace host
+#endif
+
+// d (+)= a * b, 64xNx16, asynchronous: d is undefined until wgmma_wait. Rows 16 w .. of warp w of the
+// warpgroup; within a warp d[4 j + i] is element i of the m16n8k16 fragment of columns 8 j. accumulate = 0: d
+// = a * b.
+#define UPS_D8(i)                                                                             \
+  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
+      "+f"(d[i + 6]), "+f"(d[i + 7])
+template <class T, int N>
+__device__ __forceinline__ void wgmma_m64k16(float (&d)[N / 2], uint64_t a, uint64_t b, int accumulate = 1) {
+  static_assert(N == 32 || N == 64 || N == 96 || N == 192, "shapes in use");
+#if defined(__CUDA_ARCH__)
+  if constexpr (N == 32) {
+    if constexpr (std::is_same_v<T, half_t>) {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {"
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+          "}, %16, %17, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8)
+          : "l"(a), "l"(b), "r"(accumulate));
+    } else {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+          "}, %16, %17, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8)
+          : "l"(a), "l"(b), "r"(accumulate));
+    }
+  } else if constexpr (N == 64) {
+    if constexpr (std::is_same_v<T, half_t>) {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+          "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24)
+          : "l"(a), "l"(b), "r"(accumulate));
+    } else {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+          "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24)
+          : "l"(a), "l"(b), "r"(accumulate));
+    }
+  } else if constexpr (N == 96) {
+    if constexpr (std::is_same_v<T, half_t>) {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n96k16.f32.f16.f16 {"
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
+          "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+          "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40)
+          : "l"(a), "l"(b), "r"(accumulate));
+    } else {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {"
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
+          "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+          "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40)
+          : "l"(a), "l"(b), "r"(accumulate));
+    }
+  } else if constexpr (N == 192) {
+    if constexpr (std::is_same_v<T, half_t>) {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n192k16.f32.f16.f16 {"
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
+          "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, "
+          "%56, %57, %58, %59, %60, %61, %62, %63, %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, "
+          "%74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, "
+          "%92, %93, %94, %95"
+          "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56),
+            UPS_D8(64), UPS_D8(72), UPS_D8(80), UPS_D8(88)
+          : "l"(a), "l"(b), "r"(accumulate));
+    } else {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {"
+          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
+          "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, "
+          "%56, %57, %58, %59, %60, %61, %62, %63, %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, "
+          "%74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, "
+          "%92, %93, %94, %95"
+          "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56),
+            UPS_D8(64), UPS_D8(72), UPS_D8(80), UPS_D8(88)
+          : "l"(a), "l"(b), "r"(accumulate));
+    }
+  }
+#elif !defined(__CUDACC__)
+  simt::meet<128>("wgmma", host::WgmmaLane{d, a, b, accumulate},
+                  [](host::WgmmaLane** lanes) { host::wgmma<T, N>(lanes); });
+#endif
+}
+#undef UPS_D8
+
+}  // namespace ups::cuda

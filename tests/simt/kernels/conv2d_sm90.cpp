@@ -1,0 +1,97 @@
+// conv2d_sm90.cu in the emulator, as a device with sm_90 would run it.
+#include <algorithm>
+
+#include "tests/simt/kernels/conv_case.h"
+
+using namespace ups;
+using namespace ups::cuda;
+using namespace ups::testing;
+
+namespace {
+
+const Conv2dVariant& wgmma() {
+  for (const Conv2dVariant& v : conv2d_variants())
+    if (std::string(v.name) == "wgmma") return v;
+  FAIL("no wgmma variant");
+  return conv2d_variants().front();
+}
+
+DeviceInfo hopper(int sms = 3) {
+  DeviceInfo d = devices().front();
+  d.sm = 90, d.num_sms = sms, d.smem_bytes = 227 << 10;
+  return d;
+}
+
+void check_spec(const DeviceConvSpec& spec, Random& random, int sms = 3) {
+  Stream stream(hopper(sms));
+  DeviceConvCase c(spec, random);
+  c.drop_unneeded_rows();
+  simt::poison(c.y.memory->data(), c.y.memory->size());
+  INFO(c.describe() << " on " << sms << " SMs");
+  REQUIRE(wgmma().declines(c.op, stream.device()) == nullptr);
+  wgmma().launch(c.op, stream, {spec.row_begin, std::min(spec.row_end, c.op.y.h / spec.shuffle)});
+  CHECK(c.verdict() == "");
+}
+
+}  // namespace
+
+TEST_CASE("the wgmma variant equals the double reference on random shapes", "[simt][conv2d][hopper]") {
+  UPS_RANDOM(random);
+  for (int i = 0; i < 14; i++) {
+    simt::set_schedule(simt::kSchedules[i % 4]);
+    DeviceConvSpec s;
+    s.h = random.integer(1, 9), s.w = random.integer(1, 150);
+    s.cin = 32 * random.integer(1, 3), s.cout = 32 * random.integer(1, 3);
+    s.up = random.integer(0, 3) == 0 ? 2 : 1;
+    if (s.up == 2) s.h = (s.h + 1) / 2, s.w = (s.w + 1) / 2;
+    s.act = Act(random.integer(0, 3));
+    if (s.act == Act::gelu || s.act == Act::silu) s.act = Act::none;
+    s.x = s.y = s.adds_dtype = s.weight = i % 4 == 3 ? DType::bf16 : DType::f16;
+    s.adds = random.integer(0, 2);
+    if (random.integer(0, 1)) s.x_first = random.integer(0, 2) * 8, s.x_extra = s.x_first + 8;
+    if (random.integer(0, 1)) s.y_first = random.integer(0, 2) * 8, s.y_extra = s.y_first + 8;
+    s.bias = random.integer(0, 4) > 0;
+    s.scale = random.integer(0, 1) ? 0.2f : 1.0f;
+    const int rows = DeviceConvCase::out(s.h, s);
+    if (random.integer(0, 2) == 0)
+      s.row_begin = random.integer(0, rows - 1), s.row_end = random.integer(s.row_begin + 1, rows);
+    check_spec(s, random, random.integer(1, 6));
+  }
+  simt::set_schedule(simt::Schedule::fair);
+}
+
+TEST_CASE("the wgmma variant is right for the shapes of a dense block", "[simt][conv2d][hopper]") {
+  UPS_RANDOM(random);
+  const DeviceConvSpec specs[] = {
+      {.h = 6,
+       .w = 20,
+       .cin = 160,
+       .cout = 32,
+       .act = Act::lrelu,
+       .x_extra = 32,
+       .y_first = 160,
+       .y_extra = 160},
+      {.h = 5, .w = 33, .cin = 192, .cout = 64, .adds = 2, .scale = 0.04f},
+      {.h = 4, .w = 9, .cin = 64, .cout = 64, .up = 2, .act = Act::lrelu},
+      {.h = 3, .w = 131, .cin = 64, .cout = 64, .act = Act::prelu},
+  };
+  for (const DeviceConvSpec& spec : specs)
+    for_each_schedule([&](simt::Schedule) { check_spec(spec, random, 2); });
+}
+
+TEST_CASE("the wgmma variant is chosen on Hopper for shapes it can do, and says why not", "[simt][conv2d]") {
+  UPS_RANDOM(random);
+  DeviceConvCase c({.h = 3, .w = 3, .cin = 64, .cout = 32}, random);
+  const DeviceInfo device = hopper();
+  CHECK(std::string(variant_name(c.op, device)) == "wgmma");
+  CHECK(std::string(variant_name(c.op, devices().front())) == "mma");
+  DeviceInfo blackwell = device;
+  blackwell.sm = 100;
+  CHECK(std::string(variant_name(c.op, blackwell)) == "mma");
+  Conv2d<Tensor> narrow = c.op;
+  narrow.w.cout = 3;
+  CHECK(std::string(variant_name(narrow, device)) == "mma");
+  Conv2d<Tensor> shifted = c.op;
+  shifted.x.data = static_cast<char*>(shifted.x.data) + 2;
+  CHECK(std::string(variant_name(shifted, device)) == "mma");
+}
