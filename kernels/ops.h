@@ -145,4 +145,64 @@ struct Upsample {
   RowUse rows() const { return {1, 1, up}; }
 };
 
+// y[p, c] = (x[p, c] - mean(p)) / sqrt(variance(p) + eps) * gamma[c] + beta[c] (+ add[p, c])
+//   mean and (biased) variance over the channels of pixel p. w.w is gamma, w.bias is beta, both f32 [c].
+template <class T>
+struct LayerNorm {
+  static constexpr const char* kName = "layer_norm";
+  T x{}, add{}, y{};
+  Weight w{};
+  float eps = 1e-5f;
+  template <class F>
+  void operands(F&& f) {
+    f(x, false), f(add, false), f(y, true);
+  }
+  template <class U, class F>
+  LayerNorm<U> map(F&& f) const {
+    return {f(x), f(add), f(y), w, eps};
+  }
+  template <class F>
+  void weights(F&& f) {
+    f(w);
+  }
+  RowUse rows() const { return {}; }
+};
+
+// Multi-head attention within windows (Liu et al. 2021), for head n and a query pixel i of a window:
+//   y[i, n] = sum over keys j of softmax_j(q[i, n] . k[j, n] * s + bias[n, j - i] + mask(i, j)) * v[j, n]
+//   x [h, w, 3 * width] = q | k | v; head n has channels first + n * d .. + d of each
+//   y [h, w, heads * d]; window.h divides h, window.w divides w
+//   window (a, b) holds the pixels ((a * window.h + shift.h + i) mod h, (b * window.w + shift.w + j) mod w).
+//   keys == window: the keys are the pixels of the window. After a shift some of them come from the other
+//     end of the image: mask is -100 between two pixels on different sides of such a seam, else 0.
+//   keys > window, shift 0: a patch of that size around the window. Outside the image k = v = 0: such a key
+//     still takes part in the softmax with logit bias (Chen et al. 2023, overlapping cross-attention).
+//   s is `scale`, or with cosine (Liu et al. 2022) q and k are divided by their lengths and s = bias.bias[n].
+//   bias.w: f32 [heads][window.h + keys.h - 1][window.w + keys.w - 1], the place of key (ky, kx) relative to
+//   query (qy, qx) within their windows being (ky - qy + window.h - 1, kx - qx + window.w - 1).
+template <class T>
+struct WindowAttention {
+  static constexpr const char* kName = "window_attention";
+  T x{}, y{};
+  Weight bias{};
+  Extent window{8, 8}, keys{8, 8}, shift{};
+  int heads = 1, d = 1, first = 0;
+  float scale = 1;
+  bool cosine = false;
+  template <class F>
+  void operands(F&& f) {
+    f(x, false), f(y, true);
+  }
+  template <class U, class F>
+  WindowAttention<U> map(F&& f) const {
+    return {f(x), f(y), bias, window, keys, shift, heads, d, first, scale, cosine};
+  }
+  template <class F>
+  void weights(F&& f) {
+    f(bias);
+  }
+  RowUse rows() const { return {.whole = true}; }  // windows wrap around the image
+  double flop() const { return 4.0 * keys.h * keys.w * heads * d; }
+};
+
 }  // namespace ups

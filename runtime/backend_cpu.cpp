@@ -61,7 +61,8 @@ void CpuBackend::load(const Graph& graph) {
     Weight& w = weights_[i];
     w.id = int(i), w.cout = info.cout, w.k = info.k, w.cin = info.cin;
     // Half-precision files stay half: the kernels widen exactly, and memory is what tiles need.
-    w.dtype = file.at(info.weight_key).element == Element::f16 ? DType::f16 : DType::f32;
+    const bool half = file.at(info.weight_key).element == Element::f16 && !info.flat;
+    w.dtype = half ? DType::f16 : DType::f32;
     offsets[i] = total;
     total += aligned(size_t(w.cout) * w.k * w.k * w.cin * dtype_bytes(w.dtype));
     total += 2 * aligned(size_t(w.cout) * sizeof(float));
@@ -80,6 +81,8 @@ void CpuBackend::load(const Graph& graph) {
       std::vector<uint16_t> oihw(size_t(entry.count()));
       std::memcpy(oihw.data(), entry.bytes.data(), oihw.size() * 2);
       cpu::pack_conv_weight(oihw.data(), at, w.dtype, w.cout, w.cin, w.k);
+    } else if (info.flat) {
+      std::memcpy(at, file.floats(info.weight_key).data(), size_t(w.cout) * w.cin * sizeof(float));
     } else {
       cpu::pack_conv_weight(file.floats(info.weight_key).data(), at, w.dtype, w.cout, w.cin, w.k);
     }

@@ -114,9 +114,11 @@ const DeviceWeights& CudaBackend::pack(DType dtype) {
   if (const auto it = weights_.find(dtype); it != weights_.end()) return it->second;
   const auto& infos = graph_->weight_infos();
   size_t total = 0;
-  for (const auto& i : infos)
-    total += aligned(mma_layout(i.cout, i.cin, i.k).elements() * dtype_bytes(dtype)) +
-             2 * aligned(size_t(i.cout) * sizeof(float));
+  auto main_bytes = [dtype](const Graph::WeightInfo& i) {
+    return aligned(i.flat ? size_t(i.cout) * i.cin * sizeof(float)
+                          : mma_layout(i.cout, i.cin, i.k).elements() * dtype_bytes(dtype));
+  };
+  for (const auto& i : infos) total += main_bytes(i) + 2 * aligned(size_t(i.cout) * sizeof(float));
   DeviceWeights w;
   w.memory = cuda::DeviceMemory(stream_, std::max<size_t>(total, 1));
   std::vector<char> host(total);
@@ -125,11 +127,15 @@ const DeviceWeights& CudaBackend::pack(DType dtype) {
   for (size_t id = 0; id < infos.size(); id++) {
     const auto& i = infos[id];
     Weight out;
-    out.id = int(id), out.cout = i.cout, out.k = i.k, out.cin = i.cin, out.dtype = dtype;
+    out.id = int(id), out.cout = i.cout, out.k = i.k, out.cin = i.cin;
+    out.dtype = i.flat ? DType::f32 : dtype;
     out.w = device + at;
-    pack_mma(file_->floats(i.weight_key).data(), WeightOrder::oihw, i.cout, i.cin, i.k, dtype,
-             host.data() + at);
-    at += aligned(mma_layout(i.cout, i.cin, i.k).elements() * dtype_bytes(dtype));
+    const std::vector<float> main = file_->floats(i.weight_key);
+    if (i.flat)
+      std::memcpy(host.data() + at, main.data(), main.size() * sizeof(float));
+    else
+      pack_mma(main.data(), WeightOrder::oihw, i.cout, i.cin, i.k, dtype, host.data() + at);
+    at += main_bytes(i);
     auto vector = [&](const std::string& key) -> const float* {
       if (key.empty()) return nullptr;
       const std::vector<float> values = file_->floats(key);

@@ -42,15 +42,28 @@ Value Graph::input(int channels) {
   return input_ = new_value(info);
 }
 
-Value Graph::conv2d(Value x, const Scope& w, const ConvOptions& o) {
+Weight Graph::new_weight(const WeightInfo& info) {
+  weight_infos_.push_back(info);
+  Weight w;
+  w.id = int(weight_infos_.size()) - 1;
+  w.cout = info.cout, w.k = info.k, w.cin = info.cin;
+  return w;
+}
+
+Value Graph::conv2d(Value x, const Scope& w, const ConvOptions& o) { return convolve(x, w, o, false); }
+
+Value Graph::linear(Value x, const Scope& w, const ConvOptions& o) { return convolve(x, w, o, true); }
+
+Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear) {
   const std::string who = w.path(), weight_key = who + ".weight", bias_key = who + ".bias";
   const Entry& entry = weights_->at(weight_key);
   const ValueInfo in = info(x, who.c_str());
-  check(entry.shape.size() == 4 && entry.shape[2] == entry.shape[3], Code::model, who, ": weight has shape ",
-        shape_text(entry.shape), ", expected [out, in, k, k]");
+  check(linear ? entry.shape.size() == 2 : entry.shape.size() == 4 && entry.shape[2] == entry.shape[3],
+        Code::model, who, ": weight has shape ", shape_text(entry.shape), ", expected ",
+        linear ? "[out, in]" : "[out, in, k, k]");
   check(entry.shape[1] == in.c, Code::model, who, ": x has ", in.c, " channels, weight expects ",
         entry.shape[1]);
-  const int64_t cout = entry.shape[0], k = entry.shape[2];
+  const int64_t cout = entry.shape[0], k = linear ? 1 : entry.shape[2];
   check(cout > 0 && cout <= 65536 && (k == 1 || k == 3 || k == 5), Code::model, who, ": weight has shape ",
         shape_text(entry.shape), ", expected kernel 1, 3 or 5 and at most 65536 outputs");
 
@@ -64,12 +77,10 @@ Value Graph::conv2d(Value x, const Scope& w, const ConvOptions& o) {
     check(slopes == cout || slopes == 1, Code::model, o.prelu, ": has ", slopes, " slopes, expected ", cout);
     weight.slope_key = o.prelu;
   }
-  weight_infos_.push_back(weight);
 
   Conv2d<Value> op;
   op.x = x;
-  op.w.id = int(weight_infos_.size()) - 1;
-  op.w.cout = int(cout), op.w.k = int(k), op.w.cin = in.c;
+  op.w = new_weight(weight);
   op.act = o.act, op.slope = o.slope, op.scale = o.scale;
   op.add = o.add, op.add2 = o.add2;
   op.stride = o.stride, op.up = o.up, op.shuffle = o.shuffle;

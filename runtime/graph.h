@@ -33,8 +33,15 @@ struct ConvOptions {
   int stride = 1, up = 1, shuffle = 1;
 };
 
+struct AttentionOptions {
+  Extent window{8, 8}, keys{}, shift{};  // keys: {} means the window
+  int heads = 1;
+  int width = 0, first = 0;  // channels of each of q, k and v attended to, and the first of them; 0: all
+  bool cosine = false;
+};
+
 template <class T>
-using Op = std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>>;
+using Op = std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>, LayerNorm<T>, WindowAttention<T>>;
 
 class Graph {
  public:
@@ -49,6 +56,15 @@ class Graph {
   Value concat(const std::vector<Value>& parts);
   Value pixel_unshuffle(Value x, int r);
   Value upsample(Value x, int up);  // nearest
+  // Fully connected layer on every pixel: conv2d with `w.weight` [cout, cin].
+  Value linear(Value x, const Scope& w, const ConvOptions& options = {});
+  // Over the channels of each pixel, with `w.weight` and `w.bias` [c]; `add` is added to the result.
+  Value layer_norm(Value x, const Scope& w, Value add = {});
+  // Attention of qkv = q | k | v; `bias_key` [heads, window.h + keys.h - 1, window.w + keys.w - 1] in the
+  // order of kernels/ops.h, `scale_key` [heads] for cosine attention (otherwise logits are divided by
+  // sqrt(d)).
+  Value window_attention(Value qkv, const std::string& bias_key, const std::string& scale_key,
+                         const AttentionOptions& options);
   void output(Value y);
 
   int channels(Value v) const { return values_.at(v.id).c; }
@@ -63,6 +79,7 @@ class Graph {
   struct WeightInfo {
     std::string weight_key, bias_key, slope_key;  // "" when absent
     int cout, k, cin;
+    bool flat = false;  // not of a convolution: f32 [cout, cin] as in the file, in every precision
   };
   const std::vector<ValueInfo>& values() const { return values_; }
   const std::vector<WeightInfo>& weight_infos() const { return weight_infos_; }
@@ -82,7 +99,9 @@ class Graph {
   int context_px() const;
 
  private:
+  Value convolve(Value x, const Scope& w, const ConvOptions& options, bool linear);
   Value new_value(ValueInfo info);
+  Weight new_weight(const WeightInfo& info);
   const ValueInfo& info(Value v, const char* who) const;
 
   std::shared_ptr<const StateDict> weights_;

@@ -43,6 +43,8 @@ void run(const Conv2d<Tensor>& op, Context& context, Rows rows = {});
 void run(const PixelUnshuffle<Tensor>& op, Context& context, Rows rows = {});
 void run(const Copy<Tensor>& op, Context& context, Rows rows = {});
 void run(const Upsample<Tensor>& op, Context& context, Rows rows = {});
+void run(const LayerNorm<Tensor>& op, Context& context, Rows rows = {});
+void run(const WindowAttention<Tensor>& op, Context& context, Rows rows = {});
 
 // A chain is a dense block: 3x3 stride-1 convolutions in order, each reading channels [0, k_i) of one wide
 // buffer and all but the last writing the slice right behind what it read, so that the input transform of a
