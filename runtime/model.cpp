@@ -9,7 +9,7 @@ Network open_network(std::shared_ptr<const StateDict> weights) {
   for (const Family* family : families())
     if (family->detect(*weights)) {
       Network network = family->open(weights);
-      network.weights = weights;
+      if (!network.weights) network.weights = weights;
       if (network.info.default_scale <= 0) network.info.default_scale = network.info.scale;
       return network;
     }

@@ -27,7 +27,7 @@ struct Info {
 struct Network {
   Info info;
   std::function<Value(Graph&, Value lr)> build;
-  std::shared_ptr<const StateDict> weights;
+  std::shared_ptr<const StateDict> weights;  // the file, or what open() made of it for build()
 };
 
 struct Family {

@@ -23,6 +23,8 @@ void run(const PixelUnshuffle<Tensor>& op, Stream& stream, Rows rows = {});
 // x and y must not overlap.
 void run(const Copy<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const Upsample<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const LayerNorm<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const WindowAttention<Tensor>& op, Stream& stream, Rows rows = {});
 
 // Which variant run() takes: a pure function of the operator and the device, unless
 // UPSCALE_VARIANT=conv2d=NAME forces one. Throws Error{Code::device} saying why each variant declined.

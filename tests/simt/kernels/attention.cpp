@@ -1,0 +1,96 @@
+// layer_norm.cu and window_attention.cu against their definitions in double.
+#include "tests/reference/attention.h"
+
+#include "kernels/device/run.h"
+#include "tests/device/twin.h"
+#include "tests/kernels/attention_case.h"
+
+using namespace ups;
+using namespace ups::cuda;
+using namespace ups::testing;
+
+namespace {
+
+constexpr DType kDtypes[] = {DType::f32, DType::f16, DType::bf16};
+
+double unit_of(DType d) { return d == DType::f16 ? 0x1p-11 : d == DType::bf16 ? 0x1p-8 : 0; }
+
+void fill(Twin<float>& to, const std::vector<float>& from) {
+  std::copy(from.begin(), from.end(), to.host());
+  to.upload();
+}
+
+// Everything of y right, up to the rounding of y's dtype, and nothing beside it written.
+void compare(TwinImage& y, const std::vector<double>& expected, double tolerance) {
+  y.download();
+  const Tensor& t = y.mirror;
+  double worst = 0;
+  bool clean = true;
+  size_t i = 0;
+  for (int row = 0; row < t.h; row++)
+    for (int x = 0; x < t.w; x++)
+      for (int c = 0; c < int(t.px); c++) {
+        const float got = load_element(t, row * t.row + x * t.px + c);
+        if (c >= t.c) {
+          clean = clean && std::isnan(got);
+          continue;
+        }
+        const double error = std::abs(got - expected[i]) - std::abs(expected[i]) * unit_of(t.dtype);
+        worst = std::max(worst, std::isnan(got) ? INFINITY : error);
+        i++;
+      }
+  CHECK(worst <= tolerance);
+  CHECK(clean);
+}
+
+}  // namespace
+
+TEST_CASE("layer_norm on the device equals its definition", "[simt][attention]") {
+  UPS_RANDOM(random);
+  int round = 0;
+  for (int c : {1, 31, 60, 180})
+    for (DType d : kDtypes) {
+      INFO(c << " channels of " << dtype_name(d));
+      take_schedule(round++);
+      TwinImage x(d, 1, 3, 5, c, 0, 2, &random), y(d, 1, 3, 5, c, 0, 3, nullptr),
+          add(d, 1, 3, 5, c, 0, 0, &random);
+      Twin<float> gamma{size_t(c)}, beta{size_t(c)};
+      fill(gamma, random.normals(size_t(c))), fill(beta, random.normals(size_t(c)));
+      LayerNorm<Tensor> op;
+      op.x = x.on_device, op.y = y.on_device;
+      op.w.cout = c, op.w.k = op.w.cin = 1, op.w.w = gamma.data(), op.w.bias = beta.data();
+      LayerNorm<Tensor> on_host = op;
+      on_host.x = x.on_host, on_host.w.w = gamma.host(), on_host.w.bias = beta.host();
+      if (round % 2) op.add = add.on_device, on_host.add = add.on_host;
+      run(op, test_stream());
+      compare(y, reference::layer_norm(on_host), 1e-4);
+    }
+  take_schedule(0);
+}
+
+TEST_CASE("window_attention on the device equals its definition", "[simt][attention]") {
+  UPS_RANDOM(random);
+  int round = 0;
+  for (const AttentionShape& s : attention_shapes()) {
+    const DType d = kDtypes[round % 3];
+    INFO("window " << s.window.h << "x" << s.window.w << " keys " << s.keys.h << " shift " << s.shift.h
+                   << " d " << s.d << (s.cosine ? " cosine " : " ") << dtype_name(d));
+    take_schedule(round++);
+    const AttentionCase t = attention_case(random, s);
+    const int h = t.op.x.h, w = t.op.x.w;
+    TwinImage x(d, 1, h, w, t.op.x.c, 0, 1, &random), y(d, 1, h, w, t.op.y.c, 0, 2, nullptr);
+    Twin<float> table(t.table.size()), scales(t.scales.size());
+    fill(table, t.table), fill(scales, t.scales);
+    WindowAttention<Tensor> op = t.op, on_host = t.op;
+    op.x = x.on_device, op.y = y.on_device, on_host.x = x.on_host;
+    op.bias.w = table.data();
+    if (s.cosine) op.bias.bias = scales.data();
+    run(op, test_stream());
+    compare(y, reference::window_attention(on_host), 1e-4);
+  }
+  take_schedule(0);
+  const AttentionCase t = attention_case(random, attention_shapes()[0]);
+  WindowAttention<Tensor> bad = t.op;
+  bad.window = {3, 8};
+  CHECK_THROWS_AS(run(bad, test_stream()), Error);
+}
