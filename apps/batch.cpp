@@ -4,12 +4,15 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <thread>
 
 #include "apps/cancel.h"
 #include "apps/commands.h"
 #include "apps/failure.h"
 #include "apps/jobs.h"
+#include "apps/manifest.h"
+#include "apps/pixel_count.h"
 #include "apps/progress.h"
 #include "apps/queue.h"
 #include "apps/run.h"
@@ -25,6 +28,7 @@ struct Work {
   Job job;
   int index = 0;  // 1-based
   OutputFile file;
+  FileStamp stamp;
   Image lr, hr;
   int lr_width = 0, lr_height = 0, hr_width = 0, hr_height = 0;
   std::string notes;  // of the reader, for the user
@@ -52,8 +56,13 @@ Failed describe(std::exception_ptr error) {
 
 class Batch {
  public:
-  Batch(const Options& options, std::vector<Job> jobs)
-      : options_(options), jobs_(std::move(jobs)), progress_(options.progress, options.quiet) {}
+  // skipped: how many of the run's files are left out because they are done.
+  Batch(const Options& options, std::vector<Job> jobs, int skipped, Manifest& manifest)
+      : options_(options),
+        jobs_(std::move(jobs)),
+        skipped_(skipped),
+        manifest_(manifest),
+        progress_(options.progress, options.quiet) {}
 
   int run() {
     std::thread loader([this] { load(); });
@@ -65,6 +74,7 @@ class Batch {
     if (!note.empty() && !options_.quiet) fprintf(stderr, "%s\n", note.c_str());
     if (options_.verbose)
       fprintf(stderr, "model %s from %s\n", model_text_.c_str(), model_->opened().c_str());
+    progress_.begin_run(int(jobs_.size()), skipped_, progress_.wanted() ? expected_pixels() : 0);
     {
       std::thread saver([this] { save(); });
       Joiner join_saver{saver, computed_};
@@ -74,9 +84,16 @@ class Batch {
       }
     }  // the saver has finished what it had
     progress_.end();
-    if (cancelled()) throw Failure(kCancelled, "cancelled");
+    progress_.end_run(done_, failed_, skipped_, cancelled());
+    if (broken_) std::rethrow_exception(broken_);
+    if (cancelled()) throw Failure(kCancelled, cancelled_text());
+    const bool several = jobs_.size() + size_t(skipped_) > 1;
+    if (several && !options_.quiet && !options_.dry_run) {
+      printf("%zu files: %d done, %d failed%s\n", jobs_.size() + size_t(skipped_), done_, failed_,
+             skipped_ ? (", " + std::to_string(skipped_) + " left out").c_str() : "");
+    }
     if (failed_ == 0) return kOk;
-    return jobs_.size() == 1 ? code_ : kPartial;
+    return several ? kPartial : code_;
   }
 
  private:
@@ -90,6 +107,28 @@ class Batch {
     }
   };
 
+  std::string cancelled_text() const {
+    if (jobs_.size() == 1) return "cancelled";
+    std::string text = "cancelled: " + std::to_string(done_) + " of " + std::to_string(jobs_.size()) +
+                       " files are done and complete";
+    if (failed_ > 0) text += ", " + std::to_string(failed_) + " failed";
+    return text + ", nothing is half written (go on with " +
+           (options_.resume.empty() ? "--skip-existing)" : "the same --resume)");
+  }
+
+  // Of all inputs. Files whose headers do not say weigh what their bytes weigh elsewhere in the batch.
+  int64_t expected_pixels() const {
+    int64_t known_pixels = 0, known_bytes = 0, unknown_bytes = 0;
+    for (const Job& job : jobs_) {
+      if (cancelled()) break;
+      int64_t pixels = pixels_in_header(job.in), bytes = std::max<int64_t>(stamp_of(job.in).bytes, 0);
+      known_pixels += pixels;
+      (pixels > 0 ? known_bytes : unknown_bytes) += bytes;
+    }
+    if (known_bytes == 0) return unknown_bytes;
+    return known_pixels + int64_t(double(known_pixels) / double(known_bytes) * double(unknown_bytes));
+  }
+
   void load() {
     int index = 0;
     for (const Job& job : jobs_) {
@@ -100,6 +139,7 @@ class Batch {
       try {
         throw_if_cancelled();
         if (!options_.dry_run) w.file = OutputFile(job.out);  // fails now rather than after computing
+        w.stamp = stamp_of(job.in);
         w.lr = read_image(job.in);
         w.lr_width = w.lr.width, w.lr_height = w.lr.height;
         w.notes = w.lr.notes;
@@ -124,7 +164,7 @@ class Batch {
         fputs(text.c_str(), options_.dry_run ? stdout : stderr);
       }
       if (options_.dry_run) return (void)computed_.push(std::move(w));
-      progress_.begin(w.job.in, w.index, int(jobs_.size()));
+      progress_.begin(w.job.in, w.index, int(jobs_.size()), int64_t(lr.width) * lr.height);
       auto pass_on = [&](Image hr) {
         hr.meta = result_metadata(lr.meta, options_.meta, options_.dpi, hr.width, hr.height, hr.channels,
                                   provenance(*model_, options_, w.job.format, lr, hr));
@@ -145,6 +185,7 @@ class Batch {
       }
     }
     progress_.end();
+    progress_.passed(int64_t(lr.width) * lr.height);
   }
 
   void save() {
@@ -158,7 +199,9 @@ class Batch {
         const std::shared_ptr<RowsReady> streamed = w.hr.pending.state;
         write_image(w.file, w.job.format, std::move(w.hr), options_.encode);
         if (streamed) w.compute_seconds = streamed->seconds();
+        done_++;
         report(w, seconds_since(start));
+        note([&] { manifest_.add_done(w.job, w.stamp, seconds_since(w.start)); });
       } catch (...) {
         Failed f = describe(std::current_exception());
         if (f.code == kCancelled) continue;
@@ -168,8 +211,14 @@ class Batch {
           progress_.failed(w.job.in, w.index, count, f.code, f.sentence);
         else
           fprintf(stderr, "%supscale: %s\n", clear_line(), f.sentence.c_str());
+        note([&] { manifest_.add_failed(w.job, w.stamp, f.code, f.sentence); });
       }
     }
+  }
+
+  // Files are made even when the manifest cannot be written; the run says so at its end.
+  void note(const std::function<void()>& write) try { write(); } catch (...) {
+    if (!broken_) broken_ = std::current_exception();
   }
 
   void report(const Work& w, double save_seconds) {
@@ -193,11 +242,14 @@ class Batch {
 
   const Options& options_;
   const std::vector<Job> jobs_;
+  const int skipped_;
+  Manifest& manifest_;
   Progress progress_;
   std::unique_ptr<Model> model_;
   std::string model_text_;
   Queue<Work> loaded_{1}, computed_{1};
-  int failed_ = 0, code_ = kOk;  // the saver's
+  int done_ = 0, failed_ = 0, code_ = kOk;  // the saver's
+  std::exception_ptr broken_;               // the manifest cannot be written; the saver's
 };
 
 }  // namespace
@@ -206,15 +258,24 @@ int run_command(const std::vector<std::string>& arguments) {
   std::optional<Options> options = parse_options(arguments);
   if (!options) return kOk;
   std::vector<Job> jobs = list_jobs(*options);
+  const size_t listed = jobs.size();
+  std::error_code ignored;
+  if (options->skip_existing)
+    std::erase_if(jobs, [&](const Job& j) { return std::filesystem::exists(j.out, ignored); });
+  std::unique_ptr<Manifest> manifest = options->resume.empty() || options->dry_run
+                                           ? std::make_unique<Manifest>()
+                                           : std::make_unique<Manifest>(options->resume, options->settings);
+  std::erase_if(jobs, [&](const Job& j) { return manifest->done(j); });
   if (jobs.empty()) {
-    if (!options->quiet) printf("nothing to do: every output exists\n");
+    if (!options->quiet) puts(listed ? "nothing to do: every output is there" : "nothing to do");
     return kOk;
   }
   if (!options->save_steps.empty()) {
-    if (jobs.size() > 1) fail(kUsage, "--save-steps: got ", jobs.size(), " inputs, expected one");
+    if (listed > 1) fail(kUsage, "--save-steps: got ", listed, " inputs, expected one");
     if (!options->dry_run) OutputFile probe(options->save_steps + "1.png");  // the folder must be there
   }
-  return Batch(*options, std::move(jobs)).run();
+  const int skipped = int(listed - jobs.size());
+  return Batch(*options, std::move(jobs), skipped, *manifest).run();
 }
 
 }  // namespace ups::apps

@@ -8,38 +8,11 @@
 #include <set>
 
 #include "apps/failure.h"
+#include "apps/inputs.h"
 
 namespace ups::apps {
 namespace {
 namespace fs = std::filesystem;
-
-// One input: the file, and where below the output folder its result belongs.
-struct Input {
-  std::string path, folder;
-};
-
-// Sorted. Folders that are links are not followed: they may lead in circles.
-template <class Iterator>
-std::vector<Input> images_in(const std::string& folder) {
-  std::vector<Input> found;
-  std::error_code error;
-  Iterator it(folder, fs::directory_options::skip_permission_denied, error), end;
-  for (; !error && it != end; it.increment(error)) {
-    std::error_code ignored;
-    std::string name = it->path().filename().string();
-    if (name[0] == '.') {
-      if constexpr (std::is_same_v<Iterator, fs::recursive_directory_iterator>)
-        it.disable_recursion_pending();
-      continue;
-    }
-    if (!it->is_regular_file(ignored) || !looks_like_image(name)) continue;
-    found.push_back({it->path().string(), it->path().parent_path().lexically_relative(folder).string()});
-    if (found.back().folder == ".") found.back().folder.clear();
-  }
-  if (error) fail(kIo, folder, ": cannot be listed (", error.message(), ")");
-  std::sort(found.begin(), found.end(), [](const Input& a, const Input& b) { return a.path < b.path; });
-  return found;
-}
 
 // --name: {stem}, {ext}, {model}, {scale}, {index} replaced.
 std::string filled(const std::string& pattern, const std::map<std::string, std::string>& values) {
@@ -83,25 +56,13 @@ std::string identity(const std::string& path) {
 
 std::vector<Job> list_jobs(const Options& o) {
   std::error_code ignored;
-  std::vector<Input> inputs;
-  bool from_folder = false;
-  for (const std::string& in : o.inputs) {
-    if (!fs::exists(in, ignored)) fail(kIo, in, ": does not exist");
-    if (fs::is_directory(in, ignored)) {
-      from_folder = true;
-      auto found = o.recursive ? images_in<fs::recursive_directory_iterator>(in)
-                               : images_in<fs::directory_iterator>(in);
-      inputs.insert(inputs.end(), found.begin(), found.end());
-    } else {
-      inputs.push_back({in, ""});
-    }
-  }
+  const auto [inputs, several] = list_inputs(o);
   if (inputs.empty())
     fail(kIo, o.inputs.front(),
          ": holds no image files (PNG, JPEG, WebP, TIFF, BMP, TGA, GIF, PPM, PGM or PFM)");
 
   bool to_folder =
-      from_folder || inputs.size() > 1 || o.output.back() == '/' || fs::is_directory(o.output, ignored);
+      several || inputs.size() > 1 || o.output.back() == '/' || fs::is_directory(o.output, ignored);
   std::vector<Job> jobs;
   if (!to_folder) {
     Format format = format_of_extension(o.format);
@@ -121,7 +82,7 @@ std::vector<Job> list_jobs(const Options& o) {
   } else {
     if (fs::exists(o.output, ignored) && !fs::is_directory(o.output, ignored)) {
       fail(kUsage, "output ", o.output, ": is a file, expected a folder for ",
-           from_folder ? "the images of a folder" : "several inputs");
+           several ? "the images of a folder, pattern or list" : "several inputs");
     }
     std::string extension = o.format.empty() ? "png" : o.format;
     std::map<std::string, int> stems;  // a.jpg and a.png must not meet in one output
@@ -181,8 +142,10 @@ std::vector<Job> list_jobs(const Options& o) {
       }
     }
   }
-  if (o.skip_existing) {
-    std::erase_if(jobs, [&](const Job& j) { return fs::exists(j.out, ignored); });
+  if (o.shard_count > 1) {
+    std::vector<Job> mine;
+    for (size_t i = size_t(o.shard - 1); i < jobs.size(); i += size_t(o.shard_count)) mine.push_back(jobs[i]);
+    jobs = std::move(mine);
   }
   return jobs;
 }

@@ -14,8 +14,9 @@ struct Job {
   Format format;  // of out
 };
 
-// Lists folders (their sub-folders with --recursive, mirrored), decides names and formats, creates an output
-// folder, refuses outputs that are inputs. Throws Failure(kUsage) or Failure(kIo).
+// Lists the inputs, decides names and formats, creates output folders, refuses outputs that are inputs; with
+// --shard, every Nth of them. What exists or is done already is still in the list. Throws Failure(kUsage) or
+// Failure(kIo).
 std::vector<Job> list_jobs(const Options& options);
 
 }  // namespace ups::apps

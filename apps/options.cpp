@@ -152,9 +152,12 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
     const Option& option = table.options[i];
     if (!parsed[i]->count() || !option.set) continue;
     if (option.argument.empty()) {
+      if (option.group < Group::batch) o.settings += (o.settings.empty() ? "" : " ") + long_name(option);
       option.set(o, {long_name(option), ""});
       continue;
     }
+    if (option.group != Group::files && option.group < Group::batch)
+      o.settings += (o.settings.empty() ? "" : " ") + long_name(option) + "=" + values[i].back();
     for (const std::string& text : values[i])
       if (option.repeats || &text == &values[i].back()) option.set(o, {long_name(option), text});
   }

@@ -37,6 +37,9 @@ struct Options {
   MetaPolicy meta = MetaPolicy::keep;
   double dpi = 0;            // 0: as the source says
   std::string suffix, name;  // of results in a folder; see options/batch.cpp
+  std::string resume;        // path of the manifest, or ""
+  int shard = 1, shard_count = 1;
+  std::string settings;  // the options given that decide what the result is, as text
   bool recursive = false;
   bool skip_existing = false, dry_run = false, verbose = false, quiet = false;
   ProgressMode progress = ProgressMode::automatic;

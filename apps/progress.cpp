@@ -42,24 +42,44 @@ std::string seconds_text(double seconds) {
 Progress::Progress(ProgressMode mode, bool quiet)
     : bar_(mode == ProgressMode::automatic && !quiet && isatty(2)), json_(mode == ProgressMode::json) {}
 
-void Progress::begin(const std::string& name, int index, int count) {
-  name_ = name, index_ = index, count_ = count;
+void Progress::begin_run(int count, int skipped, int64_t pixels) {
+  all_pixels_ = pixels;
+  run_start_ = Clock::now();
+  if (json_) print_json({{"event", "run"}, {"count", count}, {"skipped", skipped}, {"pixels", pixels}});
+}
+
+void Progress::begin(const std::string& name, int index, int count, int64_t pixels) {
+  name_ = name, index_ = index, count_ = count, pixels_ = pixels;
   start_ = Clock::now();
   last_ = start_;
-  if (json_) print_json({{"event", "start"}, {"input", name_}, {"index", index_}, {"count", count_}});
+  if (json_) {
+    print_json(
+        {{"event", "start"}, {"input", name_}, {"index", index_}, {"count", count_}, {"pixels", pixels_}});
+  }
 }
+
+void Progress::passed(int64_t pixels) { passed_pixels_ += pixels; }
 
 void Progress::update(double done) {
   if (!bar_ && !json_) return;
   Clock::time_point now = Clock::now();
   if (now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
+  auto left_of = [](double fraction, double elapsed) {
+    return fraction > 0.005 ? elapsed / fraction * (1 - fraction) : -1;
+  };
   double elapsed = std::chrono::duration<double>(now - start_).count();
-  double left = done > 0.005 ? elapsed / done * (1 - done) : -1;
+  double run_elapsed = std::chrono::duration<double>(now - run_start_).count();
+  double left = left_of(done, elapsed);
+  double all = double(std::max(all_pixels_, passed_pixels_ + pixels_));
+  double total_done = all > 0 ? (double(passed_pixels_) + done * double(pixels_)) / all : done;
+  double total_left = left_of(total_done, run_elapsed);
   if (json_) {
     nlohmann::ordered_json j = {{"event", "progress"}, {"input", name_}, {"index", index_},
                                 {"count", count_},     {"done", done},   {"elapsed_seconds", elapsed}};
     if (left >= 0) j["eta_seconds"] = left;
+    j["total_done"] = total_done;
+    if (total_left >= 0) j["total_eta_seconds"] = total_left;
     print_json(j);
     return;
   }
@@ -69,17 +89,30 @@ void Progress::update(double done) {
     while (cut > 0 && (uint8_t(name[cut]) & 0xc0) == 0x80) cut--;  // not inside a UTF-8 sequence
     name.replace(cut, std::string::npos, "...");
   }
+  std::string total;
   if (count_ > 1) {
     std::ostringstream counted;
     counted << "[" << index_ << "/" << count_ << "] " << name;
     name = counted.str();
+    total = ", all " + (total_left >= 0 ? clock_text(total_left) : "-:--");
   }
   int filled = int(std::clamp(done, 0.0, 1.0) * 28);
   std::string bar = std::string(size_t(filled), '#') + std::string(size_t(28 - filled), '.');
-  fprintf(stderr, "\r%s %s %3.0f %%  %s left\033[K", name.c_str(), bar.c_str(), done * 100,
-          left >= 0 ? clock_text(left).c_str() : "-:--");
+  fprintf(stderr, "\r%s %s %3.0f %%  %s left%s\033[K", name.c_str(), bar.c_str(), done * 100,
+          left >= 0 ? clock_text(left).c_str() : "-:--", total.c_str());
   fflush(stderr);
   drawn_ = true;
+}
+
+void Progress::end_run(int done, int failed, int skipped, bool cancelled) {
+  if (!json_) return;
+  double seconds = std::chrono::duration<double>(Clock::now() - run_start_).count();
+  print_json({{"event", "end"},
+              {"done", done},
+              {"failed", failed},
+              {"skipped", skipped},
+              {"cancelled", cancelled},
+              {"seconds", seconds}});
 }
 
 void Progress::end() {

@@ -8,7 +8,10 @@ void add_file_options(OptionTable& table) {
              .argument = "PATH",
              .group = Group::files,
              .level = Level::basic,
-             .help = "input file or folder, may be repeated",
+             .help = "input file, folder, \"pattern*\" or @LIST, may be repeated",
+             .details =
+                 "@LIST is a text file of paths, one a line. A name that exists is taken as it is, whatever "
+                 "characters it has.",
              .set = [](Options& o, const Value& v) { o.inputs.push_back(v.text); },
              .repeats = true,
              .completes = Completes::file});

@@ -1,0 +1,109 @@
+// Walks folders, expands patterns, reads lists.
+#include "apps/inputs.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "apps/failure.h"
+#include "apps/output_file.h"
+
+namespace ups::apps {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr int64_t kMaxListBytes = 256 << 20;
+
+// Sorted. Folders that are links are not followed: they may lead in circles. The output folder is left out: a
+// second run must not enlarge the results of the first.
+template <class Iterator>
+std::vector<Input> images_in(const std::string& folder, const std::string& output) {
+  std::vector<Input> found;
+  std::error_code error;
+  Iterator it(folder, fs::directory_options::skip_permission_denied, error), end;
+  for (; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    std::string name = it->path().filename().string();
+    if constexpr (std::is_same_v<Iterator, fs::recursive_directory_iterator>) {
+      if (name[0] == '.' || (it->is_directory(ignored) && fs::equivalent(it->path(), output, ignored)))
+        it.disable_recursion_pending();
+    }
+    if (name[0] == '.' || !looks_like_image(name) || !it->is_regular_file(ignored)) continue;
+    found.push_back({it->path().string(), it->path().parent_path().lexically_relative(folder).string()});
+    if (found.back().folder == ".") found.back().folder.clear();
+  }
+  if (error) fail(kIo, folder, ": cannot be listed (", error.message(), ")");
+  std::sort(found.begin(), found.end(), [](const Input& a, const Input& b) { return a.path < b.path; });
+  return found;
+}
+
+// Where a listed or matched file goes with -R: its own folder, if that is a relative one.
+std::string own_folder(const std::string& path, const Options& o) {
+  fs::path folder = fs::path(path).parent_path().lexically_normal();
+  if (!o.recursive || folder.is_absolute() || folder == "." || *folder.begin() == "..") return "";
+  return folder.string();
+}
+
+std::vector<std::string> matches(const std::string& pattern) {
+  glob_t g{};
+  std::vector<std::string> found;
+  if (glob(pattern.c_str(), GLOB_TILDE, nullptr, &g) == 0) found.assign(g.gl_pathv, g.gl_pathv + g.gl_pathc);
+  globfree(&g);
+  return found;
+}
+
+std::vector<std::string> lines_of(const std::string& path) {
+  std::vector<std::string> lines;
+  std::istringstream text(read_file(path, kMaxListBytes));
+  for (std::string line; std::getline(text, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
+void add_folder(Inputs& inputs, const std::string& folder, const Options& o) {
+  auto found = o.recursive ? images_in<fs::recursive_directory_iterator>(folder, o.output)
+                           : images_in<fs::directory_iterator>(folder, o.output);
+  inputs.files.insert(inputs.files.end(), found.begin(), found.end());
+}
+
+}  // namespace
+
+Inputs list_inputs(const Options& o) {
+  Inputs inputs;
+  std::error_code ignored;
+  for (const std::string& in : o.inputs) {
+    if (fs::is_directory(in, ignored)) {
+      add_folder(inputs, in, o);
+      inputs.several = true;
+    } else if (fs::exists(in, ignored)) {
+      inputs.files.push_back({in, ""});
+    } else if (in.size() > 1 && in[0] == '@') {
+      for (const std::string& path : lines_of(in.substr(1))) {
+        if (fs::is_directory(path, ignored))
+          add_folder(inputs, path, o);
+        else
+          inputs.files.push_back({path, own_folder(path, o)});
+      }
+      inputs.several = true;
+    } else if (in.find_first_of("*?[") != in.npos) {
+      const std::vector<std::string> found = matches(in);
+      if (found.empty()) fail(kIo, in, ": matches no file");
+      for (const std::string& path : found) {
+        if (fs::is_directory(path, ignored))
+          add_folder(inputs, path, o);
+        else if (looks_like_image(path))
+          inputs.files.push_back({path, own_folder(path, o)});
+      }
+      inputs.several = true;
+    } else {
+      fail(kIo, in, ": does not exist");
+    }
+  }
+  return inputs;
+}
+
+}  // namespace ups::apps
