@@ -50,7 +50,8 @@ struct Addend {
 // Output row g (before a pixel shuffle by `shuffle`) reads rows (g * stride - k / 2 .. + k - 1) / up of x.
 struct RowUse {
   int k = 1, stride = 1, up = 1, shuffle = 1;
-  bool whole = false;  // every output row needs the whole image: statistics over all pixels
+  bool whole = false;       // every output row needs the whole image
+  bool statistics = false;  // idem, for means over all pixels: a part of the image gives other results
 };
 
 // y = shuffle(act(conv(up(x), w) + bias) * scale + add.scale * add.t + add2.scale * add2.t)

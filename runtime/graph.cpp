@@ -50,37 +50,41 @@ Weight Graph::new_weight(const WeightInfo& info) {
   return w;
 }
 
+Weight Graph::new_weight(const Scope& w, int cin, bool linear) {
+  const std::string who = w.path(), weight_key = who + ".weight", bias_key = who + ".bias";
+  const Entry& entry = weights_->at(weight_key);
+  check(linear ? entry.shape.size() == 2 : entry.shape.size() == 4 && entry.shape[2] == entry.shape[3],
+        Code::model, who, ": weight has shape ", shape_text(entry.shape), ", expected ",
+        linear ? "[out, in]" : "[out, in, k, k]");
+  check(entry.shape[1] == cin, Code::model, who, ": x has ", cin, " channels, weight expects ",
+        entry.shape[1]);
+  const int64_t cout = entry.shape[0], k = linear ? 1 : entry.shape[2];
+  check(cout > 0 && cout <= 65536 && (k == 1 || k == 3 || k == 5), Code::model, who, ": weight has shape ",
+        shape_text(entry.shape), ", expected kernel 1, 3 or 5 and at most 65536 outputs");
+  WeightInfo weight{weight_key, "", "", int(cout), int(k), cin};
+  if (const Entry* bias = weights_->find(bias_key)) {
+    check(bias->count() == cout, Code::model, bias_key, ": has ", bias->count(), " values, expected ", cout);
+    weight.bias_key = bias_key;
+  }
+  return new_weight(weight);
+}
+
 Value Graph::conv2d(Value x, const Scope& w, const ConvOptions& o) { return convolve(x, w, o, false); }
 
 Value Graph::linear(Value x, const Scope& w, const ConvOptions& o) { return convolve(x, w, o, true); }
 
 Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear) {
-  const std::string who = w.path(), weight_key = who + ".weight", bias_key = who + ".bias";
-  const Entry& entry = weights_->at(weight_key);
+  const std::string who = w.path();
   const ValueInfo in = info(x, who.c_str());
-  check(linear ? entry.shape.size() == 2 : entry.shape.size() == 4 && entry.shape[2] == entry.shape[3],
-        Code::model, who, ": weight has shape ", shape_text(entry.shape), ", expected ",
-        linear ? "[out, in]" : "[out, in, k, k]");
-  check(entry.shape[1] == in.c, Code::model, who, ": x has ", in.c, " channels, weight expects ",
-        entry.shape[1]);
-  const int64_t cout = entry.shape[0], k = linear ? 1 : entry.shape[2];
-  check(cout > 0 && cout <= 65536 && (k == 1 || k == 3 || k == 5), Code::model, who, ": weight has shape ",
-        shape_text(entry.shape), ", expected kernel 1, 3 or 5 and at most 65536 outputs");
-
-  WeightInfo weight{weight_key, "", "", int(cout), int(k), in.c};
-  if (const Entry* bias = weights_->find(bias_key)) {
-    check(bias->count() == cout, Code::model, bias_key, ": has ", bias->count(), " values, expected ", cout);
-    weight.bias_key = bias_key;
-  }
+  Conv2d<Value> op;
+  op.x = x;
+  op.w = new_weight(w, in.c, linear);
+  const int cout = op.w.cout, k = op.w.k;
   if (o.act == Act::prelu) {
     const int64_t slopes = weights_->at(o.prelu).count();
     check(slopes == cout || slopes == 1, Code::model, o.prelu, ": has ", slopes, " slopes, expected ", cout);
-    weight.slope_key = o.prelu;
+    weight_infos_.back().slope_key = o.prelu;
   }
-
-  Conv2d<Value> op;
-  op.x = x;
-  op.w = new_weight(weight);
   op.act = o.act, op.slope = o.slope, op.scale = o.scale;
   op.add = o.add, op.add2 = o.add2;
   op.stride = o.stride, op.up = o.up, op.shuffle = o.shuffle;
@@ -89,7 +93,7 @@ Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear
 
   ValueInfo grid = in;  // where the convolution and the addends live, before the shuffle
   grid.parts.clear();
-  grid.c = int(cout);
+  grid.c = cout;
   grid.context_px += double(k / 2) * in.den / (double(in.num) * o.up);
   grid.num *= o.up, grid.den *= o.stride;
   reduce(grid);

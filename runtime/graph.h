@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "kernels/gate_ops.h"
 #include "kernels/ops.h"
 #include "weights/state_dict.h"
 
@@ -41,7 +42,21 @@ struct AttentionOptions {
 };
 
 template <class T>
-using Op = std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>, LayerNorm<T>, WindowAttention<T>>;
+using Op = std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>, LayerNorm<T>, WindowAttention<T>,
+                        Affine<T>, Gate<T>, ChannelAttention<T>, DepthwiseConv2d<T>>;
+
+struct GateOptions {
+  bool sigmoid = true;
+  float mix = 0, shift = 0;
+  Addend<Value> add{};
+};
+
+struct ChannelAttentionOptions {
+  Value pool{};  // whose mean decides; absent: x
+  Act act = Act::relu;
+  float scale = 1;
+  Addend<Value> add{}, add2{};
+};
 
 class Graph {
  public:
@@ -65,6 +80,13 @@ class Graph {
   // sqrt(d)).
   Value window_attention(Value qkv, const std::string& bias_key, const std::string& scale_key,
                          const AttentionOptions& options);
+  // Operators of kernels/gate_ops.h. Weights as convolutions have them; those of the channel attention are
+  // [r, c, 1, 1] and [c, r, 1, 1], of the depthwise convolution [c, 1, k, k].
+  Value affine(Value x, const std::vector<float>& scale, const std::vector<float>& shift);
+  Value gate(Value x, Value g, const GateOptions& options = {});
+  Value channel_attention(Value x, const Scope& squeeze, const Scope& excite,
+                          const ChannelAttentionOptions& options = {});
+  Value depthwise_conv2d(Value x, const Scope& w, Act act = Act::none, Value gate = {});
   void output(Value y);
 
   int channels(Value v) const { return values_.at(v.id).c; }
@@ -97,9 +119,16 @@ class Graph {
   void release_weights() { weights_.reset(); }
   // Radius of the output's receptive field in LR pixels: a tile that sees this much context is exact.
   int context_px() const;
+  // Whether an operator takes statistics over all pixels: then tiles differ from the whole image.
+  bool statistics() const;
 
  private:
   Value convolve(Value x, const Scope& w, const ConvOptions& options, bool linear);
+  // A convolution's weights `w.weight` [cout, cin, k, k], linear: [cout, cin], and `w.bias`, checked and
+  // entered.
+  Weight new_weight(const Scope& w, int cin, bool linear = false);
+  // Checks that t is as large as x and has `c` channels, and takes its context over.
+  void expect_beside(ValueInfo& x, Value t, int c, const std::string& who) const;
   Value new_value(ValueInfo info);
   Weight new_weight(const WeightInfo& info);
   const ValueInfo& info(Value v, const char* who) const;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/cpu/pool.h"
+#include "kernels/gate_ops.h"
 #include "kernels/ops.h"
 
 namespace ups::cpu {
@@ -45,6 +46,10 @@ void run(const Copy<Tensor>& op, Context& context, Rows rows = {});
 void run(const Upsample<Tensor>& op, Context& context, Rows rows = {});
 void run(const LayerNorm<Tensor>& op, Context& context, Rows rows = {});
 void run(const WindowAttention<Tensor>& op, Context& context, Rows rows = {});
+void run(const Affine<Tensor>& op, Context& context, Rows rows = {});
+void run(const Gate<Tensor>& op, Context& context, Rows rows = {});
+void run(const ChannelAttention<Tensor>& op, Context& context, Rows rows = {});
+void run(const DepthwiseConv2d<Tensor>& op, Context& context, Rows rows = {});
 
 // A chain is a dense block: 3x3 stride-1 convolutions in order, each reading channels [0, k_i) of one wide
 // buffer and all but the last writing the slice right behind what it read, so that the input transform of a

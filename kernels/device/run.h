@@ -5,6 +5,7 @@
 #include <span>
 
 #include "kernels/device/stream.h"
+#include "kernels/gate_ops.h"
 #include "kernels/ops.h"
 #include "kernels/variant.h"
 
@@ -25,6 +26,10 @@ void run(const Copy<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const Upsample<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const LayerNorm<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const WindowAttention<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const Affine<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const Gate<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const ChannelAttention<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const DepthwiseConv2d<Tensor>& op, Stream& stream, Rows rows = {});
 
 // Which variant run() takes: a pure function of the operator and the device, unless
 // UPSCALE_VARIANT=conv2d=NAME forces one. Throws Error{Code::device} saying why each variant declined.

@@ -55,6 +55,7 @@ Stream::Stream(const DeviceInfo& device) : device_(device) {
   cudaStream_t stream;
   verify(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
   handle_ = stream;
+  verify(cudaMalloc(&workspace_, kWorkspaceBytes), "allocating a workspace");
   // Keep released memory in the pool instead of returning it to the driver at each synchronisation.
   cudaMemPool_t pool;
   if (cudaDeviceGetDefaultMemPool(&pool, device.index) == cudaSuccess) {
@@ -67,6 +68,7 @@ Stream::Stream(const DeviceInfo& device) : device_(device) {
 Stream::~Stream() {
   cudaStreamSynchronize(raw(*this));
   cudaStreamDestroy(raw(*this));
+  cudaFree(workspace_);
   cudaGetLastError();
 }
 

@@ -40,9 +40,13 @@ class Stream {
   void upload(void* device, const void* host, size_t bytes);
   void download(void* host, const void* device, size_t bytes);
   void fill(void* device, int byte, size_t bytes);
+  // Device memory for what one operator hands from launch to launch; the next operator may overwrite it.
+  static constexpr size_t kWorkspaceBytes = size_t(1) << 20;
+  void* workspace() const { return workspace_; }
 
  private:
   DeviceInfo device_;
+  void* workspace_ = nullptr;
   void* handle_ = nullptr;
 };
 

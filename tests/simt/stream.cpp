@@ -20,8 +20,12 @@ struct Queue {
   std::vector<std::function<void()>> recorded;
 };
 
-Stream::Stream(const DeviceInfo& device) : device_(device), handle_(new Queue) {}
-Stream::~Stream() { delete static_cast<Queue*>(handle_); }
+Stream::Stream(const DeviceInfo& device)
+    : device_(device), workspace_(simt::allocate(kWorkspaceBytes)), handle_(new Queue) {}
+Stream::~Stream() {
+  simt::release(workspace_);
+  delete static_cast<Queue*>(handle_);
+}
 void Stream::synchronize() {}
 void Stream::upload(void* device, const void* host, size_t bytes) {
   simt::submit(handle_, [=] { std::memcpy(device, host, bytes); });
