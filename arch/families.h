@@ -7,5 +7,6 @@ namespace ups {
 
 extern const Family kRrdb;
 extern const Family kSrvgg;
+extern const Family kSwinir;
 
 }  // namespace ups

@@ -7,7 +7,7 @@
 namespace ups {
 
 std::span<const Family* const> families() {
-  static constexpr std::array<const Family*, 2> kFamilies = {&kSrvgg, &kRrdb};
+  static constexpr std::array<const Family*, 3> kFamilies = {&kSrvgg, &kSwinir, &kRrdb};
   return kFamilies;
 }
 

@@ -28,6 +28,7 @@ struct Network {
   Info info;
   std::function<Value(Graph&, Value lr)> build;
   std::shared_ptr<const StateDict> weights;  // the file, or what open() made of it for build()
+  int64_t parameters = 0;                    // learned numbers of the file; 0: those the graph uses
 };
 
 struct Family {

@@ -12,7 +12,8 @@ Session::Session(Network network, std::unique_ptr<Backend> backend)
   check(y.c == info_.out_c && y.num == info_.scale * y.den, Code::model, info_.family, ": the network gives ",
         y.c, " channels at ", y.num, "/", y.den, " of the input size, expected ", info_.out_c, " at ",
         info_.scale);
-  facts_ = {graph_->parameters(), graph_->flop_per_px(), graph_->context_px()};
+  facts_ = {network.parameters ? network.parameters : graph_->parameters(), graph_->flop_per_px(),
+            graph_->context_px()};
   backend_->load(*graph_);
   graph_->release_weights();
 }

@@ -26,8 +26,8 @@ inline std::string golden_folder() {
   return moved ? moved : UPS_GOLDEN;
 }
 
-inline std::vector<GoldenNet> golden_nets() {
-  const std::filesystem::path folder = golden_folder() + "/nets";
+inline std::vector<GoldenNet> golden_nets(const std::string& area = "nets") {
+  const std::filesystem::path folder = golden_folder() + "/" + area;
   const std::string tail = ".io.safetensors";
   std::vector<GoldenNet> nets;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {

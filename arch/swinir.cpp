@@ -1,0 +1,142 @@
+// SwinIR (Liang et al. 2021): residual Swin transformer blocks (RSTB) between a convolution and one of four
+// reconstructions: classical and lightweight super-resolution, real-world, denoising and JPEG artefacts.
+#include "arch/families.h"
+#include "arch/hyperparameters.h"
+#include "arch/strict.h"
+#include "arch/swin_parts.h"
+#include "kernels/error.h"
+
+namespace ups {
+
+namespace {
+
+struct Layer {
+  int depth, heads;
+};
+
+struct Hyper {
+  int embed_dim, window, unshuffle;
+  std::vector<Layer> layers;
+  bool patch_norm;
+  Normalisation normalisation;
+  Reconstruction reconstruction;
+};
+
+const Scope kRoot;
+
+Scope block_scope(int layer, int block) {
+  return kRoot / "layers" / layer / "residual_group" / "blocks" / block;
+}
+
+// Swin transformer layer, pre-norm: x + attention(LN x), then + MLP(LN x).       x: [h, w, embed_dim]
+// Every second one attends in windows shifted by half their size.
+Value block(Graph& g, Value x, const Scope& w, const Hyper& p, int heads, bool shifted) {
+  const int s = shifted ? p.window / 2 : 0;
+  const Value qkv = g.linear(g.layer_norm(x, w / "norm1"), w / "attn" / "qkv");
+  const Value a = g.window_attention(qkv, (w / "attn" / "bias").path(), "",
+                                     {.window = {p.window, p.window}, .shift = {s, s}, .heads = heads});
+  x = g.linear(a, w / "attn" / "proj", {.add = plus(x)});
+  const Value hidden = g.linear(g.layer_norm(x, w / "norm2"), w / "mlp" / "fc1", {.act = Act::gelu});
+  return g.linear(hidden, w / "mlp" / "fc2", {.add = plus(x)});
+}
+
+Value build(Graph& g, Value lr, const Hyper& p) {
+  Value x = normalise(g, lr, p.normalisation);
+  if (p.unshuffle > 1) x = g.pixel_unshuffle(x, p.unshuffle);
+  const Value first = g.conv2d(x, kRoot / (p.unshuffle > 1 ? "conv_first.1" : "conv_first"));
+  x = p.patch_norm ? g.layer_norm(first, kRoot / "patch_embed" / "norm") : first;
+  for (size_t l = 0; l < p.layers.size(); l++) {
+    const Value group_in = x;
+    for (int b = 0; b < p.layers[l].depth; b++)
+      x = block(g, x, block_scope(int(l), b), p, p.layers[l].heads, b % 2 == 1);
+    x = group_convolution(g, x, kRoot / "layers" / int(l) / "conv", group_in);
+  }
+  x = g.layer_norm(x, kRoot / "norm");
+  x = group_convolution(g, x, kRoot / "conv_after_body", first);
+  return reconstruct(g, x, lr, p.reconstruction, p.normalisation);
+}
+
+const KeyRule kRule = {.has_all = {"layers.0.residual_group.blocks.0.norm1.weight",
+                                   "layers.0.residual_group.blocks.0.mlp.fc1.bias",
+                                   "layers.0.residual_group.blocks.0.attn.relative_position_bias_table"},
+                       .has_any = {"conv_first.weight", "conv_first.1.weight"},
+                       .has_none = {"patch_embed.proj.weight", "relative_position_index_SA"}};
+
+bool detect(const StateDict& w) { return kRule.matches(w); }
+
+Network open(std::shared_ptr<const StateDict> w) {
+  Derived derived(w);
+  derived.drop_buffers(".attn_mask");
+
+  Hyper p{};
+  const bool unshuffled = w->has("conv_first.1.weight");
+  const ConvShape first = conv_shape(*w, unshuffled ? "conv_first.1.weight" : "conv_first.weight");
+  p.embed_dim = first.cout;
+  p.unshuffle = unshuffled ? exact_root(first.cin / 3) : 1;
+  check(p.unshuffle >= 1 && p.unshuffle <= 16 && (!unshuffled || first.cin == 3 * p.unshuffle * p.unshuffle),
+        Code::model, w->source, ": SwinIR: 'conv_first.1.weight' has ", first.cin,
+        " inputs, expected 3 times a square (a pixel-unshuffle of RGB)");
+  const int in_c = unshuffled ? 3 : first.cin;
+  p.patch_norm = w->has("patch_embed.norm.weight");
+
+  const std::string table = "attn.relative_position_bias_table";
+  const int places = int(w->dim((block_scope(0, 0) / table).path(), 0)), side = exact_root(places);
+  p.window = (side + 1) / 2;
+  check(side % 2 == 1 && p.window >= 2 && p.window <= 64, Code::model, w->source,
+        ": SwinIR: the relative position table has ", places, " rows, expected (2 * window - 1)^2");
+  for (int l = 0; l < w->sequence_length("layers"); l++) {
+    const Scope blocks = kRoot / "layers" / l / "residual_group" / "blocks";
+    const Layer layer{w->sequence_length(blocks.path()), int(w->dim((blocks / 0 / table).path(), 1))};
+    check(layer.heads >= 1 && p.embed_dim % layer.heads == 0, Code::model, w->source,
+          ": SwinIR: ", layer.heads, " heads do not divide ", p.embed_dim, " channels");
+    for (int b = 0; b < layer.depth; b++) {
+      const std::string key = (blocks / b / table).path();
+      const int64_t rows = 2 * p.window - 1;
+      derived.set((blocks / b / "attn" / "bias").path(), {layer.heads, rows, rows},
+                  reversed_table(*w, key, p.window, layer.heads));
+      derived.drop(key);
+    }
+    p.layers.push_back(layer);
+  }
+
+  p.reconstruction = reconstruction_of(*w, in_c);
+  const int scale = p.reconstruction.scale, out_c = p.reconstruction.out_c;
+  check(scale % p.unshuffle == 0 && (out_c == in_c), Code::model, w->source, ": SwinIR: ", in_c,
+        " channels in, ", out_c, " out, upsampling by ", scale, " behind a pixel-unshuffle by ", p.unshuffle,
+        ", expected as many channels and a whole scale");
+  // Only the JPEG models have windows of 7, and only they were trained on 0..255.
+  p.normalisation = {in_c, p.window == 7 ? 255.0f : 1.0f};
+  derive_normalisation(derived, p.normalisation, output_bias_key(p.reconstruction),
+                       output_group(p.reconstruction));
+
+  const bool three = three_convolutions(*w, kRoot / "conv_after_body");
+  Network network;
+  network.info = {
+      .family = "SwinIR",
+      .variant = std::string(upsampler_name(p.reconstruction.kind)) + (three ? ", 3conv" : ", 1conv") +
+                 (unshuffled ? ", pixel-unshuffle" : ""),
+      .scale = scale / p.unshuffle,
+      .default_scale = metadata_number(*w, "default_scale"),
+      .in_c = in_c,
+      .out_c = out_c,
+      .multiple_of = p.window * p.unshuffle,
+      .hyper = {{"embed_dim", p.embed_dim},
+                {"num_layers", int(p.layers.size())},
+                {"depth", p.layers[0].depth},
+                {"num_heads", p.layers[0].heads},
+                {"window_size", p.window},
+                {"unshuffle", p.unshuffle}},
+  };
+  network.parameters = derived.parameters();
+  network.build = [p](Graph& g, Value lr) { return build(g, lr, p); };
+  network.weights = derived.finish();
+  expect_every_tensor_used(network);
+  return network;
+}
+
+}  // namespace
+
+const Family kSwinir = {"SwinIR", "SwinIR: classical, lightweight, real-world, denoising, JPEG", detect,
+                        open};
+
+}  // namespace ups
