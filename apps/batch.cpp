@@ -72,6 +72,10 @@ class Batch {
     model_text_ = model_text(*model_, options_);
     const std::string note = device_note(*model_);
     if (!note.empty() && !options_.quiet) fprintf(stderr, "%s\n", note.c_str());
+    if (int own = network_scale(*model_);
+        options_.stated_scale && options_.stated_scale != own && !options_.quiet)
+      fprintf(stderr, "-z %d: the network's own factor is %d, as its weights say\n", options_.stated_scale,
+              own);
     if (options_.verbose)
       fprintf(stderr, "model %s from %s\n", model_text_.c_str(), model_->opened().c_str());
     progress_.begin_run(int(jobs_.size()), skipped_, progress_.wanted() ? expected_pixels() : 0);

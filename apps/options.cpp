@@ -31,14 +31,11 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 // Options of related tools that mean something else, or nothing, here.
 const std::map<std::string, const char*> kForeign = {
-    {"-n", "name the model with -m"},
-    {"--model-name", "name the model with -m"},
     {"-x", "test-time augmentation is not offered"},
     {"--tta", "test-time augmentation is not offered"},
     {"--face-enhance", "face restoration is not offered"},
-    {"-c", "the quality of JPEG and WebP is --quality N"},
-    {"-w", "the width is --width N"},
-    {"-r", "sub-folders are read with -R, a size is --size WxH"},
+    {"-d", "the device is -g WHERE"},
+    {"--ext", "the format is -f EXT"},
 };
 
 // An option that may stand alone gets its value spelled out, so that it never takes the next file name for

@@ -18,6 +18,8 @@ struct Options {
   std::vector<std::string> inputs;   // files and folders
   std::string output;                // file or folder
   std::string model = "fast";        // alias or file
+  std::string model_name;            // resolved into `model`
+  int stated_scale = 0;              // what -z claims of the network; 0: nothing
   double scale = 0;                  // 0: the model's own
   SizeRequest size;                  // the factor included
   std::optional<Colour> background;  // of padding; else transparent, or black without alpha

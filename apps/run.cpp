@@ -277,6 +277,8 @@ Provenance provenance(const Model& model, const Options& o, Format format, const
           format == Format::jpeg || format == Format::webp};
 }
 
+int network_scale(const Model& model) { return Json::parse(ups_model_info(model.get())).value("scale", 0); }
+
 std::string model_text(const Model& model, const Options& o) {
   Json info = Json::parse(ups_model_info(model.get()));
   std::string name = name_of(info, o);

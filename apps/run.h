@@ -31,6 +31,8 @@ Provenance provenance(const Model& model, const Options& options, Format format,
 
 // Why a GPU was wanted and not taken, as a sentence; empty otherwise.
 std::string device_note(const Model& model);
+// The factor of the network itself.
+int network_scale(const Model& model);
 // "name (architecture)" of the model.
 std::string model_text(const Model& model, const Options& options);
 

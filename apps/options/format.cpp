@@ -1,4 +1,6 @@
 // What the written files hold: quality, depth, metadata.
+#include <algorithm>
+
 #include "apps/options/registry.h"
 
 namespace ups::apps {
@@ -10,6 +12,14 @@ void add_format_options(OptionTable& table) {
              .level = Level::basic,
              .help = "1..100 of JPEG (95) and WebP (90)",
              .set = [](Options& o, const Value& v) { o.encode.quality = int(v.integer(1, 100)); }});
+  table.add({.names = "-c",
+             .argument = "N",
+             .group = Group::format,
+             .level = Level::unlisted,
+             .help = "upscayl's compression, 0..100: a quality of 100 - N",
+             .set = [](Options& o, const Value& v) {
+               o.encode.quality = std::max(1, 100 - int(v.integer(0, 100)));
+             }});
   table.add({.names = "--lossless",
              .argument = "",
              .group = Group::format,
@@ -47,6 +57,9 @@ void add_format_options(OptionTable& table) {
                                             {"icc-only", MetaPolicy::icc_only}});
            },
        .choices = {"keep", "strip", "icc-only"}});
+  table.check([](Options&, const Given& given) {
+    if (given("-c") && given("--quality")) fail(kUsage, "-c and --quality contradict each other");
+  });
   table.add({.names = "--dpi",
              .argument = "N",
              .group = Group::format,

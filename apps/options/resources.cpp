@@ -20,10 +20,11 @@ int threads_of(const Value& v) {
 }
 
 void set_tile(Options& o, const Value& v) {
-  if (v.text == "none")
+  const std::string first = v.text.substr(0, v.text.find(','));  // ncnn tools take a list, one per device
+  if (first == "none")
     o.tile_px = -1;
-  else if (v.text != "auto")
-    o.tile_px = int(v.integer(0, 1 << 20));
+  else
+    o.tile_px = first == "auto" ? 0 : int(v.with(first).integer(0, 1 << 20));
 }
 
 }  // namespace
@@ -96,7 +97,13 @@ void add_resource_options(OptionTable& table) {
                                                           {"bf16", UPS_PRECISION_BF16}});
                  },
              .choices = {"auto", "fp32", "fp16", "bf16"}});
-  table.add({.names = "--list-devices",
+  table.add({.names = "--fp32",
+             .argument = "",
+             .group = Group::resources,
+             .level = Level::unlisted,
+             .help = "--precision fp32, as inference_realesrgan.py has it",
+             .set = [](Options& o, const Value&) { o.precision = UPS_PRECISION_FP32; }});
+  table.add({.names = "-l,--list-devices",
              .argument = "",
              .group = Group::resources,
              .level = Level::basic,

@@ -36,9 +36,24 @@ void set_scale(Options& o, const Value& v) {
 
 void set_size(Options& o, const Value& v) {
   size_t x = v.text.find_first_of("xX");
-  if (x == v.text.npos) fail(kUsage, "--size: got '", v.text, "', expected WxH such as 1920x1080");
+  if (x == v.text.npos) fail(kUsage, v.option, ": got '", v.text, "', expected WxH such as 1920x1080");
   o.size.width = int(v.with(v.text.substr(0, x)).integer(1, kMostSide));
   o.size.height = int(v.with(v.text.substr(x + 1)).integer(1, kMostSide));
+}
+
+// upscayl's -r: stb's names of filters, the aspect not kept.
+void set_upscayl_size(Options& o, const Value& v) {
+  size_t colon = std::min(v.text.find(':'), v.text.size());
+  set_size(o, v.with(v.text.substr(0, colon)));
+  o.size.fit = Fit::fill;
+  if (colon == v.text.size()) return;
+  o.filter = v.with(v.text.substr(colon + 1))
+                 .choice<ups_filter>({{"default", UPS_FILTER_BICUBIC},
+                                      {"box", UPS_FILTER_BOX},
+                                      {"triangle", UPS_FILTER_BILINEAR},
+                                      {"catmullrom", UPS_FILTER_BICUBIC},
+                                      {"mitchell", UPS_FILTER_MITCHELL},
+                                      {"pointsample", UPS_FILTER_NEAREST}});
 }
 
 void set_gravity(Options& o, const Value& v) {
@@ -66,6 +81,8 @@ void add_side(OptionTable& table, const char* names, Level level, const char* he
 }
 
 void check_sizes(Options& o, const Given& given) {
+  if (given("-r") && (given("--size") || given("--width") || given("--height") || given("--fit")))
+    fail(kUsage, "-r contradicts --size, --width, --height and --fit");
   if (given("--size") && (given("--width") || given("--height")))
     fail(kUsage, "--size contradicts --width and --height");
   // Each of these decides the size alone.
@@ -99,7 +116,7 @@ void add_size_options(OptionTable& table) {
            "as it must, and one resampling meets the size exactly.",
        .set = set_scale,
        .choices = {"2", "3", "4", "8"}});
-  add_side(table, "--width", Level::basic, "exact width; the height keeps the aspect unless given too",
+  add_side(table, "-w,--width", Level::basic, "exact width; the height keeps the aspect unless given too",
            &SizeRequest::width);
   add_side(table, "--height", Level::basic, "exact height; the width keeps the aspect unless given too",
            &SizeRequest::height);
@@ -145,6 +162,12 @@ void add_size_options(OptionTable& table) {
            "where there is no alpha, and white below transparency that a format cannot store.",
        .set = [](Options& o, const Value& v) { o.encode.background = *(o.background = colour_of(v.text)); },
        .choices = {"black", "white", "gray", "red", "green", "blue"}});
+  table.add({.names = "-r",
+             .argument = "WxH[:FILTER]",
+             .group = Group::size,
+             .level = Level::unlisted,
+             .help = "upscayl's exact size, stretched",
+             .set = set_upscayl_size});
   add_side(table, "--long-side", Level::advanced, "the longer side, for pictures of any orientation",
            &SizeRequest::long_side);
   add_side(table, "--short-side", Level::advanced, "the shorter side", &SizeRequest::short_side);

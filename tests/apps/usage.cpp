@@ -19,7 +19,6 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
       {in},
       {"-o", out},
       {in, out, "--no-such-option"},
-      {in, out, "-n", "x4"},
       {in, out, "-s", "0"},
       {in, out, "-s", "-2"},
       {in, out, "-s", "abc"},
