@@ -49,10 +49,9 @@ typedef struct {
 } ups_image;
 
 typedef enum {
-  UPS_STEPS_NATIVE = 0,    /* as few network passes as reach the size, at most 3, then one resample */
-  UPS_STEPS_SIMPLE = 1,    /* step k of N reaches 1 + k (f - 1) / N */
-  UPS_STEPS_GEOMETRIC = 2, /* step k of N reaches f^(k / N) */
-  UPS_STEPS_LOOPBACK = 3   /* sizes along ups_loop's curve, or by the brightness of the picture */
+  UPS_STEPS_NATIVE = 0,   /* as few network passes as reach the size, then one resample */
+  UPS_STEPS_SIMPLE = 1,   /* step k of N reaches 1 + k (f - 1) / N */
+  UPS_STEPS_GEOMETRIC = 2 /* step k of N reaches f^(k / N) */
 } ups_step_mode;
 
 typedef enum {
@@ -71,57 +70,43 @@ typedef enum {
   UPS_PRECISION_BF16 = 3
 } ups_precision;
 
+/* What the numbers of an image are. */
 typedef enum {
-  UPS_EASE_LINEAR = 0,
-  UPS_EASE_IN_SINE = 1,
-  UPS_EASE_OUT_SINE = 2,
-  UPS_EASE_IN_OUT_SINE = 3,
-  UPS_EASE_IN_CUBIC = 4,
-  UPS_EASE_OUT_CUBIC = 5,
-  UPS_EASE_IN_OUT_CUBIC = 6,
-  UPS_EASE_IN_QUINT = 7, /* p^4, as the loopback scaler has it */
-  UPS_EASE_OUT_QUINT = 8,
-  UPS_EASE_IN_OUT_QUINT = 9,
-  UPS_EASE_IN_CIRC = 10,
-  UPS_EASE_OUT_CIRC = 11,
-  UPS_EASE_IN_OUT_CIRC = 12
-} ups_ease;
+  UPS_KIND_COLOR = 0,  /* colours, and alpha in images of 2 and 4 channels */
+  UPS_KIND_DATA = 1,   /* measurements, one per channel: the last one is no alpha */
+  UPS_KIND_NORMAL = 2, /* directions v = 2 c - 1 in three channels, made unit vectors again; a 4th is data */
+  UPS_KIND_MASK = 3    /* values of which no new one may arise: two gray values part where the network puts
+                          the edge; anything else is repeated (nearest pixel) without the network */
+} ups_kind;
+
+/* Alpha that is the same everywhere is copied, whatever the mode. Otherwise the colours of pixels of alpha 0,
+ * which nobody has seen, are replaced by those around them before anything looks at them. */
+typedef enum {
+  UPS_ALPHA_AUTO = 0,   /* as MODEL; with a network of scale 1 as FILTER */
+  UPS_ALPHA_MODEL = 1,  /* computed by the network, as a gray image or its own 4th channel */
+  UPS_ALPHA_FILTER = 2, /* resampled by `filter` */
+  UPS_ALPHA_DROP = 3    /* left out: hr has one channel less than lr */
+} ups_alpha;
 
 typedef enum {
-  UPS_COLOUR_FIX_NONE = 0,
-  UPS_COLOUR_FIX_LOWFREQ = 1, /* low frequencies of the input, high ones of the result */
-  UPS_COLOUR_FIX_MEAN = 2,
-  UPS_COLOUR_FIX_HISTOGRAM = 3
-} ups_colour_fix;
+  UPS_BLEND_SMOOTH = 0, /* overlap thrown away outside, faded smoothly in its middle */
+  UPS_BLEND_LINEAR = 1, /* as AUTOMATIC1111: each tile fades in over its first overlap_px (default 8) */
+  UPS_BLEND_HARD = 2    /* as RealESRGANer: cut every tile_px, overlap_px / 2 (default 10) of context */
+} ups_tile_blend;
 
-/* What a run of several steps may do beside network passes; see docs/loops.md. All zero: nothing. */
-typedef struct {
-  size_t size;               /* sizeof(ups_loop) */
-  int faithful;              /* sizes and passes exactly as the system a mode comes from; no alpha then */
-  ups_ease ease;             /* of loopback */
-  double adaptive;           /* of loopback: factor of the older brightness rule, 0..10; 0: by the curve */
-  const ups_filter* filters; /* resampling after step 1, 2, ...; the last for all others */
-  int filter_count;          /* 0: ups_options.filter */
-  ups_colour_fix colour_fix; /* towards the input's colours, after every step */
-  /* Pillow's enhancers and filters on the result at 8 bits, in this order. Factors: 0 and 1 change nothing.
-   */
-  float sharpness, brightness, color, contrast;
-  int detail, smooth, blur; /* how often, 0..100 */
-  int contour;
-} ups_loop;
+enum { UPS_WRAP_X = 1, UPS_WRAP_Y = 2 }; /* the image goes on from its other side: seamless textures */
 
 /* All zero (or NULL where a pointer to it is taken) means the defaults. Set `size` to sizeof(ups_options):
  * fields added later are read as zero from a caller compiled before them. */
 typedef struct {
   size_t size;
-  int threads;             /* 0: all cores */
-  double scale;            /* total factor; 0: the model's own. Output is round(w*scale) x round(h*scale), but
-                            for ups_loop.faithful */
-  int steps;               /* network steps to reach it; 0: 1 */
-  ups_step_mode step_mode; /* how the steps are spaced */
-  ups_filter filter;       /* resampler between steps and to the exact size */
-  int tile_px;             /* LR tile side; 0: chosen from the memory budget; -1: never tile */
-  int overlap_px;          /* LR overlap of neighbouring tiles; 0: default, -1: none */
+  int threads;              /* 0: all cores */
+  double scale;             /* total factor; 0: the model's own. Output is round(w*scale) x round(h*scale) */
+  int steps;                /* network steps to reach it; 0: 1 */
+  ups_step_mode step_mode;  /* how the steps are spaced */
+  ups_filter filter;        /* resampler between steps and to the exact size */
+  int tile_px;              /* LR tile side; 0: chosen from the memory budget; -1: never tile */
+  int overlap_px;           /* LR overlap of neighbouring tiles; 0: default, -1: none */
   int64_t max_memory_bytes; /* budget for weights and tiles; 0: 264 MiB, on a GPU 70 % of its memory */
   /* Called often with 0..1 from the calling thread; non-zero return cancels. */
   int (*progress)(void* user, double done);
@@ -134,13 +119,21 @@ typedef struct {
   void* user;
   const char* device;      /* NULL or "auto": the first GPU, else the CPU; "cpu"; an index; part of a name */
   ups_precision precision; /* of activations on a GPU; the CPU always computes in fp32 */
-  const ups_loop* loop;    /* NULL: network passes and resampling only */
+  int width, height;       /* the exact output size, both or neither; replaces scale */
+  ups_kind kind;
+  ups_alpha alpha; /* for UPS_KIND_COLOR */
+  int wrap;        /* UPS_WRAP_X, UPS_WRAP_Y or both: network, tiles and resampler wrap */
+  int tta;         /* 0, 1, 2, 4 or 8: mean over as many mirrored and turned forms; time times tta */
+  double blend;    /* 0..1: share of the source, resampled, in the result */
+  ups_tile_blend tile_blend; /* how neighbouring tiles are joined */
+  const char* mix_path; /* a second weight file of the same shape: weights (1 - mix) * model + mix * it */
+  double mix;           /* 0..1 */
 } ups_options;
 
 typedef struct ups_model ups_model;
 
 /* path: .safetensors, .pth/.pt/.ckpt or ncnn .param/.bin. The architecture is found from tensor names and
- * shapes. Of the options, threads, device and precision are used here, and only here. */
+ * shapes. Of the options, threads, device, precision, mix_path and mix are used here, and only here. */
 ups_status ups_model_open(const char* path, const ups_options* options, ups_model** out);
 /* A safetensors file in memory that outlives the model. `name` is used in messages. */
 ups_status ups_model_open_memory(const void* data, size_t size, const char* name, const ups_options* options,
@@ -163,18 +156,18 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
                            int* out_width, int* out_height);
 
 /* What ups_upscale would do, without doing it, as JSON (valid until the next call on this model):
- *   input [w, h], output [w, h], sizes_at_most (true where sizes follow from the pictures on the way),
- *   steps [{target [w, h], crop [w, h] (if its middle is cut out), passes [{network [w, h] (input of the
- * pass), tile [w, h], fade_px [x, y], tiles}]}], peak_bytes (all the library allocates, weights included; not
- * lr and hr), flop, estimated_seconds (from a small timed run), device. Only lr's size, channels and depth
- * are read. */
+ *   input [w, h], output [w, h],
+ *   steps [{target [w, h], passes [{network [w, h] (input of the pass), tile [w, h], fade_px [x, y],
+ * tiles}]}], peak_bytes (all the library allocates, weights included; not lr and hr), flop, estimated_seconds
+ * (from a small timed run), device. lr->data may be NULL; if it is not, alpha and masks are looked at. */
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
 
 /* Upscales lr into hr, whose width and height must be those of ups_output_size and whose channels must
- * equal lr's. The depths may differ. lr and hr must not overlap. */
+ * equal lr's (but see UPS_ALPHA_DROP). The depths may differ. lr and hr must not overlap. */
 ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, const ups_options* options);
 
-/* Classical resampling, antialiased, any sizes; the resampler ups_upscale uses. */
+/* Classical resampling, antialiased, any sizes; the resampler ups_upscale uses. With 2 or 4 channels, colours
+ * count by their alpha. */
 ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter);
 
 /* Converts any readable weight file to safetensors. Architecture, scale and source SHA-256 go to the

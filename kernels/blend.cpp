@@ -10,15 +10,16 @@ namespace ups {
 
 // For w = ramp(j, n) the float 1 - w is exact above 1/2; below, it is off by at most 2^-25, and w + (1 - w)
 // rounds back to 1 (a tie goes to the even 1). So the two weights sum to 1.0f exactly.
-float ramp(int j, int n) {
+float ramp(int j, int n, Fade fade) {
+  if (fade == Fade::linear) return float(int64_t(255) * j / n) / 255;
   const double t = (j + 0.5) / n;
   return float(t * t * t * (t * (6 * t - 15) + 10));
 }
 
 float weight(const Share& share, int p) {
   if (p < share.begin || p >= share.end) return 0;
-  if (p < share.begin + share.up) return ramp(p - share.begin, share.up);
-  if (p >= share.end - share.down) return 1 - ramp(p - (share.end - share.down), share.down);
+  if (p < share.begin + share.up) return ramp(p - share.begin, share.up, share.fade);
+  if (p >= share.end - share.down) return 1 - ramp(p - (share.end - share.down), share.down, share.fade);
   return 1;
 }
 
@@ -78,14 +79,14 @@ void TileBlender::add(const Tensor& tile, int y0, int x0, const Share& x, Pool& 
 void TileBlender::finish(Pool& pool, const RowSink& sink) {
   const int64_t row = int64_t(w_) * c_;
   pool.for_each(y_.up, [&](int y, int) {
-    const float w = ramp(y, y_.up);
+    const float w = ramp(y, y_.up, y_.fade);
     float* band = band_.data() + y * row;
     const float* above = carry_.data() + y * row;
     for (int64_t j = 0; j < row; j++) band[j] = above[j] + w * band[j];
   });
   carry_.resize(size_t(y_.down) * row);
   pool.for_each(y_.down, [&](int y, int) {
-    const float w = 1 - ramp(y, y_.down);
+    const float w = 1 - ramp(y, y_.down, y_.fade);
     const float* band = band_.data() + (y_.size() - y_.down + y) * row;
     float* carry = carry_.data() + y * row;
     for (int64_t j = 0; j < row; j++) carry[j] = w * band[j];

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "kernels/resize.h"
@@ -13,17 +14,24 @@
 
 namespace ups {
 
+// How a ramp of n pixels rises, at pixel j:
+enum class Fade : uint8_t {
+  smooth,  // smootherstep t^3 (6 t^2 - 15 t + 10) at t = (j + 0.5) / n (Perlin 2002), in (0, 1)
+  linear   // floor(255 j / n) / 255: the 8-bit masks of AUTOMATIC1111's combine_grid; 0 at the first pixel
+};
+
 // The part of an axis that one tile contributes to, in pixels of the image: [begin, end), with weight 1 but
 // for a rising ramp over the first `up` pixels and a falling one over the last `down`. Neighbours a, b share
 // a ramp: b.begin == a.end - a.down and b.up == a.down. The ramps of one share do not overlap.
 struct Share {
   int begin = 0, end = 0, up = 0, down = 0;
+  Fade fade = Fade::smooth;
   int size() const { return end - begin; }
 };
 
-// Weight of pixel j of a rising ramp of n pixels: smootherstep t^3 (6 t^2 - 15 t + 10) at t = (j + 0.5) / n
-// (Perlin 2002), in (0, 1). The falling ramp is 1 - ramp(j, n); the sum of both is exactly 1.0f.
-float ramp(int j, int n);
+// Weight of pixel j of a rising ramp of n pixels. The falling ramp is 1 - ramp(j, n); the sum of both is
+// exactly 1.0f.
+float ramp(int j, int n, Fade fade = Fade::smooth);
 
 // Weight of image pixel p on this axis; 0 outside [begin, end).
 float weight(const Share& share, int p);

@@ -82,8 +82,10 @@ int reflect_101(int64_t i, int n) {
   return int(i < n ? i : period - i);
 }
 
+int wrapped(int64_t i, int n) { return int(i % n + (i % n < 0 ? n : 0)); }
+
 void crop_tile(const void* image, Extent size, int c, Depth depth, int64_t stride_bytes, int y0, int x0,
-               const ChannelMap& map, const Tensor& tile, Pool& pool) {
+               const ChannelMap& map, const Tensor& tile, Pool& pool, Wrap wrap) {
   check(size.h >= 1 && size.w >= 1, Code::usage, "crop_tile: got an image of ", size.w, "x", size.h,
         ", expected at least 1x1");
   check(tile.dtype == DType::f32 && tile.c >= map.count, Code::usage, "crop_tile: got a tile of ", tile.c,
@@ -92,14 +94,18 @@ void crop_tile(const void* image, Extent size, int c, Depth depth, int64_t strid
     check(map.from[k] >= 0 && map.from[k] < c, Code::usage, "crop_tile: got channel ", map.from[k],
           ", expected less than ", c);
   std::vector<int64_t> column(tile.w);
-  for (int x = 0; x < tile.w; x++) column[x] = reflect_101(int64_t(x0) + x, size.w);
+  for (int x = 0; x < tile.w; x++) {
+    const int64_t at = int64_t(x0) + x;
+    column[x] = wrap.x ? wrapped(at, size.w) : reflect_101(at, size.w);
+  }
   // A tile inside the image that takes all channels in order is a dense row.
   bool dense = x0 >= 0 && int64_t(x0) + tile.w <= size.w && map.count == c && tile.px == c;
   for (int k = 0; k < map.count; k++) dense = dense && map.from[k] == k;
 
   pool.for_each(tile.h, [&](int y, int) {
-    const auto* in =
-        static_cast<const char*>(image) + int64_t(reflect_101(int64_t(y0) + y, size.h)) * stride_bytes;
+    const int64_t at = int64_t(y0) + y;
+    const int row = wrap.y ? wrapped(at, size.h) : reflect_101(at, size.h);
+    const auto* in = static_cast<const char*>(image) + row * stride_bytes;
     float* out = tile.at(y, 0);
     if (dense)
       to_float(in + int64_t(x0) * c * depth_bytes(depth), depth, out, int64_t(tile.w) * c);

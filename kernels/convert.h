@@ -32,11 +32,21 @@ constexpr ChannelMap only(int channel) { return {1, {channel}}; }  // e.g. alpha
 // ... 2 1 [0 1 2 .. n-1] n-2 n-3 ... for ever. n = 1: always 0.
 int reflect_101(int64_t i, int n);
 
-// Cuts a tile out of an image: tile(y, x, k) = image(reflect(y0 + y), reflect(x0 + x), map.from[k]) as float.
+// Which axes go on from their other end instead of being reflected: the picture is one period of a texture.
+struct Wrap {
+  bool x = false, y = false;
+  bool any() const { return x || y; }
+};
+
+// i modulo n, in 0 .. n-1 for negative i too.
+int wrapped(int64_t i, int n);
+
+// Cuts a tile out of an image: tile(y, x, k) = image(reflect(y0 + y), reflect(x0 + x), map.from[k]) as float,
+// with `wrapped` for `reflect` on the axes that wrap.
 // image: [size.h, size.w, c] of `depth`, rows stride_bytes apart; the tile may lie partly or wholly outside.
 // tile: f32, any strides, tile.c >= map.count (further channels untouched).
 void crop_tile(const void* image, Extent size, int c, Depth depth, int64_t stride_bytes, int y0, int x0,
-               const ChannelMap& map, const Tensor& tile, Pool& pool);
+               const ChannelMap& map, const Tensor& tile, Pool& pool, Wrap wrap = {});
 
 // Writes count channels of float rows into interleaved pixels, quantised as from_float:
 //   image(y, x, first_c + k) = rows(y, x, k), k < count.   rows [h, w, rows_c] packed, count <= rows_c

@@ -187,7 +187,13 @@ double filter_value(Filter filter, double x) {
   }
 }
 
-TapTable::TapTable(int in, int out, Filter filter) : in_(in) {
+int TapTable::reach(int in, int out, Filter filter) {
+  if (in == out || filter == Filter::nearest) return 0;
+  return int(std::ceil(support_of(filter) * std::max(1.0, double(in) / out))) + 1;
+}
+
+TapTable::TapTable(int in, int out, Filter filter, int pad)
+    : in_(in + 2 * pad), identity_(in == out && pad == 0) {
   check(in >= 1 && out >= 1, Code::usage, "resize: got sizes ", in, " -> ", out, ", expected at least 1");
   first_.resize(out);
   count_.assign(out, 1);
@@ -195,20 +201,20 @@ TapTable::TapTable(int in, int out, Filter filter) : in_(in) {
     weights_.assign(out, 1.0f);
     // Stepping, as Pillow: where a centre lies on a pixel border, the rounding of the sum picks the side.
     double centre = 0.5 * in / out;
-    for (int i = 0; i < out; i++, centre += double(in) / out) first_[i] = std::min(in - 1, int(centre));
+    for (int i = 0; i < out; i++, centre += double(in) / out) first_[i] = std::min(in - 1, int(centre)) + pad;
     return;
   }
   const double scale = double(in) / out;
   const double widen = std::max(1.0, scale);
   const double narrow = 1 / widen;  // a product, as Pillow: a box border can lie on a pixel centre
   const double support = support_of(filter) * widen;
-  max_count_ = int(std::min<double>(in, std::ceil(support) * 2 + 1));
+  max_count_ = int(std::min<double>(in_, std::ceil(support) * 2 + 1));
   weights_.assign(size_t(out) * max_count_, 0.0f);
   std::vector<double> w(max_count_);
   for (int i = 0; i < out; i++) {
-    const double centre = (i + 0.5) * scale;
+    const double centre = (i + 0.5) * scale + pad;
     const int begin = int(std::max(0.0, centre - support + 0.5));
-    const int end = int(std::min<double>(in, centre + support + 0.5));
+    const int end = int(std::min<double>(in_, centre + support + 0.5));
     const int count = end - begin;
     double sum = 0;
     for (int k = 0; k < count; k++) sum += w[k] = filter_value(filter, (begin + k - centre + 0.5) * narrow);
@@ -222,12 +228,12 @@ size_t TapTable::bytes() const {
   return (first_.size() + count_.size()) * sizeof(int) + weights_.size() * sizeof(float);
 }
 
-RowResizer::RowResizer(int in_h, int in_w, int out_h, int out_w, int c, Filter filter)
-    : x_(in_w, out_w, filter), y_(in_h, out_h, filter), c_(c), out_row_(int64_t(out_w) * c) {
+RowResizer::RowResizer(int in_h, int in_w, int out_h, int out_w, int c, Filter filter, Extent pad)
+    : x_(in_w, out_w, filter, pad.w), y_(in_h, out_h, filter, pad.h), c_(c), out_row_(int64_t(out_w) * c) {
   check(c >= 1, Code::usage, "resize: got ", c, " channels, expected at least 1");
   if (x_.identity() && y_.identity()) return;  // push hands its rows on
-  batch_ = batch_rows(out_row_, in_h);
-  ring_rows_ = int(std::min<int64_t>(in_h, int64_t(y_.max_count()) + batch_));
+  batch_ = batch_rows(out_row_, y_.in());
+  ring_rows_ = int(std::min<int64_t>(y_.in(), int64_t(y_.max_count()) + batch_));
   out_rows_ = batch_rows(out_row_, out_h);
   ring_.resize(size_t(ring_rows_) * out_row_);
   out_.resize(size_t(out_rows_) * out_row_);

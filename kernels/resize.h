@@ -41,17 +41,21 @@ struct Taps {
 // The taps of every output pixel along one axis. Equal sizes give the identity for every filter.
 class TapTable {
  public:
-  // Sizes >= 1, else Error{Code::usage}.
-  TapTable(int in, int out, Filter filter);
+  // Sizes >= 1, else Error{Code::usage}. pad: as many more input pixels are there before the first and after
+  // the last, and are used as such: input pixel 0 of the table is pixel -pad of the image.
+  TapTable(int in, int out, Filter filter, int pad = 0);
+  // The padding that no tap reaches beyond.
+  static int reach(int in, int out, Filter filter);
   Taps operator[](int i) const { return {first_[i], count_[i], weights_.data() + size_t(i) * max_count_}; }
-  int in() const { return in_; }
+  int in() const { return in_; }  // padding included
   int out() const { return int(first_.size()); }
   int max_count() const { return max_count_; }
-  bool identity() const { return in_ == out(); }
+  bool identity() const { return identity_; }
   size_t bytes() const;
 
  private:
   int in_ = 0, max_count_ = 1;
+  bool identity_ = false;
   std::vector<int> first_, count_;
   std::vector<float> weights_;  // [out, max_count]
 };
@@ -64,8 +68,10 @@ using RowSink = std::function<void(int y, int n, const float* rows)>;
 // divided among push calls, nor on the number of threads.
 class RowResizer {
  public:
-  // Error{Code::usage} for sizes or c below 1.
-  RowResizer(int in_h, int in_w, int out_h, int out_w, int c, Filter filter);
+  // Error{Code::usage} for sizes or c below 1. pad: rows and columns that continue the image beyond each end
+  // (for pictures that wrap); they are pushed like the others: rows of in_w + 2 pad.w, in_h + 2 pad.h of
+  // them.
+  RowResizer(int in_h, int in_w, int out_h, int out_w, int c, Filter filter, Extent pad = {});
   // The next n input rows, packed [n, in_w, c]. Calls sink, on this thread, for the output rows that are now
   // complete: in order, each once. After the last input row all output rows have been delivered. More than
   // in_h rows in total: Error{Code::usage}. An exception from sink leaves the object unusable.

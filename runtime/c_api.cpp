@@ -9,12 +9,13 @@
 
 #include "kernels/error.h"
 #include "runtime/c_boundary.h"
-#include "runtime/c_loop.h"
 #include "runtime/device.h"
 #include "runtime/loop.h"
 #include "runtime/model.h"
+#include "runtime/picture.h"
 #include "runtime/session.h"
 #include "upscale.h"
+#include "weights/mix.h"
 #include "weights/open.h"
 #include "weights/safetensors.h"
 
@@ -42,8 +43,8 @@ ups_options read_options(const ups_options* given) {
 }
 
 LoopOptions loop_options(const ups_options& o) {
-  check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_LOOPBACK, Code::usage, "step_mode: got ",
-        int(o.step_mode), ", expected 0 to 3");
+  check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_GEOMETRIC, Code::usage, "step_mode: got ",
+        int(o.step_mode), ", expected 0 to 2");
   check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_NEAREST, Code::usage, "filter: got ",
         int(o.filter), ", expected 0 to 5");
   check(o.steps >= 0, Code::usage, "steps: got ", o.steps, ", expected at least 1");
@@ -54,8 +55,26 @@ LoopOptions loop_options(const ups_options& o) {
   l.filter = Filter(o.filter);
   l.tiles.tile_px = o.tile_px, l.tiles.overlap_px = o.overlap_px;
   if (o.max_memory_bytes > 0) l.tiles.budget_bytes = o.max_memory_bytes;
-  if (o.loop) l.rules = loop_rules(*o.loop);
+  check((o.width > 0) == (o.height > 0) && o.width >= 0 && o.height >= 0, Code::usage, "size: got ", o.width,
+        "x", o.height, ", expected both sides or neither");
+  check(o.wrap >= 0 && o.wrap <= 3, Code::usage, "wrap: got ", o.wrap, ", expected 0 to 3");
+  check(o.tile_blend >= UPS_BLEND_SMOOTH && o.tile_blend <= UPS_BLEND_HARD, Code::usage, "tile_blend: got ",
+        int(o.tile_blend), ", expected 0 to 2");
+  symmetries(o.tta ? o.tta : 1);  // checks
+  l.size = {o.height, o.width};
+  l.tiles.wrap = {(o.wrap & UPS_WRAP_X) != 0, (o.wrap & UPS_WRAP_Y) != 0};
+  l.tiles.tta = o.tta ? o.tta : 1;
+  l.tiles.blend = TileBlend(o.tile_blend);
   return l;
+}
+
+Picture picture_of(const Image& lr, const ups_options& o, const Session& session) {
+  check(o.kind >= UPS_KIND_COLOR && o.kind <= UPS_KIND_MASK, Code::usage, "kind: got ", int(o.kind),
+        ", expected 0 to 3");
+  check(o.alpha >= UPS_ALPHA_AUTO && o.alpha <= UPS_ALPHA_DROP, Code::usage, "alpha: got ", int(o.alpha),
+        ", expected 0 to 3");
+  return prepare_picture(lr, loop_options(o), {Kind(o.kind), AlphaMode(o.alpha), o.blend},
+                         session.info().scale);
 }
 
 std::string metadata(const StateDict& w, const char* key) {
@@ -75,10 +94,21 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   check(o.threads >= 0 && o.threads <= 4096, Code::usage, "threads: got ", o.threads, ", expected 0 to 4096");
   check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_BF16, Code::usage,
         "precision: got ", int(o.precision), ", expected 0 to 3");
-  Network network = open_network(weights);
   ordered_json j;
-  const Info& info = network.info;
   j["name"] = metadata(*weights, "name").empty() ? name : metadata(*weights, "name");
+  if (o.mix_path) {
+    const auto other = open_weights(o.mix_path);
+    std::string second = metadata(*other, "name");
+    if (second.empty()) second = std::filesystem::path(o.mix_path).stem().string();
+    std::ostringstream both;
+    both << 1 - o.mix << " " << j["name"].get<std::string>() << " + " << o.mix << " " << second;
+    j["name"] = both.str();
+    auto mix = std::make_shared<StateDict>(*mixed(weights, *other, o.mix));
+    mix->metadata.erase("source_sha256");  // it is neither file's
+    weights = mix;
+  }
+  Network network = open_network(weights);
+  const Info& info = network.info;
   j["architecture"] = info.family;
   j["variant"] = info.variant;
   j["scale"] = info.scale;
@@ -209,8 +239,11 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
     ups::check(model && out_width && out_height, ups::Code::usage, "ups_output_size: an argument is NULL");
     ups::check(width >= 1 && height >= 1, ups::Code::usage, "image: is ", width, "x", height,
                ", expected at least 1x1");
-    const ups::Extent hr = ups::loop_output({height, width}, model->session->info().default_scale,
-                                            ups::loop_options(ups::read_options(options)));
+    const ups::LoopOptions o = ups::loop_options(ups::read_options(options));
+    const ups::Extent hr =
+        o.size.h > 0 ? o.size
+                     : ups::scaled_extent({height, width},
+                                          o.scale != 0 ? o.scale : model->session->info().default_scale);
     *out_width = hr.w, *out_height = hr.h;
   });
 }
@@ -218,21 +251,19 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json) {
   return ups::guarded([&] {
     ups::check(model && json, ups::Code::usage, "ups_plan: an argument is NULL");
-    const ups::Image in = ups::view(lr, "lr", false);
+    const ups::Image in = ups::view(lr, "lr", lr && lr->data);
     ups::Session& session = *model->session;
-    const ups::LoopPlan plan = ups::plan_loop(session, in, ups::loop_options(ups::read_options(options)));
+    const ups::Picture picture = ups::picture_of(in, ups::read_options(options), session);
+    ups::LoopPlan plan = ups::plan_loop(session, picture.lr, picture.loop);
+    if (picture.nearest) ups::skip_network(plan);
     if (model->seconds_per_flop == 0) model->seconds_per_flop = ups::measure(session);
     ordered_json j;
-    j["input"] = ups::size_json(in.extent());
+    j["input"] = ups::size_json(plan.lr);
     j["output"] = ups::size_json(plan.hr);
-    j["sizes_at_most"] = plan.at_most;
-    j["kernels"] = ordered_json::object();
     for (const auto& step : plan.steps) {
       ordered_json s;
-      s["target"] = ups::size_json(step.step.target);
-      if (step.step.crop.h) s["crop"] = ups::size_json(step.step.crop);
-      if (!step.passes.empty() && j["kernels"].empty())
-        j["kernels"] = ups::kernel_counts(session, step.passes[0].grid.tile());
+      s["target"] = ups::size_json(step.target);
+      s["passes"] = ordered_json::array();
       for (const auto& pass : step.passes)
         s["passes"].push_back({{"network", ups::size_json(pass.lr)},
                                {"tile", ups::size_json(pass.grid.tile())},
@@ -240,10 +271,12 @@ ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* op
                                {"tiles", pass.grid.count()}});
       j["steps"].push_back(s);
     }
-    j["peak_bytes"] = plan.peak_bytes;
+    j["peak_bytes"] = plan.peak_bytes + ups::picture_bytes(picture, plan);
     j["flop"] = plan.flop;
     j["estimated_seconds"] = plan.flop * model->seconds_per_flop;
     j["device"] = session.backend().describe();
+    j["kernels"] = ordered_json::object();
+    if (!picture.nearest) j["kernels"] = ups::kernel_counts(session, plan.steps[0].passes[0].grid.tile());
     model->plan_json = j.dump();
     *json = model->plan_json.c_str();
   });
@@ -254,15 +287,17 @@ ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, con
     ups::check(model != nullptr, ups::Code::usage, "ups_upscale: model is NULL");
     const ups_options o = ups::read_options(options);
     const ups::Image in = ups::view(lr, "lr", true), out = ups::view(hr, "hr", !o.rows);
-    ups::check(in.c == out.c, ups::Code::usage, "hr: has ", out.c, " channels, expected ", in.c, " as lr");
-    const ups::LoopOptions loop = ups::loop_options(o);
-    const ups::LoopPlan plan = ups::plan_loop(*model->session, in, loop);
+    const ups::Picture picture = ups::picture_of(in, o, *model->session);
+    ups::check(picture.hr_c == out.c, ups::Code::usage, "hr: has ", out.c, " channels, expected ",
+               picture.hr_c, picture.hr_c == in.c ? " as lr" : ", those of lr without alpha");
+    const ups::LoopPlan plan = ups::plan_loop(*model->session, picture.lr, picture.loop);
     ups::check(out.extent() == plan.hr, ups::Code::usage, "hr: is ", out.w, "x", out.h, ", expected ",
                plan.hr.w, "x", plan.hr.h, " (see ups_output_size)");
     auto stop_if = [](int asked) { ups::check(!asked, ups::Code::cancelled, "cancelled"); };
     ups::Output::RowCallback rows;
     if (o.rows) rows = [&](int y, int n, const void* data) { stop_if(o.rows(o.user, y, n, data)); };
-    ups::Output output(in, out, plan.channels.state_c, loop.filter, model->pool, rows);
+    ups::Output output(picture.lr, out, picture.nearest ? picture.hr_c : plan.channels.state_c,
+                       picture.output, model->pool, rows);
     ups::StepDone step_done;
     if (o.step_done)
       step_done = [&](int step, int steps, const ups::Image& image) {
@@ -271,27 +306,12 @@ ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, con
       };
     ups::Progress progress;
     if (o.progress) progress = [&](double done) { stop_if(o.progress(o.user, done)); };
-    ups::run_loop(*model->session, model->pool, in, plan, loop, output, step_done, progress);
+    if (picture.nearest)
+      ups::put_nearest(picture, plan.hr, model->pool, output, progress);
+    else
+      ups::run_loop(*model->session, model->pool, picture.lr, plan, picture.loop, output, step_done,
+                    progress);
     if (progress) progress(1);
-  });
-}
-
-ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter) {
-  return ups::guarded([&] {
-    const ups::Image from = ups::view(in, "in", true), to = ups::view(out, "out", true);
-    ups::check(from.c == to.c, ups::Code::usage, "out: has ", to.c, " channels, expected ", from.c, " as in");
-    ups::check(filter >= UPS_FILTER_LANCZOS3 && filter <= UPS_FILTER_NEAREST, ups::Code::usage,
-               "filter: got ", int(filter), ", expected 0 to 5");
-    ups::Pool pool;
-    ups::RowResizer resizer(from.h, from.w, to.h, to.w, from.c, ups::Filter(filter));
-    std::vector<float> row(size_t(from.w) * from.c);
-    ups::Image target = to;
-    for (int y = 0; y < from.h; y++) {
-      ups::to_float(from.row(y), from.depth, row.data(), int64_t(row.size()));
-      resizer.push(row.data(), 1, pool, [&](int at, int n, const float* rows) {
-        ups::store_rows(rows, n, to.w, to.c, to.c, target.row(at), to.c, 0, to.depth, to.stride_bytes, pool);
-      });
-    }
   });
 }
 

@@ -5,7 +5,7 @@
 
 namespace ups {
 
-ChannelPlan plan_channels(int image_c, int in_c, int out_c) {
+ChannelPlan plan_channels(int image_c, int in_c, int out_c, bool alpha_too) {
   auto usual = [](int c) { return c == 1 || c == 3 || c == 4; };
   check(image_c >= 1 && image_c <= 4, Code::usage, "image: has ", image_c, " channels, expected 1 to 4");
   check(usual(in_c) && usual(out_c), Code::model, "network: takes ", in_c, " and gives ", out_c,
@@ -14,14 +14,14 @@ ChannelPlan plan_channels(int image_c, int in_c, int out_c) {
   const int colours = gray ? 1 : 3;
 
   ChannelPlan p;
-  p.network_c = out_c;
+  int result_colours = out_c == 1 ? 1 : 3;
   if (in_c == 1) {
     if (gray || out_c != 1) {
       p.runs = {kFirst1};
       p.luma_first = !gray;  // a colourising network: what it expects is luma
     } else {
       p.runs = {only(0), only(1), only(2)};
-      p.network_c = 3;
+      result_colours = 3;
     }
   } else if (in_c == 3) {
     p.runs = {gray ? kGrayTo3 : kFirst3};
@@ -31,10 +31,17 @@ ChannelPlan plan_channels(int image_c, int in_c, int out_c) {
     p.opaque_alpha = !alpha;
     p.runs = {map};
   }
-  p.network_alpha = alpha && out_c == 4;
-  const int result_colours = p.network_c == 1 ? 1 : 3;
+  if (alpha && out_c == 4) {
+    p.alpha_at = 3;
+  } else if (alpha && alpha_too && in_c == out_c && in_c < 4) {
+    const int a = image_c - 1;
+    p.runs.push_back(in_c == 1 ? only(a) : ChannelMap{3, {a, a, a}});
+    p.alpha_at = result_colours;
+    p.alpha_to_gray = out_c == 3;
+  }
+  p.network_c = out_c * int(p.runs.size());
   p.to_gray = gray && result_colours == 3;
-  p.state_c = p.network_alpha ? colours + 1 : colours;
+  p.state_c = p.alpha_at >= 0 ? colours + 1 : colours;
   return p;
 }
 

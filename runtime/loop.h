@@ -6,51 +6,49 @@
 #include <vector>
 
 #include "runtime/image.h"
-#include "runtime/loop_steps.h"
 #include "runtime/output.h"
+#include "runtime/schedule.h"
 #include "runtime/upscaler.h"
 
 namespace ups {
 
 struct LoopOptions {
   double scale = 0;  // total; 0: the model's default
+  Extent size{};     // if set, the last step meets this size instead of scale times the input's
   int steps = 1;
   StepMode mode = StepMode::native;
   Filter filter = Filter::lanczos3;
   TileOptions tiles;
-  LoopRules rules;
+  Kind kind = Kind::color;
+  bool alpha_too = false;   // alpha, too, goes through the network
+  bool drop_alpha = false;  // it is not part of the result
 };
 
 // One network pass of the loop, as planned.
 struct PassPlan {
   Extent lr;  // input of the pass
   TileGrid grid;
-  bool last;  // of its step: the result is resampled to the target
+  bool last;     // of its step: the result is resampled to the target
+  Extent pad{};  // px of the input's continuation that the resampling needs, where an axis wraps
 };
 
 struct StepPlan {
-  Step step;
-  Filter filter;                 // to its target
-  std::vector<PassPlan> passes;  // none: the step only resamples
+  Extent target;
+  std::vector<PassPlan> passes;
 };
 
 struct LoopPlan {
-  Extent lr, hr;         // lr: the part of the picture that is used, cut from its middle
-  bool at_most = false;  // sizes follow from the pictures on the way: those planned are the largest
+  Extent lr, hr;
   ChannelPlan channels;
   std::vector<StepPlan> steps;
   int64_t peak_bytes = 0;  // everything the library allocates while running, weights included; not lr and hr
   double flop = 0;
 };
 
-// The size of the result. Error{Code::usage} for options out of range.
-Extent loop_output(Extent lr, double default_scale, const LoopOptions& options);
-
 // Decides everything before anything runs. Throws Error{Code::usage} for options out of range.
 LoopPlan plan_loop(Session& session, const Image& lr, const LoopOptions& options);
 
-// Executes a plan; lr is the whole picture. step_done (may be empty) sees the float image after every step
-// but the last.
+// Executes a plan. step_done (may be empty) sees the float image after every step but the last.
 using StepDone = std::function<void(int step, int steps, const Image& image)>;
 void run_loop(Session& session, Pool& pool, const Image& lr, const LoopPlan& plan, const LoopOptions& options,
               Output& output, const StepDone& step_done, const Progress& progress);

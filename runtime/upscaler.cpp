@@ -2,6 +2,7 @@
 #include "runtime/upscaler.h"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "kernels/blend.h"
@@ -13,95 +14,150 @@ namespace {
 
 constexpr int kDefaultOverlap = 48;  // 49 dB to the untiled x4plus at a tile of 96, more at larger ones
 constexpr int kSmallestTile = 32;
+constexpr int kRowsPerSink = 32;  // whoever takes them needs buffers of as many
 
-TileRequest request_for(const Session& session, Extent lr, int tile, int overlap) {
+// What the options mean for a network: the overlap, and the margin around axes that wrap.
+struct Overlap {
+  int px;
+  Extent margin;
+};
+
+Overlap overlap_for(const Session& session, const TileOptions& o) {
+  const int context = session.facts().context_px;
+  int usual = std::min(2 * context, kDefaultOverlap);
+  if (o.blend == TileBlend::linear) usual = 8;
+  if (o.blend == TileBlend::hard) usual = 20;
+  const int margin = std::min(context, kDefaultOverlap);
+  return {o.overlap_px == -1 ? 0
+          : o.overlap_px > 0 ? o.overlap_px
+                             : usual,
+          {o.wrap.y ? margin : 0, o.wrap.x ? margin : 0}};
+}
+
+// Tiles must be longer: they reach from the margin to the fade of the next tile.
+int least_tile(const Overlap& overlap, TileBlend blend) {
+  return blend == TileBlend::hard ? 0 : overlap.px + 2 * std::max(overlap.margin.h, overlap.margin.w);
+}
+
+TileRequest request_for(const Session& session, Extent lr, int tile, const Overlap& overlap,
+                        TileBlend blend) {
   const int context = session.facts().context_px;
   TileRequest r;
   r.tile = {tile, tile};
-  r.overlap_px = overlap;
+  r.overlap_px = overlap.px;
+  r.margin = overlap.margin;
+  r.blend = blend;
   // Enough context on both sides: crop hard, the result is that of the whole image. Otherwise throw away
   // the outer part, which knows least, and fade across the rest.
-  r.halo_px = overlap >= 2 * context ? overlap / 2 : overlap * 3 / 8;
+  r.halo_px = overlap.px >= 2 * context ? overlap.px / 2 : overlap.px * 3 / 8;
+  if (blend == TileBlend::linear) r.halo_px = 0;
+  if (blend == TileBlend::hard) r.halo_px = overlap.px / 2;
   r.multiple_of = session.info().multiple_of;
   // Same blocks as in the whole image for blocked convolutions, when that needs no padding.
-  if (lr.h % 4 == 0 && lr.w % 4 == 0 && 4 % r.multiple_of == 0) r.multiple_of = 4;
+  if (lr.h % 4 == 0 && lr.w % 4 == 0 && 4 % r.multiple_of == 0 && blend == TileBlend::smooth)
+    r.multiple_of = 4;
   return r;
 }
 
 }  // namespace
 
-int64_t pass_bytes(Session& session, const TileGrid& grid, int channels) {
-  const int s = session.info().scale;
-  const int64_t ramp = int64_t(grid.y.ramp) * s;
-  return int64_t(session.working_bytes(grid.tile())) +
-         int64_t(TileBlender::bytes_for(grid.x.size * s, channels, grid.y.max_share(s), int(ramp)));
+int smallest_tile(const Session& session, const TileOptions& o) {
+  return std::max(kSmallestTile, least_tile(overlap_for(session, o), o.blend) + 8);
+}
+
+int64_t pass_bytes(Session& session, const TileGrid& grid, const TileOptions& o) {
+  const int s = session.info().scale, c = session.info().out_c;
+  const int64_t w = int64_t(grid.x.size) * s, ramp = int64_t(grid.y.ramp) * s;
+  int64_t bytes = TileRunner::bytes(session, grid.tile(), o.tta) +
+                  o.runs * int64_t(TileBlender::bytes_for(int(w), c, grid.y.max_share(s), int(ramp)));
+  if (o.runs > 1) bytes += int64_t(grid.y.max_share(s)) * w * o.runs * c * int64_t(sizeof(float));
+  return bytes;
 }
 
 TileGrid choose_tiles(Session& session, Extent lr, const TileOptions& o) {
   check(o.tile_px >= -1 && o.overlap_px >= -1, Code::usage, "tiles: size ", o.tile_px, " and overlap ",
         o.overlap_px, " must not be negative");
-  const int context = session.facts().context_px;
-  const int overlap = o.overlap_px == -1 ? 0
-                      : o.overlap_px > 0 ? o.overlap_px
-                                         : std::min(2 * context, kDefaultOverlap);
-  auto grid_of = [&](int tile) { return tile_grid(lr, request_for(session, lr, tile, overlap)); };
-  const TileGrid whole = tile_grid(lr, {.multiple_of = session.info().multiple_of});
+  const Overlap overlap = overlap_for(session, o);
+  auto grid_of = [&](int tile) { return tile_grid(lr, request_for(session, lr, tile, overlap, o.blend)); };
+  const TileGrid whole = grid_of(0);
   if (o.tile_px == -1) return whole;
+  const int margin = std::max(overlap.margin.h, overlap.margin.w), least = least_tile(overlap, o.blend);
   if (o.tile_px > 0) {
     if (o.tile_px >= std::max(lr.h, lr.w)) return whole;
-    check(o.tile_px > overlap, Code::usage, "tiles: size ", o.tile_px, " px must exceed the overlap of ",
-          overlap, " px (give a larger tile or a smaller overlap)");
+    check(o.tile_px > least, Code::usage, "tiles: size ", o.tile_px, " px must exceed the overlap of ",
+          overlap.px, " px", margin ? " and twice the margin of " + std::to_string(margin) + " px" : "",
+          " (give a larger tile or a smaller overlap)");
     return grid_of(o.tile_px);
   }
-  const int channels = session.info().out_c;
   const int64_t budget = o.budget_bytes > 0 ? o.budget_bytes : session.backend().budget_bytes();
   const int64_t weights = int64_t(session.backend().weight_bytes());
-  auto fits = [&](const TileGrid& g) { return weights + pass_bytes(session, g, channels) <= budget; };
+  auto fits = [&](const TileGrid& g) { return weights + pass_bytes(session, g, o) <= budget; };
   // A 4096 px square never fits a sensible budget; not planning it keeps huge images cheap to look at.
   if (lr.pixels() <= int64_t(4096) * 4096 && fits(whole)) return whole;
-  int low = std::max(kSmallestTile, overlap + 8), high = std::min(4096, std::max(lr.h, lr.w));
+  int low = smallest_tile(session, o), high = std::min(4096, std::max(lr.h, lr.w));
   while (high - low > 4) {
     const int middle = (low + high) / 2;
     (fits(grid_of(middle)) ? low : high) = middle;
   }
-  return grid_of(std::min(low, std::max(lr.h, lr.w)));
+  return grid_of(std::max(least + 8, std::min(low, std::max(lr.h, lr.w))));
 }
 
-void run_pass(Session& session, Pool& pool, const Image& lr, const ChannelPlan& channels,
-              const TileGrid& grid, const RowSink& sink, const Progress& progress) {
+void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid& grid, int* next_row,
+              const RowSink& sink, const Progress& progress) {
+  const Image& lr = in.lr;
+  const ChannelPlan& channels = in.channels;
   const int scale = session.info().scale, runs = int(channels.runs.size());
-  const int hr_w = lr.w * scale, out_c = session.info().out_c;
-  const Plan& plan = session.prepare(grid.tile());
+  const int hr_w = in.extent().w * scale, out_c = session.info().out_c;
+  TileRunner run_tile(session, pool, in.tta);
   std::vector<TileBlender> blenders;
   for (int r = 0; r < runs; r++) blenders.emplace_back(hr_w, out_c);
+  // After a failure: rows that are out already are computed again, where a tile has them, and dropped.
+  const auto deliver = [&](int y, int n, const float* rows) {
+    for (int i = std::clamp(*next_row - y, 0, n); i < n;) {
+      const int some = std::min(kRowsPerSink, n - i);
+      sink(y + i, some, rows + int64_t(i) * hr_w * runs * out_c);
+      i += some;
+      *next_row = y + i;
+    }
+  };
 
-  std::vector<float> joined;  // [n, hr_w, runs]: the planes of a gray network that ran once per channel
+  std::vector<float> joined;  // [n, hr_w, runs * out_c]: the channels of all runs
+  int first = 0;
+  const auto alone_from = [&](int ty) { return grid.y.share(ty, scale).begin + grid.y.share(ty, scale).up; };
+  while (first + 1 < grid.y.count() && alone_from(first + 1) <= *next_row) first++;
   const double tiles = double(grid.count()) * runs;
-  double finished = 0;
-  for (int ty = 0; ty < grid.y.count(); ty++) {
+  double finished = double(first) * grid.x.count() * runs;
+  for (int ty = first; ty < grid.y.count(); ty++) {
+    Share rows = grid.y.share(ty, scale);
+    if (ty == first) rows.begin += rows.up, rows.up = 0;  // nothing above to fade from
     for (int r = 0; r < runs; r++) {
-      blenders[r].start(grid.y.share(ty, scale));
+      blenders[r].start(rows);
       for (int tx = 0; tx < grid.x.count(); tx++) {
         const int y0 = grid.y.first[ty], x0 = grid.x.first[tx];
-        crop_tile(lr.data, lr.extent(), lr.c, lr.depth, lr.stride_bytes, y0, x0, channels.runs[r], plan.x,
-                  pool);
-        if (channels.opaque_alpha)
-          for (int y = 0; y < plan.x.h; y++)
-            for (int x = 0; x < plan.x.w; x++) plan.x.at(y, x)[3] = 1;
-        session.run([&](double done) {
-          if (progress) progress((finished + done) / tiles);
-        });
-        blenders[r].add(plan.y, y0 * scale, x0 * scale, grid.x.share(tx, scale), pool);
+        const Tensor hr = run_tile(
+            grid.tile(ty, tx),
+            [&](const Tensor& tile) {
+              crop_tile(lr.data, lr.extent(), lr.c, lr.depth, lr.stride_bytes, y0 - in.pad.h, x0 - in.pad.w,
+                        channels.runs[r], tile, pool, in.wrap);
+              if (channels.opaque_alpha)
+                for (int y = 0; y < tile.h; y++)
+                  for (int x = 0; x < tile.w; x++) tile.at(y, x)[3] = 1;
+            },
+            [&](double done) {
+              if (progress) progress((finished + done) / tiles);
+            });
+        blenders[r].add(hr, y0 * scale, x0 * scale, grid.x.share(tx, scale), pool);
         finished++;
       }
     }
     for (int r = 0; r < runs; r++)
       blenders[r].finish(pool, [&](int y, int n, const float* band) {
-        if (runs == 1) return sink(y, n, band);
+        if (runs == 1) return deliver(y, n, band);
         const int64_t pixels = int64_t(n) * hr_w;
-        joined.resize(size_t(pixels) * runs);
-        for (int64_t i = 0; i < pixels; i++) joined[i * runs + r] = band[i];
-        if (r == runs - 1) sink(y, n, joined.data());
+        joined.resize(size_t(pixels) * runs * out_c);
+        for (int64_t i = 0; i < pixels; i++)
+          for (int k = 0; k < out_c; k++) joined[(i * runs + r) * out_c + k] = band[i * out_c + k];
+        if (r == runs - 1) deliver(y, n, joined.data());
       });
   }
 }

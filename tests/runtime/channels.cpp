@@ -15,7 +15,7 @@ TEST_CASE("gray stays gray and colour stays colour through every network", "[run
         const bool alpha = image_c % 2 == 0;
         const int colours = image_c <= 2 ? 1 : 3;
         CHECK(p.state_c == colours + (alpha && out_c == 4));
-        CHECK(p.network_alpha == (alpha && out_c == 4));
+        CHECK((p.alpha_at >= 0) == (alpha && out_c == 4));
         for (const ChannelMap& run : p.runs) {
           CHECK(run.count + p.opaque_alpha == in_c);
           for (int k = 0; k < run.count; k++) CHECK(run.from[k] < image_c);

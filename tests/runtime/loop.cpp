@@ -1,14 +1,45 @@
 // Passes, tiles and the loop driver on networks small enough to know the answer.
 #include "runtime/loop.h"
 
+#include <cstring>
+
 #include "kernels/error.h"
 #include "tests/runtime/nets.h"
-#include "tests/runtime/picture.h"
 
 using namespace ups;
-using ups::testing::Picture;
-using ups::testing::random_picture;
-using ups::testing::upscale;
+using ups::testing::Random;
+
+namespace {
+
+struct Picture {
+  std::vector<uint8_t> bytes;
+  Image image;
+  Picture(int w, int h, int c) : bytes(size_t(w) * h * c) {
+    image = {bytes.data(), h, w, c, Depth::u8, int64_t(w) * c};
+  }
+};
+
+Picture random_picture(Random& random, int w, int h, int c) {
+  Picture p(w, h, c);
+  for (auto& b : p.bytes) b = uint8_t(random.integer(0, 255));
+  return p;
+}
+
+Picture upscale(Session& session, Pool& pool, Picture& lr, const LoopOptions& options,
+                int* seen_steps = nullptr) {
+  const LoopPlan plan = plan_loop(session, lr.image, options);
+  Picture hr(plan.hr.w, plan.hr.h, lr.image.c);
+  Output output(lr.image, hr.image, plan.channels.state_c, {.filter = options.filter}, pool, {});
+  run_loop(session, pool, lr.image, plan, options, output,
+           [&](int step, int, const Image& image) {
+             if (seen_steps) *seen_steps = step;
+             CHECK(image.c == lr.image.c);
+           },
+           {});
+  return hr;
+}
+
+}  // namespace
 
 TEST_CASE("tiles give exactly the untiled result when the halo covers the receptive field",
           "[runtime][upscaler]") {
@@ -99,7 +130,7 @@ TEST_CASE("a cancelled run stops with Code::cancelled", "[runtime][loop]") {
   Picture lr = random_picture(random, 40, 40, 3);
   const LoopPlan plan = plan_loop(session, lr.image, {});
   Picture hr(80, 80, 3);
-  Output output(lr.image, hr.image, 3, Filter::lanczos3, pool, {});
+  Output output(lr.image, hr.image, 3, {}, pool, {});
   int calls = 0;
   try {
     run_loop(session, pool, lr.image, plan, {}, output, {},
@@ -120,7 +151,7 @@ TEST_CASE("progress rises from 0 to 1", "[runtime][loop]") {
   o.tiles.tile_px = 48, o.tiles.overlap_px = 8;
   const LoopPlan plan = plan_loop(session, lr.image, o);
   Picture hr(plan.hr.w, plan.hr.h, 3);
-  Output output(lr.image, hr.image, 3, Filter::lanczos3, pool, {});
+  Output output(lr.image, hr.image, 3, {}, pool, {});
   double last = 0;
   run_loop(session, pool, lr.image, plan, o, output, {}, [&](double done) {
     CHECK(done >= last - 1e-9);
