@@ -8,5 +8,7 @@ namespace ups {
 extern const Family kRrdb;
 extern const Family kSrvgg;
 extern const Family kSwinir;
+extern const Family kSwin2sr;
+extern const Family kHat;
 
 }  // namespace ups

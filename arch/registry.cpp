@@ -7,7 +7,7 @@
 namespace ups {
 
 std::span<const Family* const> families() {
-  static constexpr std::array<const Family*, 3> kFamilies = {&kSrvgg, &kSwinir, &kRrdb};
+  static constexpr std::array<const Family*, 5> kFamilies = {&kSrvgg, &kHat, &kSwin2sr, &kSwinir, &kRrdb};
   return kFamilies;
 }
 

@@ -130,20 +130,23 @@ struct Copy {
 
 // y[y, x, c] = x[y / up, x / up, c]     (nearest)
 //   x [h, w, c] -> y [h*up, w*up, c]
+// cubic: Keys' kernel with a = -0.75 about ((y + 1/2) / up - 1/2, ..), the border pixel repeated beyond it
+//   (PyTorch's bicubic, align_corners = False).
 template <class T>
 struct Upsample {
   static constexpr const char* kName = "upsample";
   T x{}, y{};
   int up = 2;
+  bool cubic = false;
   template <class F>
   void operands(F&& f) {
     f(x, false), f(y, true);
   }
   template <class U, class F>
   Upsample<U> map(F&& f) const {
-    return {f(x), f(y), up};
+    return {f(x), f(y), up, cubic};
   }
-  RowUse rows() const { return {1, 1, up}; }
+  RowUse rows() const { return {cubic ? 4 * up + 1 : 1, 1, up}; }
 };
 
 // y[p, c] = (x[p, c] - mean(p)) / sqrt(variance(p) + eps) * gamma[c] + beta[c] (+ add[p, c])

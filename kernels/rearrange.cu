@@ -39,9 +39,31 @@ __global__ void copy(Copy<Tensor> op, int first_row, int rows) {
     store_element(op.y, offset(op.y, p), load_element(op.x, offset(op.x, p)));
 }
 
+// Keys' weights (a = -0.75) of the four pixels that make output pixel i; returns the first of them.
+__device__ __forceinline__ int cubic_weights(int i, int up, float* weight) {
+  constexpr float a = -0.75f;
+  const float source = (float(i) + 0.5f) / float(up) - 0.5f, base = floorf(source);
+  for (int k = 0; k < 4; k++) {
+    const float t = fabsf(source - (base - 1 + float(k)));
+    weight[k] = t <= 1 ? ((a + 2) * t - (a + 3)) * t * t + 1 : ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
+  }
+  return int(base) - 1;
+}
+
 __global__ void upsample(Upsample<Tensor> op, int first_row, int rows) {
   Place p;
   if (!place(op.y, first_row, rows, p)) return;
+  if (op.cubic) {
+    float wy[4], wx[4], sum = 0;
+    const int y0 = cubic_weights(p.y, op.up, wy), x0 = cubic_weights(p.x, op.up, wx);
+    for (int i = 0; i < 4; i++)
+      for (int j = 0; j < 4; j++) {
+        const Place at{p.n, min(max(y0 + i, 0), op.x.h - 1), min(max(x0 + j, 0), op.x.w - 1), p.c};
+        sum += wy[i] * wx[j] * load_element(op.x, offset(op.x, at));
+      }
+    store_element(op.y, offset(op.y, p), sum);
+    return;
+  }
   const Place from{p.n, p.y / op.up, p.x / op.up, p.c};
   store_element(op.y, offset(op.y, p), load_element(op.x, offset(op.x, from)));
 }

@@ -140,12 +140,13 @@ Value Graph::pixel_unshuffle(Value x, int r) {
   return op.y;
 }
 
-Value Graph::upsample(Value x, int up) {
+Value Graph::upsample(Value x, int up, bool cubic) {
   ValueInfo out = info(x, "upsample");
   check(up >= 1, Code::model, "upsample: factor is ", up, ", expected at least 1");
   out.parts.clear();
   out.num *= up;
-  Upsample<Value> op{x, new_value(out), up};
+  if (cubic) out.context_px += 2.0 * out.den / (double(out.num) / up);
+  Upsample<Value> op{x, new_value(out), up, cubic};
   ops_.push_back(op);
   return op.y;
 }

@@ -70,7 +70,7 @@ class Graph {
   // Channels of all parts, in order. Parts have equal extents.
   Value concat(const std::vector<Value>& parts);
   Value pixel_unshuffle(Value x, int r);
-  Value upsample(Value x, int up);  // nearest
+  Value upsample(Value x, int up, bool cubic = false);  // cubic or nearest
   // Fully connected layer on every pixel: conv2d with `w.weight` [cout, cin].
   Value linear(Value x, const Scope& w, const ConvOptions& options = {});
   // Over the channels of each pixel, with `w.weight` and `w.bias` [c]; `add` is added to the result.

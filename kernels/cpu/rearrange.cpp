@@ -1,5 +1,6 @@
 // Operators that only move data: PixelUnshuffle, Copy, Upsample; and the packing of convolution weights.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/cpu/run.h"
@@ -35,6 +36,42 @@ void pack(const T* oihw, T* out, int cout, int cin, int k) {
         out[(int64_t(tap) * cin + i) * cout + o] = oihw[(int64_t(o) * cin + i) * k * k + tap];
 }
 
+// Which four pixels of an n-pixel axis, and their weights, make output pixel i.
+struct Cubic {
+  int at[4];
+  float weight[4];
+  Cubic(int i, int up, int n) {
+    constexpr double a = -0.75;
+    const double source = (i + 0.5) / up - 0.5, base = std::floor(source);
+    for (int k = 0; k < 4; k++) {
+      const double t = std::fabs(source - (base - 1 + k));
+      weight[k] =
+          float(t <= 1 ? ((a + 2) * t - (a + 3)) * t * t + 1 : ((a * t - 5 * a) * t + 8 * a) * t - 4 * a);
+      at[k] = std::clamp(int(base) - 1 + k, 0, n - 1);
+    }
+  }
+};
+
+void upsample_cubic(const Upsample<Tensor>& op, Context& context, Rows rows) {
+  each_row(op.y, context, rows, [&](int image, int y) {
+    const Cubic down(y, op.up, op.x.h);
+    for (int x = 0; x < op.y.w; x++) {
+      const Cubic across(x, op.up, op.x.w);
+      float* to = target(op.y, image, y, x);
+      for (int c = 0; c < op.x.c; c++) {
+        float sum = 0;
+        for (int i = 0; i < 4; i++) {
+          float line = 0;
+          for (int j = 0; j < 4; j++)
+            line += across.weight[j] * source(op.x, image, down.at[i], across.at[j])[c];
+          sum += down.weight[i] * line;
+        }
+        to[c] = sum;
+      }
+    }
+  });
+}
+
 }  // namespace
 
 void run(const PixelUnshuffle<Tensor>& op, Context& context, Rows rows) {
@@ -66,6 +103,7 @@ void run(const Copy<Tensor>& op, Context& context, Rows rows) {
 void run(const Upsample<Tensor>& op, Context& context, Rows rows) {
   check(op.up >= 1, Code::device, "upsample: got up ", op.up, ", expected at least 1");
   check_pair("upsample", op.x, op.y, op.x.h * op.up, op.x.w * op.up, op.x.c);
+  if (op.cubic) return upsample_cubic(op, context, rows);
   each_row(op.y, context, rows, [&](int image, int y) {
     for (int x = 0; x < op.y.w; x++)
       std::memcpy(target(op.y, image, y, x), source(op.x, image, y / op.up, x / op.up),

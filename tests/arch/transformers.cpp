@@ -48,7 +48,7 @@ std::shared_ptr<StateDict> without(const std::string& name,
 TEST_CASE("transformers are recognised with the hyper-parameters they were made with",
           "[arch][transformers]") {
   const auto nets = transformers();
-  REQUIRE(nets.size() >= 13);
+  REQUIRE(nets.size() >= 24);
   Pool pool(1);
   for (const GoldenNet& net : nets) {
     INFO(net.name);

@@ -130,7 +130,7 @@ NETS = {
 
 def has_index(name):
     """Detection hangs on these, whoever computes them afresh."""
-    return "relative_position_index" in name
+    return "relative_position_index" in name or "relative_coords_table" in name
 
 
 def make(name):
@@ -151,7 +151,8 @@ def make(name):
     spread = (forward(inputs[0]) - plain).std().item()
     module.weight.data *= min(1, 0.5 / spread)
     dtype = torch.float32 if name.endswith("classical_x4") or name == "hat_x4" else torch.float16
-    model = model.to(dtype).double()  # the weights as the file holds them
+    for p in model.parameters():  # as the file holds them; buffers stay f32
+        p.data = p.data.to(dtype).double()
     outputs = [forward(x) for x in inputs]
     assert all(0.05 < y.std() < 3 for y in outputs), (name, [y.std() for y in outputs])
 
@@ -163,11 +164,12 @@ def make(name):
         if change < 1e-4 and "conv_scale" not in key:
             print(f"{name}: {key} hardly matters ({change:.1e})")
 
-    state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in model.state_dict().items()}
     keep = io.get("buffers", False)
     buffers = {k for k, _ in model.named_buffers()}
+    state = {k: v.float() if k in buffers and v.is_floating_point() else v.to(dtype) if v.is_floating_point() else v
+             for k, v in model.state_dict().items()}
     state = {k: v.contiguous() for k, v in state.items()
-             if k not in buffers or keep or (has_index(k) and v.numel() <= 300)}
+             if k not in buffers or keep or (has_index(k) and v.numel() <= 400)}
     if "unshuffle" in name:  # as DiffBIR's files have it; spandrel renames it
         state = {k.replace("conv_first.", "conv_first.1."): v for k, v in state.items()}
     FOLDER.mkdir(exist_ok=True)

@@ -3,7 +3,7 @@
 
 #include "kernels/blend.h"
 #include "kernels/convert.h"
-#include "kernels/cpu/pool.h"
+#include "kernels/cpu/run.h"
 #include "tests/simt/kernels/conv_case.h"
 
 using namespace ups;
@@ -67,6 +67,28 @@ TEST_CASE("pixel_unshuffle, copy and upsample on the device equal their definiti
       return at(same.mirror, i, y, x, k) == at(small.mirror, i, y, x, k);
     }));
     CHECK_THROWS_AS(run(Copy<Tensor>{small.on_device, same.on_device.channels(0, 0)}, stream()), Error);
+  }
+  take_schedule(0);
+}
+
+TEST_CASE("cubic upsampling on the device equals the host's", "[simt][rearrange]") {
+  UPS_RANDOM(random);
+  Pool pool(1);
+  cpu::Scratch scratch;
+  cpu::Context context{pool, scratch};
+  for (int round = 0; round < 6; round++) {
+    take_schedule(round);
+    const int up = random.integer(2, 4), h = random.integer(1, 5), w = random.integer(1, 5), c = 3;
+    TwinImage small(DType::f32, 1, h, w, c, 0, 1, &random),
+        big(DType::f32, 1, h * up, w * up, c, 0, 0, nullptr);
+    std::vector<float> expected(size_t(h) * up * w * up * c);
+    const Tensor on_host = dense_f32(expected.data(), h * up, w * up, c);
+    cpu::run(Upsample<Tensor>{small.on_host, on_host, up, true}, context);
+    run(Upsample<Tensor>{small.on_device, big.on_device, up, true}, stream());
+    // 16 products of values within 5, and weights rounded in f32.
+    CHECK(everywhere(fetched(big), [&](int i, int y, int x, int k) {
+      return std::abs(at(big.mirror, i, y, x, k) - on_host.at(y, x)[k]) < 1e-4;
+    }));
   }
   take_schedule(0);
 }
