@@ -45,7 +45,7 @@ __global__ void conv2d_naive(Conv2d<Tensor> op, Job job) {
   const int n = int(blockIdx.y), k = op.w.k;
   float sum = 0;
   for (int tap = 0; tap < k * k; tap++) {
-    const int uy = y * op.stride + tap / k - k / 2, ux = x * op.stride + tap % k - k / 2;
+    const int uy = y * op.stride + tap / k - op.pad(), ux = x * op.stride + tap % k - op.pad();
     if (uy < 0 || ux < 0 || uy >= op.x.h * op.up || ux >= op.x.w * op.up) continue;
     const int64_t at = n * op.x.image + uy / op.up * op.x.row + ux / op.up * op.x.px;
     for (int ci = 0; ci < op.w.cin; ci++) sum += load_element(op.x, at + ci) * load_weight(op.w, tap, ci, co);
@@ -251,6 +251,7 @@ const char* mma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
     return "needs more shared memory than the device has";
   if (op.w.k != 1 && op.w.k != 3) return "needs k 1 or 3";
   if (op.stride != 1) return "needs stride 1";
+  if (op.pad_end) return "needs padding on all sides";
   if (op.x.dtype == DType::f32) return "needs a 16-bit x";
   if (op.w.dtype != op.x.dtype) return "needs weights of x's dtype";
   if (op.x.row > (1 << 30) / (kTileH + 2)) return "needs rows of x of less than 59 million elements";

@@ -47,11 +47,14 @@ struct Addend {
   int group = 1;
 };
 
-// Output row g (before a pixel shuffle by `shuffle`) reads rows (g * stride - k / 2 .. + k - 1) / up of x.
+// Output row g (before a pixel shuffle by `shuffle`) reads rows (g * stride - before() .. + k - 1) / up of x.
 struct RowUse {
   int k = 1, stride = 1, up = 1, shuffle = 1;
   bool whole = false;       // every output row needs the whole image
   bool statistics = false;  // idem, for means over all pixels: a part of the image gives other results
+  int lead = -1;            // rows read before g * stride; -1: k / 2
+  bool of_x = false;        // rows are those of x: y is a sum over them
+  int before() const { return lead < 0 ? k / 2 : lead; }
 };
 
 // y = shuffle(act(conv(up(x), w) + bias) * scale + add.scale * add.t + add2.scale * add2.t)
@@ -59,6 +62,9 @@ struct RowUse {
 //   conv: k in {1, 3, 5}, zero padding k/2, cross-correlation as in PyTorch. up: nearest repetition.
 //   shuffle: y[.., y*r+i, x*r+j, c] = in[.., y, x, c*r*r + i*r + j]   (PixelShuffle, Shi et al. 2016)
 //   addends have extent [h*up/stride, w*up/stride]: they are added before the shuffle.
+//   act_last: y = shuffle(act((conv + bias) * scale + addends)) instead, the end of a classical residual
+//   block. pad_end: all k - 1 zeros lie below and to the right, tap (i, j) reads x[y*stride + i, x*stride +
+//   j].
 template <class T>
 struct Conv2d {
   static constexpr const char* kName = "conv2d";
@@ -68,6 +74,9 @@ struct Conv2d {
   float slope = 0, scale = 1;
   Addend<T> add{}, add2{};
   int stride = 1, up = 1, shuffle = 1;
+  bool act_last = false, pad_end = false;
+  // Rows and columns of zeros before the first pixel.
+  int pad() const { return pad_end ? 0 : w.k / 2; }
   template <class F>
   void operands(F&& f) {
     f(x, false), f(add.t, false), f(add2.t, false), f(y, true);
@@ -84,13 +93,15 @@ struct Conv2d {
             {f(add2.t), add2.scale, add2.group},
             stride,
             up,
-            shuffle};
+            shuffle,
+            act_last,
+            pad_end};
   }
   template <class F>
   void weights(F&& f) {
     f(w);
   }
-  RowUse rows() const { return {w.k, stride, up, shuffle}; }
+  RowUse rows() const { return {.k = w.k, .stride = stride, .up = up, .shuffle = shuffle, .lead = pad()}; }
   double flop() const { return 2.0 * w.cout * w.k * w.k * w.cin; }
 };
 
@@ -207,6 +218,84 @@ struct WindowAttention {
   }
   RowUse rows() const { return {.whole = true}; }  // windows wrap around the image
   double flop() const { return 4.0 * keys.h * keys.w * heads * d; }
+};
+
+// y[g] = (sum of x, sum of x^2) over all pixels and the c / groups channels of group g, in double.
+//   x [h, w, c] -> y [1, 1, 4 * groups] f32 elements that hold 2 * groups doubles, whatever the dtype of x.
+// Rows accumulate from top to bottom, each in an order of its own: any division into strips gives the same
+// bits. A call whose rows include row 0 starts from zero. One image.
+template <class T>
+struct GroupStats {
+  static constexpr const char* kName = "group_stats";
+  T x{}, y{};
+  int groups = 32;
+  template <class F>
+  void operands(F&& f) {
+    f(x, false), f(y, true);
+  }
+  template <class U, class F>
+  GroupStats<U> map(F&& f) const {
+    return {f(x), f(y), groups};
+  }
+  RowUse rows() const { return {.of_x = true}; }
+};
+
+// y = act((x - mean[g]) / sqrt(var[g] + eps) * gamma[c] + beta[c])     (GroupNorm, Wu and He 2018)
+//   mean and the biased variance of group g come from GroupStats of x; gamma is w.w, f32 [c], beta w.bias.
+template <class T>
+struct GroupNorm {
+  static constexpr const char* kName = "group_norm";
+  T x{}, stats{}, y{};
+  Weight w{};
+  int groups = 32;
+  float eps = 1e-6f;
+  Act act = Act::none;  // none or silu
+  template <class F>
+  void operands(F&& f) {
+    f(x, false), f(stats, false), f(y, true);
+  }
+  // Operands that must be complete before the first row.
+  template <class F>
+  void complete(F&& f) {
+    f(stats);
+  }
+  template <class U, class F>
+  GroupNorm<U> map(F&& f) const {
+    return {f(x), f(stats), f(y), w, groups, eps, act};
+  }
+  template <class F>
+  void weights(F&& f) {
+    f(w);
+  }
+  RowUse rows() const { return {}; }
+};
+
+// y[i] = sum over j of softmax_j(scale * x[i] . k[j]) v[j]: one head over the h * w pixels of an image.
+//   x (the queries), k [h, w, d], v, y [h, w, dv]. The h * w x h * w scores are never stored.
+template <class T>
+struct Attention {
+  static constexpr const char* kName = "attention";
+  T x{}, k{}, v{}, y{};
+  float scale = 1;
+  template <class F>
+  void operands(F&& f) {
+    f(x, false), f(k, false), f(v, false), f(y, true);
+  }
+  template <class F>
+  void complete(F&& f) {
+    f(k), f(v);
+  }
+  template <class U, class F>
+  Attention<U> map(F&& f) const {
+    return {f(x), f(k), f(v), f(y), scale};
+  }
+  RowUse rows() const { return {}; }
+  double flop() const {
+    if constexpr (requires(T t) { t.w; })
+      return 2.0 * (x.c + v.c) * k.h * k.w;
+    else
+      return 0;  // grows with the image
+  }
 };
 
 }  // namespace ups

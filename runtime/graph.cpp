@@ -88,13 +88,14 @@ Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear
   op.act = o.act, op.slope = o.slope, op.scale = o.scale;
   op.add = o.add, op.add2 = o.add2;
   op.stride = o.stride, op.up = o.up, op.shuffle = o.shuffle;
+  op.act_last = o.act_last, op.pad_end = o.pad_end;
   const int r = o.shuffle;
   check(cout % (r * r) == 0, Code::model, who, ": ", cout, " channels cannot be shuffled by ", r);
 
   ValueInfo grid = in;  // where the convolution and the addends live, before the shuffle
   grid.parts.clear();
   grid.c = cout;
-  grid.context_px += double(k / 2) * in.den / (double(in.num) * o.up);
+  grid.context_px += double(o.pad_end ? k - 1 : k / 2) * in.den / (double(in.num) * o.up);
   grid.num *= o.up, grid.den *= o.stride;
   reduce(grid);
   for (const Addend<Value>* a : {&o.add, &o.add2}) {

@@ -32,6 +32,7 @@ struct ConvOptions {
   float scale = 1;
   Addend<Value> add{}, add2{};
   int stride = 1, up = 1, shuffle = 1;
+  bool act_last = false, pad_end = false;
 };
 
 struct AttentionOptions {
@@ -43,7 +44,8 @@ struct AttentionOptions {
 
 template <class T>
 using Op = std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>, LayerNorm<T>, WindowAttention<T>,
-                        Affine<T>, Gate<T>, ChannelAttention<T>, DepthwiseConv2d<T>>;
+                        Affine<T>, Gate<T>, ChannelAttention<T>, DepthwiseConv2d<T>, GroupStats<T>,
+                        GroupNorm<T>, Attention<T>>;
 
 struct GateOptions {
   bool sigmoid = true;
@@ -56,6 +58,13 @@ struct ChannelAttentionOptions {
   Act act = Act::relu;
   float scale = 1;
   Addend<Value> add{}, add2{};
+};
+
+// What a graph that only shrinks does with LR sides that its strides do not divide.
+enum class Rounding : uint8_t {
+  exact,  // there are none: such sizes are refused
+  down,   // each value has floor(lr * num / den) pixels
+  up      // ceil
 };
 
 class Graph {
@@ -87,6 +96,11 @@ class Graph {
   Value channel_attention(Value x, const Scope& squeeze, const Scope& excite,
                           const ChannelAttentionOptions& options = {});
   Value depthwise_conv2d(Value x, const Scope& w, Act act = Act::none, Value gate = {});
+  // Group normalisation with gamma `w.weight` and beta `w.bias`, over the whole image (kernels/ops.h).
+  Value group_norm(Value x, const Scope& w, int groups, float eps, Act act);
+  // One head over all pixels.
+  Value attention(Value q, Value k, Value v, float scale);
+  void set_rounding(Rounding r) { rounding_ = r; }
   void output(Value y);
 
   int channels(Value v) const { return values_.at(v.id).c; }
@@ -95,6 +109,7 @@ class Graph {
   struct ValueInfo {
     int c = 0;
     int num = 1, den = 1;      // extent = lr * num / den, in lowest terms
+    bool once = false;         // one f32 pixel instead, whatever the size of the image: statistics
     double context_px = 0;     // radius of the receptive field, LR pixels
     std::vector<Value> parts;  // of a concat; empty otherwise
   };
@@ -108,6 +123,7 @@ class Graph {
   const std::vector<Op<Value>>& ops() const { return ops_; }
   const StateDict& weights() const { return *weights_; }
   std::shared_ptr<const StateDict> file() const { return weights_; }  // null once released
+  Rounding rounding() const { return rounding_; }
   Value input_value() const { return input_; }
   Value output_value() const { return output_; }
 
@@ -138,6 +154,7 @@ class Graph {
   std::vector<WeightInfo> weight_infos_;
   std::vector<Op<Value>> ops_;
   Value input_, output_;
+  Rounding rounding_ = Rounding::exact;
 };
 
 }  // namespace ups

@@ -45,10 +45,17 @@ int find_run(const std::vector<int>& slots, const std::vector<Value>& parts) {
 
 }  // namespace
 
+Extent Placement::extent(const Buffer& b, Extent lr) const {
+  if (b.once) return {1, 1};
+  const int64_t more = rounding == Rounding::up ? b.den - 1 : 0;
+  return {int((int64_t(lr.h) * b.num + more) / b.den), int((int64_t(lr.w) * b.num + more) / b.den)};
+}
+
 Placement place_values(const Graph& graph) {
   const auto& values = graph.values();
   const Uses uses = find_uses(graph);
   Placement p;
+  p.rounding = graph.rounding();
   p.locations.resize(values.size());
 
   std::vector<int> concats;
@@ -81,7 +88,7 @@ Placement place_values(const Graph& graph) {
       c.slots.push_back(part.id), c.offsets.push_back(offset);
       offset += values[part.id].c;
     }
-    p.buffers.push_back({values[k].c, values[k].num, values[k].den, true, 0, 0});
+    p.buffers.push_back({values[k].c, values[k].num, values[k].den, true, false, 0, 0});
     p.locations[k] = {c.buffer, 0};
     claimed.push_back(std::move(c));
   }
@@ -111,7 +118,7 @@ Placement place_values(const Graph& graph) {
     const bool stored = values[v].parts.empty() && (uses.def[v] >= 0 || int(v) == graph.input_value().id);
     if (stored && p.locations[v].buffer < 0) {
       p.locations[v] = {int(p.buffers.size()), 0};
-      p.buffers.push_back({values[v].c, values[v].num, values[v].den, false, 0, 0});
+      p.buffers.push_back({values[v].c, values[v].num, values[v].den, false, values[v].once, 0, 0});
     }
   }
 

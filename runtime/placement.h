@@ -19,9 +19,12 @@ struct Placement {
     int c = 0;              // channels per pixel
     int num = 1, den = 1;   // extent relative to LR
     bool concat = false;    // holds slices of several values
+    bool once = false;      // one f32 pixel
     int first_op, last_op;  // lifetime in `ops`, inclusive; first_op is -1 for the graph input
   };
   std::vector<Buffer> buffers;
+  Rounding rounding = Rounding::exact;
+  Extent extent(const Buffer& b, Extent lr) const;
   int copies = 0;
 };
 

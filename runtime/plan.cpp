@@ -23,10 +23,12 @@ size_t checked_product(size_t a, size_t b) {
   return r;
 }
 
-size_t buffer_bytes(const Placement::Buffer& b, Extent lr, int window_rows, DType dtype) {
-  const size_t h = window_rows ? size_t(window_rows) : size_t(lr.h) * b.num / b.den;
-  const size_t w = size_t(lr.w) * b.num / b.den;
-  return (checked_product(checked_product(h, w), size_t(b.c) * dtype_bytes(dtype)) + kAlign - 1) / kAlign *
+size_t buffer_bytes(const Placement& p, const Placement::Buffer& b, Extent lr, int window_rows, DType dtype) {
+  check(int64_t(std::max(lr.h, lr.w)) * b.num < INT_MAX, Code::memory,
+        "planner: the image needs more memory than this machine can address (use smaller tiles)");
+  const Extent e = p.extent(b, lr);
+  const size_t h = size_t(window_rows ? window_rows : e.h), element = b.once ? 4 : dtype_bytes(dtype);
+  return (checked_product(checked_product(h, size_t(e.w)), size_t(b.c) * element) + kAlign - 1) / kAlign *
          kAlign;
 }
 
@@ -54,28 +56,47 @@ size_t pack(std::vector<Plan::Buffer>& buffers) {
   return total;
 }
 
-struct Layout {
-  int strip_first_op = -1;
+// Operators [first, end): in strips, or, without any, over the whole image.
+struct Segment {
+  int first, end;
   StripSchedule strips;
+};
+
+struct Layout {
+  std::vector<Segment> segments;
+  int strip_first_op = -1;
   std::vector<Plan::Buffer> buffers;
   size_t arena_bytes = 0;
 };
 
-Layout lay_out(const Graph& graph, const Placement& p, Extent lr, DType dtype, int first_op, int lr_rows) {
+// Where to cut and how many LR rows a strip has; 0: no strips.
+struct Cut {
+  int first, end, lr_rows;
+};
+
+Layout lay_out(const Placement& p, Extent lr, DType dtype, const std::vector<Cut>& cuts) {
   Layout l;
-  if (first_op >= 0) {
-    l.strips = schedule_strips(graph, p, lr, first_op, lr_rows);
-    if (l.strips.strips.size() < 2) return {};
-    l.strip_first_op = first_op;
+  std::vector<int> window_rows(p.buffers.size(), 0);
+  for (const Cut& cut : cuts) {
+    Segment s{cut.first, cut.end, {}};
+    if (cut.lr_rows) s.strips = schedule_strips(p, lr, cut.first, cut.end, cut.lr_rows);
+    if (s.strips.strips.size() < 2) {
+      s.strips = {};
+    } else {
+      if (l.strip_first_op < 0) l.strip_first_op = cut.first;
+      for (size_t i = 0; i < window_rows.size(); i++) window_rows[i] += s.strips.window_rows[i];
+    }
+    l.segments.push_back(std::move(s));
   }
   for (size_t i = 0; i < p.buffers.size(); i++) {
     const auto& b = p.buffers[i];
-    const int rows = first_op >= 0 ? l.strips.window_rows[i] : 0;
-    Plan::Buffer out{0, buffer_bytes(b, lr, rows, dtype), b.first_op, b.last_op};
-    // Within the strips all operators are alive together: lifetimes stretch over the whole suffix.
-    if (first_op >= 0 && out.last_op >= first_op) {
-      out.last_op = std::max(out.last_op, int(p.ops.size()));
-      if (out.first_op >= first_op) out.first_op = first_op;
+    Plan::Buffer out{0, buffer_bytes(p, b, lr, window_rows[i], dtype), b.first_op, b.last_op};
+    // Within strips all operators are alive together: lifetimes stretch over the whole segment.
+    for (const Segment& s : l.segments) {
+      if (s.strips.strips.empty()) continue;
+      const int last = s.end == int(p.ops.size()) ? s.end : s.end - 1;  // the output outlives the operators
+      if (out.last_op >= s.first && out.last_op < s.end) out.last_op = last;
+      if (out.first_op >= s.first && out.first_op < s.end) out.first_op = s.first;
     }
     l.buffers.push_back(out);
   }
@@ -83,13 +104,40 @@ Layout lay_out(const Graph& graph, const Placement& p, Extent lr, DType dtype, i
   return l;
 }
 
+// Bytes per LR row of what operators [first, end) pass among themselves.
+double row_bytes(const Placement& p, Extent lr, DType dtype, int first, int end) {
+  double bytes = 0;
+  for (const auto& b : p.buffers)
+    if (b.first_op >= first && b.last_op < end && !b.once)
+      bytes += double(b.c) * dtype_bytes(dtype) * lr.w * b.num / b.den * b.num / b.den;
+  return bytes;
+}
+
+// The strips of each segment of a graph with statistics of the whole image.
+Layout segment_layout(const Placement& p, Extent lr, const PlanOptions& o) {
+  const std::vector<int> starts = segment_starts(p);
+  std::vector<Cut> cuts;
+  for (size_t i = 0; i < starts.size(); i++) {
+    const int end = i + 1 < starts.size() ? starts[i + 1] : int(p.ops.size());
+    const double bytes = row_bytes(p, lr, o.dtype, starts[i], end);
+    const double rows = o.segment_bytes && bytes > 0 ? std::max(1.0, o.segment_bytes / bytes) : lr.h;
+    cuts.push_back({starts[i], end, rows >= lr.h ? 0 : int(rows)});
+  }
+  return lay_out(p, lr, o.dtype, cuts);
+}
+
+bool has_statistics(const Placement& p) {
+  return std::any_of(p.buffers.begin(), p.buffers.end(), [](const auto& b) { return b.once; });
+}
+
 // Tries the last operators as strips, from each possible start, and keeps the smallest arena.
-Layout best_layout(const Graph& graph, const Placement& p, Extent lr, const PlanOptions& o) {
-  Layout best = lay_out(graph, p, lr, o.dtype, -1, 0);
+Layout best_layout(const Placement& p, Extent lr, const PlanOptions& o) {
+  const int n = int(p.ops.size());
+  if (has_statistics(p)) return segment_layout(p, lr, o);
+  Layout best = lay_out(p, lr, o.dtype, {{0, n, 0}});
   if (!o.strip_bytes) return best;
   constexpr int kMostStripOps = 24;  // a longer suffix never paid: windows of deep chains grow past the trunk
-  const int n = int(p.ops.size());
-  size_t row_bytes = 0;  // of all windowed intermediates, per LR row
+  size_t row_bytes = 0;              // of all windowed intermediates, per LR row
   for (int first = n - 1; first >= std::max(0, n - kMostStripOps); first--) {
     for (const auto& b : p.buffers)
       if (b.first_op == first)
@@ -97,7 +145,7 @@ Layout best_layout(const Graph& graph, const Placement& p, Extent lr, const Plan
     const int rows =
         int(std::clamp<size_t>(o.strip_bytes / std::max<size_t>(1, row_bytes), 4, size_t(INT_MAX / 64)));
     if (rows >= lr.h) continue;
-    Layout l = lay_out(graph, p, lr, o.dtype, first, rows);
+    Layout l = lay_out(p, lr, o.dtype, {{0, first, 0}, {first, n, rows}});
     if (l.strip_first_op >= 0 && l.arena_bytes < best.arena_bytes) best = std::move(l);
   }
   return best;
@@ -115,12 +163,13 @@ struct Resolver {
     const auto& loc = p.locations[v.id];
     const auto& b = p.buffers[loc.buffer];
     Tensor t;
-    t.dtype = dtype;
-    t.h = int(int64_t(lr.h) * b.num / b.den), t.w = int(int64_t(lr.w) * b.num / b.den), t.c = c;
+    t.dtype = b.once ? DType::f32 : dtype;
+    const Extent e = p.extent(b, lr);
+    t.h = e.h, t.w = e.w, t.c = c;
     t.px = b.c, t.row = int64_t(t.w) * b.c, t.image = t.row * t.h;
     // Row 0 of a window may lie before the buffer; only rows that exist are ever touched.
     const int64_t at = int64_t(layout.buffers[loc.buffer].offset) +
-                       (loc.offset - int64_t(base_row[loc.buffer]) * t.row) * dtype_bytes(dtype);
+                       (loc.offset - int64_t(base_row[loc.buffer]) * t.row) * dtype_bytes(t.dtype);
     t.data = reinterpret_cast<void*>(intptr_t(at));
     return t;
   }
@@ -136,7 +185,7 @@ Extent grid_extent(const Op<Tensor>& op) {
   return std::visit(
       [](const auto& o) {
         const int r = o.rows().shuffle;
-        return Extent{o.y.h / r, o.y.w / r};
+        return o.rows().of_x ? o.x.extent() : Extent{o.y.h / r, o.y.w / r};
       },
       op);
 }
@@ -159,11 +208,11 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
         "planner: the graph has no output");
   check(lr.h > 0 && lr.w > 0, Code::usage, "planner: tile is ", lr.w, "x", lr.h, ", expected at least 1x1");
   for (const auto& v : graph.values())
-    check(lr.h % v.den == 0 && lr.w % v.den == 0, Code::usage, "planner: tile is ", lr.w, "x", lr.h,
-          ", expected multiples of ", v.den);
+    check(graph.rounding() != Rounding::exact || (lr.h % v.den == 0 && lr.w % v.den == 0), Code::usage,
+          "planner: tile is ", lr.w, "x", lr.h, ", expected multiples of ", v.den);
 
   const Placement p = place_values(graph);
-  const Layout layout = best_layout(graph, p, lr, options);
+  const Layout layout = best_layout(p, lr, options);
   std::vector<int> channels;
   for (const auto& v : graph.values()) channels.push_back(v.c);
   for (size_t id = channels.size(); id < p.locations.size(); id++) channels.push_back(0);
@@ -181,41 +230,42 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
   plan.y = r.tensor(graph.output_value(), channels[graph.output_value().id]);
   plan.hr = plan.y.extent();
 
-  const int whole = layout.strip_first_op < 0 ? int(p.ops.size()) : layout.strip_first_op;
-  for (int i = 0; i < whole; i++) {
-    PlanStep step{resolve(p.ops[i], r, channels)};
-    step.flop = step_flop(step.op, grid_extent(step.op).h);
-    plan.steps.push_back(step);
-  }
-  for (const Strip& strip : layout.strips.strips) {
-    for (const StripShift& shift : strip.shifts) {
-      // Rows still needed move to the start of the window: a copy between two views of the same buffer.
-      const auto& b = p.buffers[shift.buffer];
-      const int w = int(int64_t(lr.w) * b.num / b.den);
-      const int64_t row_bytes = int64_t(w) * b.c * dtype_bytes(options.dtype);
-      const int64_t start = int64_t(layout.buffers[shift.buffer].offset);
-      const int from = shift.first_row - r.base_row[shift.buffer];
-      r.base_row[shift.buffer] = shift.first_row;
-      if (shift.keep_rows == 0 || from == 0) continue;
-      Tensor to = dense_f32(nullptr, shift.keep_rows, w, b.c);
-      to.dtype = options.dtype;
-      Tensor src = to;
-      to.data = reinterpret_cast<void*>(intptr_t(start));
-      src.data = reinterpret_cast<void*>(intptr_t(start + from * row_bytes));
-      // Row by row when the views overlap, so that no row is overwritten before it has moved.
-      const int block = std::min(from, shift.keep_rows);
-      for (int y = 0; y < shift.keep_rows; y += block) {
-        Copy<Tensor> copy{src, to};
-        copy.x.h = copy.y.h = std::min(block, shift.keep_rows - y);
-        copy.x.data = static_cast<char*>(src.data) + y * row_bytes;
-        copy.y.data = static_cast<char*>(to.data) + y * row_bytes;
-        plan.steps.push_back({copy});
-      }
-    }
-    for (const StripRun& run : strip.runs) {
-      PlanStep step{resolve(p.ops[run.op], r, channels), run.begin, run.end};
-      step.flop = step_flop(step.op, run.end - run.begin);
+  for (const Segment& segment : layout.segments) {
+    for (int i = segment.first; i < segment.end && segment.strips.strips.empty(); i++) {
+      PlanStep step{resolve(p.ops[i], r, channels)};
+      step.flop = step_flop(step.op, grid_extent(step.op).h);
       plan.steps.push_back(step);
+    }
+    for (const Strip& strip : segment.strips.strips) {
+      for (const StripShift& shift : strip.shifts) {
+        // Rows still needed move to the start of the window: a copy between two views of the same buffer.
+        const auto& b = p.buffers[shift.buffer];
+        const int w = p.extent(b, lr).w;
+        const int64_t row_bytes = int64_t(w) * b.c * dtype_bytes(options.dtype);
+        const int64_t start = int64_t(layout.buffers[shift.buffer].offset);
+        const int from = shift.first_row - r.base_row[shift.buffer];
+        r.base_row[shift.buffer] = shift.first_row;
+        if (shift.keep_rows == 0 || from == 0) continue;
+        Tensor to = dense_f32(nullptr, shift.keep_rows, w, b.c);
+        to.dtype = options.dtype;
+        Tensor src = to;
+        to.data = reinterpret_cast<void*>(intptr_t(start));
+        src.data = reinterpret_cast<void*>(intptr_t(start + from * row_bytes));
+        // Row by row when the views overlap, so that no row is overwritten before it has moved.
+        const int block = std::min(from, shift.keep_rows);
+        for (int y = 0; y < shift.keep_rows; y += block) {
+          Copy<Tensor> copy{src, to};
+          copy.x.h = copy.y.h = std::min(block, shift.keep_rows - y);
+          copy.x.data = static_cast<char*>(src.data) + y * row_bytes;
+          copy.y.data = static_cast<char*>(to.data) + y * row_bytes;
+          plan.steps.push_back({copy});
+        }
+      }
+      for (const StripRun& run : strip.runs) {
+        PlanStep step{resolve(p.ops[run.op], r, channels), run.begin, run.end};
+        step.flop = step_flop(step.op, run.end - run.begin);
+        plan.steps.push_back(step);
+      }
     }
   }
   for (const PlanStep& step : plan.steps) plan.flop += step.flop;

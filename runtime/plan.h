@@ -6,6 +6,9 @@
 //   2. Liveness. Buffers get first-fit offsets in one arena, largest first.
 //   3. Strips. The last operators (usually the upsampling tail, 16 times as many pixels as the trunk) run in
 //      horizontal strips with rolling windows, so full-height high-resolution intermediates never exist.
+//      A graph with statistics over the whole image (GroupNorm) or attention is cut at these into segments,
+//      each in strips of its own; the statistics accumulate as the rows are made. Nothing is computed twice,
+//      and the bits are those of the whole image.
 #pragma once
 
 #include <climits>
@@ -46,6 +49,9 @@ struct Plan {
 struct PlanOptions {
   DType dtype = DType::f32;              // of every tensor, input and output included
   size_t strip_bytes = size_t(8) << 20;  // working set of one strip; 0: never use strips
+  // The same for each segment of a graph with statistics of the whole image. Larger, because every strip
+  // transforms the weights of wide convolutions anew.
+  size_t segment_bytes = size_t(32) << 20;
 };
 
 // lr must be a multiple of what the network requires. Throws Error{Code::model} when the graph has no output,

@@ -11,18 +11,19 @@ namespace {
 // How an operator maps rows. grid: output rows before the shuffle.
 struct RowMap {
   Value x, y;
-  std::vector<Value> beside;  // read at the output's own rows
+  std::vector<Value> beside;    // read at the output's own rows
+  std::vector<Value> complete;  // must be there before the first row
   RowUse use;
   int grid_rows = 0;
 
   // Grid rows computable when `done` rows of an h-row input exist.
   int available(int done, int h) const {
     if (done >= h) return grid_rows;
-    const int last = done * use.up - 1 - use.k / 2;  // highest usable row of the (upsampled) input
+    const int last = done * use.up - use.k + use.before();  // first row of the highest usable window
     return last < 0 ? 0 : std::min(grid_rows, last / use.stride + 1);
   }
   // First input row that grid row g reads.
-  int first_input(int g) const { return std::max(0, (g * use.stride - use.k / 2)) / use.up; }
+  int first_input(int g) const { return std::max(0, g * use.stride - use.before()) / use.up; }
 };
 
 RowMap row_map(const Op<Value>& op) {
@@ -31,12 +32,17 @@ RowMap row_map(const Op<Value>& op) {
       [&](auto o) {
         m.use = o.rows();
         bool first = true;
+        if constexpr (requires { o.complete([](Value) {}); })
+          o.complete([&](Value v) { m.complete.push_back(v); });
+        auto is_complete = [&](Value v) {
+          return std::any_of(m.complete.begin(), m.complete.end(), [&](Value c) { return c.id == v.id; });
+        };
         o.operands([&](Value v, bool written) {
           if (written)
             m.y = v;
           else if (first)
             m.x = v, first = false;
-          else if (v)
+          else if (v && !is_complete(v))
             m.beside.push_back(v);
         });
       },
@@ -46,34 +52,50 @@ RowMap row_map(const Op<Value>& op) {
 
 }  // namespace
 
-StripSchedule schedule_strips(const Graph& graph, const Placement& p, Extent lr, int first_op, int lr_rows) {
-  const int n = int(p.ops.size());
+std::vector<int> segment_starts(const Placement& p) {
+  std::vector<int> starts = {0}, maker(p.buffers.size(), -1);
+  for (size_t i = 0; i < p.ops.size(); i++) {
+    RowMap m = row_map(p.ops[i]);
+    if (m.use.whole) m.complete.push_back(m.x);
+    for (Value v : m.complete)
+      if (maker[p.locations[v.id].buffer] >= starts.back()) starts.push_back(int(i));
+    maker[p.locations[m.y.id].buffer] = int(i);
+  }
+  return starts;
+}
+
+StripSchedule schedule_strips(const Placement& p, Extent lr, int first_op, int end_op, int lr_rows) {
   auto buffer_of = [&](Value v) { return p.locations[v.id].buffer; };
-  auto rows_of = [&](Value v) {
-    const auto& b = p.buffers[buffer_of(v)];
-    return int(int64_t(lr.h) * b.num / b.den);
-  };
+  auto rows_of = [&](Value v) { return p.extent(p.buffers[buffer_of(v)], lr).h; };
 
   StripSchedule s;
   s.window_rows.assign(p.buffers.size(), 0);
   std::vector<char> windowed(p.buffers.size(), 0);
   std::vector<RowMap> maps;
-  for (int i = first_op; i < n; i++) {
+  for (int i = first_op; i < end_op; i++) {
     maps.push_back(row_map(p.ops[i]));
     RowMap& m = maps.back();
     if (m.use.whole) return {};
-    m.grid_rows = rows_of(m.y) / m.use.shuffle;
-    const int b = buffer_of(m.y);
-    if (p.buffers[b].concat) return {};
-    if (m.y.id != graph.output_value().id) windowed[b] = 1;
+    m.grid_rows = rows_of(m.use.of_x ? m.x : m.y) / m.use.shuffle;
+    const auto& buffer = p.buffers[buffer_of(m.y)];
+    if (buffer.concat) return {};
+    windowed[buffer_of(m.y)] = !buffer.once && buffer.first_op >= first_op && buffer.last_op < end_op;
   }
 
   std::vector<int> next(maps.size(), 0);             // next grid row of each operator
   std::vector<int> done(p.buffers.size(), INT_MAX);  // rows present; INT_MAX: whole image is there
   std::vector<int> base(p.buffers.size(), 0);        // image row a window starts with
   for (const RowMap& m : maps) done[buffer_of(m.y)] = 0;
+  for (const RowMap& m : maps)
+    for (Value v : m.complete)
+      if (done[buffer_of(v)] == 0) return {};
 
-  for (int lr_end = 0; next.back() < maps.back().grid_rows;) {
+  auto unfinished = [&] {
+    for (size_t i = 0; i < maps.size(); i++)
+      if (next[i] < maps[i].grid_rows) return true;
+    return false;
+  };
+  for (int lr_end = 0; unfinished();) {
     lr_end = std::min(lr.h, lr_end + std::max(1, lr_rows));
     Strip strip;
     if (!s.strips.empty())

@@ -31,10 +31,14 @@ struct StripSchedule {
   std::vector<int> window_rows;  // by buffer: capacity in rows; 0: not windowed (whole image)
 };
 
-// Operators [first_op, end) in strips of about lr_rows input rows each. Returns an empty schedule when these
-// operators cannot be strip-mined (one of them writes a slice of a concat buffer that later rows still read,
-// or needs the whole image).
-StripSchedule schedule_strips(const Graph& graph, const Placement& placement, Extent lr, int first_op,
-                              int lr_rows);
+// Operators [first_op, end_op) in strips of about lr_rows input rows each. What they make and nobody else
+// reads becomes a window. Returns an empty schedule when these operators cannot be strip-mined (one of them
+// writes a slice of a concat buffer that later rows still read, or needs the whole of what another one
+// makes).
+StripSchedule schedule_strips(const Placement& placement, Extent lr, int first_op, int end_op, int lr_rows);
+
+// Where strips must stop: the first operator of each segment of the graph, 0 first. Within a segment no
+// operator needs the whole of what another one makes; a statistic and the keys of an attention end one.
+std::vector<int> segment_starts(const Placement& placement);
 
 }  // namespace ups

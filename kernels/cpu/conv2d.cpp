@@ -56,7 +56,7 @@ void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   DirectArgs a;
   a.h = op.x.h, a.w = op.x.w, a.cin = op.w.cin, a.cout = op.w.cout;
   a.x_row = op.x.row, a.x_px = op.x.px;
-  a.k = op.w.k, a.stride = op.stride, a.up = op.up;
+  a.k = op.w.k, a.stride = op.stride, a.up = op.up, a.pad = op.pad();
   a.weight = op.w.w, a.weight_f16 = op.w.dtype == DType::f16;
   a.dot = a.cout <= 4;
   a.cin_pad = a.dot ? round_up(a.cin, kernels.lanes) : a.cin;
@@ -102,7 +102,7 @@ Extent conv_extent(const Conv2d<Tensor>& op) { return {op.y.h / op.shuffle, op.y
 Epilogue make_epilogue(const Conv2d<Tensor>& op, float* room) {
   Epilogue e;
   const int padded = round_up(op.w.cout, kCoutPad);
-  e.act = op.act, e.slope = op.slope, e.scale = op.scale;
+  e.act = op.act, e.slope = op.slope, e.scale = op.scale, e.act_last = op.act_last;
   std::memset(room, 0, 2 * size_t(padded) * sizeof(float));
   if (op.w.bias) std::memcpy(room, op.w.bias, op.w.cout * sizeof(float));
   e.bias = room;
@@ -148,7 +148,7 @@ void check_conv2d(const Conv2d<Tensor>& op) {
 }
 
 const char* variant_name(const Conv2d<Tensor>& op) {
-  const bool fits = op.w.k == 3 && op.stride == 1 && op.up <= 2;
+  const bool fits = op.w.k == 3 && op.stride == 1 && op.up <= 2 && !op.pad_end;
   if (const char* forced = forced_variant()) {
     const std::string_view name(forced);
     if (name == "direct" || !fits) return "direct";

@@ -10,6 +10,7 @@ namespace ups::cpu {
 
 // What happens to a sum before it is stored:
 //   y = shuffle(act(sum + bias) * scale + add[0].scale * add[0] + add[1].scale * add[1])
+// or, with act_last, shuffle(act((sum + bias) * scale + ...)).
 struct Epilogue {
   struct Add {
     const float* data;
@@ -19,6 +20,7 @@ struct Epilogue {
   };
   Act act = Act::none;
   float slope = 0, scale = 1;
+  bool act_last = false;
   const float* bias = nullptr;    // padded with zeros to a multiple of kCoutPad
   const float* slopes = nullptr;  // idem; null unless Act::prelu
   Add add[2];
@@ -42,6 +44,7 @@ struct DirectArgs {
   int h = 0, w = 0, cin = 0;
   int cin_pad = 0;  // floats per pixel of the patch
   int k = 3, stride = 1, up = 1, cout = 0;
+  int pad = 1;                   // zeros before the first row and column
   const void* weight = nullptr;  // [k, k, cin, cout]
   bool weight_f16 = false;
   float* panel = nullptr;  // packed weights

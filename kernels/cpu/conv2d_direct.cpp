@@ -85,7 +85,7 @@ HWY_NOINLINE void sums_dot(const float* x, int64_t px, int64_t tap_px, int64_t r
 using Sums = void (*)(const float*, int64_t, int64_t, int64_t, int, int, const float*, float*);
 
 void load_patch(const DirectArgs& a, int y0, int rows, int x0, float* patch) {
-  const int pad = a.k / 2;
+  const int pad = a.pad;
   const int patch_h = (rows - 1) * a.stride + a.k;
   const int uh = a.h * a.up, uw = a.w * a.up;
   const int64_t row_floats = int64_t(a.patch_w) * a.cin_pad;

@@ -219,7 +219,8 @@ HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, i
       V o[4];
       output_column(d, half, j, o);
       for (int i = 0; i < 4; i++) {
-        o[i] = activate<A>(d, hn::Add(o[i], bias), slope);
+        o[i] = hn::Add(o[i], bias);
+        if (!e.act_last) o[i] = activate<A>(d, o[i], slope);
         if (scaled) o[i] = hn::Mul(o[i], scale);
       }
       for (int k = 0; k < e.adds; k++) {
@@ -227,6 +228,8 @@ HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, i
         const V by = hn::Set(d, e.add[k].scale);
         for (int i = 0; i < 4; i++) o[i] = hn::MulAdd(hn::LoadU(d, add + i * e.add[k].row), by, o[i]);
       }
+      if (e.act_last)
+        for (int i = 0; i < 4; i++) o[i] = activate<A>(d, o[i], slope);
       float* out = e.y + y * e.y_row + (x + j) * e.y_px + co;
       for (int i = 0; i < 4; i++) hn::StoreU(o[i], d, out + i * e.y_row);
     }

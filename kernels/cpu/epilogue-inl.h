@@ -67,7 +67,8 @@ HWY_INLINE void emit_act(const Epilogue& e, const float* HWY_RESTRICT acc, int a
     const V slope = A == Act::prelu ? hn::LoadU(d, e.slopes + co + c) : hn::Set(d, e.slope);
     const int lanes = count - c < kLanes ? count - c : kLanes;
     for (int p = 0; p < n; p++) {
-      V v = activate<A>(d, hn::Add(hn::LoadU(d, acc + p * acc_stride + c), bias), slope);
+      V v = hn::Add(hn::LoadU(d, acc + p * acc_stride + c), bias);
+      if (!e.act_last) v = activate<A>(d, v, slope);
       if (scaled) v = hn::Mul(v, scale);
       for (int a = 0; a < e.adds; a++) {
         const Epilogue::Add& add = e.add[a];
@@ -80,6 +81,7 @@ HWY_INLINE void emit_act(const Epilogue& e, const float* HWY_RESTRICT acc, int a
           v = hn::MulAdd(hn::Load(d, gathered), hn::Set(d, add.scale), v);
         }
       }
+      if (e.act_last) v = activate<A>(d, v, slope);
       if (e.shuffle == 1) {
         float* out = e.y + y * e.y_row + (x + p) * e.y_px + co + c;
         if (lanes == kLanes) {

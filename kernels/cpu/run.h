@@ -50,6 +50,9 @@ void run(const Affine<Tensor>& op, Context& context, Rows rows = {});
 void run(const Gate<Tensor>& op, Context& context, Rows rows = {});
 void run(const ChannelAttention<Tensor>& op, Context& context, Rows rows = {});
 void run(const DepthwiseConv2d<Tensor>& op, Context& context, Rows rows = {});
+void run(const GroupStats<Tensor>& op, Context& context, Rows rows = {});  // rows of x
+void run(const GroupNorm<Tensor>& op, Context& context, Rows rows = {});
+void run(const Attention<Tensor>& op, Context& context, Rows rows = {});
 
 // A chain is a dense block: 3x3 stride-1 convolutions in order, each reading channels [0, k_i) of one wide
 // buffer and all but the last writing the slice right behind what it read, so that the input transform of a

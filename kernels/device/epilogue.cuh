@@ -27,13 +27,15 @@ __device__ __forceinline__ float activate(Act act, float v, float slope) {
 // Output (y, x, co) of image n before the shuffle, from its sum without bias.
 __device__ __forceinline__ void finish_one(const Conv2d<Tensor>& op, int n, int y, int x, int co, float sum) {
   if (op.w.bias) sum += op.w.bias[co];
-  float v = activate(op.act, sum, op.act == Act::prelu ? op.w.slope[co] : op.slope) * op.scale;
+  const float slope = op.act == Act::prelu ? op.w.slope[co] : op.slope;
+  float v = (op.act_last ? sum : activate(op.act, sum, slope)) * op.scale;
   if (op.add.t.data)
     v += op.add.scale *
          load_element(op.add.t, n * op.add.t.image + y * op.add.t.row + x * op.add.t.px + co / op.add.group);
   if (op.add2.t.data)
     v += op.add2.scale * load_element(op.add2.t, n * op.add2.t.image + y * op.add2.t.row + x * op.add2.t.px +
                                                      co / op.add2.group);
+  if (op.act_last) v = activate(op.act, v, slope);
   const int r = op.shuffle, c = co / (r * r), i = co / r % r, j = co % r;
   store_element(op.y, n * op.y.image + (int64_t(y) * r + i) * op.y.row + (int64_t(x) * r + j) * op.y.px + c,
                 v);
@@ -45,7 +47,7 @@ inline bool vector_epilogue(const Conv2d<Tensor>& op, DType dtype) {
     return t.dtype == dtype && t.px % 8 == 0 && t.row % 8 == 0 && (t.n == 1 || t.image % 8 == 0) &&
            reinterpret_cast<uintptr_t>(t.data) % 16 == 0;
   };
-  return op.shuffle == 1 && op.w.cout % 8 == 0 && fits(op.y) &&
+  return op.shuffle == 1 && !op.act_last && op.w.cout % 8 == 0 && fits(op.y) &&
          (!op.add.t.data || (op.add.group == 1 && fits(op.add.t))) &&
          (!op.add2.t.data || (op.add2.group == 1 && fits(op.add2.t)));
 }

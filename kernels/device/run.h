@@ -30,6 +30,9 @@ void run(const Affine<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const Gate<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const ChannelAttention<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const DepthwiseConv2d<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const GroupStats<Tensor>& op, Stream& stream, Rows rows = {});  // rows of x
+void run(const GroupNorm<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const Attention<Tensor>& op, Stream& stream, Rows rows = {});
 
 // Which variant run() takes: a pure function of the operator and the device, unless
 // UPSCALE_VARIANT=conv2d=NAME forces one. Throws Error{Code::device} saying why each variant declined.

@@ -39,6 +39,7 @@ ConvSpec random_spec(testing::Random& random) {
   s.adds = random.integer(0, 2);
   if (random.integer(0, 1)) s.x_extra = random.integer(1, 40), s.y_extra = random.integer(1, 40);
   if (random.integer(0, 1)) s.scale = random.uniform(-1, 1);
+  s.act_last = random.integer(0, 3) == 0, s.pad_end = random.integer(0, 4) == 0;
   return s;
 }
 
@@ -127,8 +128,9 @@ TEST_CASE("conv2d of a row range writes those rows and reads only the rows they 
     const int out_h = c.op.y.h / spec.shuffle;
     const int begin = random.integer(0, out_h - 1), end = random.integer(begin + 1, out_h);
     // Rows outside the receptive field are poisoned: a value that depends on one becomes NaN.
-    const int first = std::max(0, begin * spec.stride - spec.k / 2) / spec.up;
-    const int last = std::min(spec.h * spec.up - 1, (end - 1) * spec.stride + spec.k / 2) / spec.up;
+    const int before = c.op.pad(), after = spec.k - 1 - before;
+    const int first = std::max(0, begin * spec.stride - before) / spec.up;
+    const int last = std::min(spec.h * spec.up - 1, (end - 1) * spec.stride + after) / spec.up;
     const size_t row = size_t(spec.w) * (spec.cin + spec.x_extra);
     std::vector<float> strip(c.x.begin() + first * row,
                              c.x.begin() + (last + 1) * row);  // ASan guards its ends

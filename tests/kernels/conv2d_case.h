@@ -36,6 +36,7 @@ struct ConvSpec {
   int adds = 0, add_group = 1;
   int x_extra = 0, y_extra = 0;  // channels of the wider buffers on top of the slice
   float slope = 0.2f, scale = 1;
+  bool act_last = false, pad_end = false;
 };
 
 struct ConvCase {
@@ -69,6 +70,7 @@ struct ConvCase {
     if (s.act == Act::prelu) op.w.slope = slopes.data();
     op.act = s.act, op.slope = s.slope, op.scale = s.scale;
     op.stride = s.stride, op.up = s.up, op.shuffle = r;
+    op.act_last = s.act_last, op.pad_end = s.pad_end;
     if (s.adds >= 1)
       op.add = {dense_f32(add.data(), oh, ow, add_c + 3).channels(2, add_c), 0.7f, s.add_group};
     if (s.adds >= 2) op.add2 = {dense_f32(add2.data(), oh, ow, s.cout), -0.3f, 1};
@@ -80,9 +82,10 @@ struct ConvCase {
     std::ostringstream o;
     o << "x [" << spec.h << ", " << spec.w << ", " << spec.cin << "+" << spec.x_extra << "] cout "
       << spec.cout << "+" << spec.y_extra << " k " << spec.k << " stride " << spec.stride << " up " << spec.up
-      << " shuffle " << spec.shuffle << " act " << int(spec.act) << " f16 " << spec.f16 << " bias "
-      << spec.bias << " adds " << spec.adds << " group " << spec.add_group << " scale " << spec.scale
-      << " variant " << cpu::variant_name(op) << " isa " << cpu::isa_name();
+      << " shuffle " << spec.shuffle << " act " << int(spec.act) << (spec.act_last ? " last" : "")
+      << (spec.pad_end ? " pad_end" : "") << " f16 " << spec.f16 << " bias " << spec.bias << " adds "
+      << spec.adds << " group " << spec.add_group << " scale " << spec.scale << " variant "
+      << cpu::variant_name(op) << " isa " << cpu::isa_name();
     return o.str();
   }
 

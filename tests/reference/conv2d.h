@@ -36,16 +36,18 @@ inline std::vector<double> conv2d(const Conv2d<Tensor>& op, const std::vector<do
         double sum = op.w.bias ? op.w.bias[co] : 0;
         for (int ky = 0; ky < k; ky++) {
           for (int kx = 0; kx < k; kx++) {
-            const int uy = y * op.stride + ky - k / 2, ux = x * op.stride + kx - k / 2;
+            const int uy = y * op.stride + ky - op.pad(), ux = x * op.stride + kx - op.pad();
             if (uy < 0 || ux < 0 || uy >= op.x.h * op.up || ux >= op.x.w * op.up) continue;
             const float* in = op.x.at(uy / op.up, ux / op.up);
             const double* w = &weights[(size_t(ky * k + kx) * cin) * cout + co];
             for (int ci = 0; ci < cin; ci++) sum += double(in[ci]) * w[size_t(ci) * cout];
           }
         }
-        double v = activate(op.act, sum, op.act == Act::prelu ? op.w.slope[co] : op.slope) * op.scale;
+        const double slope = op.act == Act::prelu ? op.w.slope[co] : op.slope;
+        double v = (op.act_last ? sum : activate(op.act, sum, slope)) * op.scale;
         if (op.add.t.data) v += double(op.add.scale) * op.add.t.at(y, x)[co / op.add.group];
         if (op.add2.t.data) v += double(op.add2.scale) * op.add2.t.at(y, x)[co / op.add2.group];
+        if (op.act_last) v = activate(op.act, v, slope);
         const int c = co / (r * r), i = co / r % r, j = co % r;
         out[(size_t(y * r + i) * op.y.w + x * r + j) * op.y.c + c] = v;
       }

@@ -43,7 +43,7 @@ DeviceConvSpec random_spec(Random& r, bool small) {
   s.stride = r.integer(0, 9) == 0 ? 2 : 1;
   s.up = r.integer(0, 3) == 0 ? r.integer(2, 3) : 1;
   if (s.cout % 4 == 0 && r.integer(0, 3) == 0) s.shuffle = 2;
-  s.act = Act(r.integer(0, 5));
+  s.act = Act(r.integer(0, 5)), s.act_last = r.integer(0, 4) == 0, s.pad_end = r.integer(0, 6) == 0;
   const DType storage = r.integer(0, 3) == 0 ? (r.integer(0, 1) ? DType::bf16 : DType::f32) : DType::f16;
   s.x = s.y = s.adds_dtype = s.weight = storage;
   if (r.integer(0, 5) == 0) s.y = DType::f32;

@@ -20,6 +20,7 @@ struct DeviceConvSpec {
   int x_first = 0, x_extra = 0, y_first = 0, y_extra = 0;  // slices: channels before, channels in all beyond
   bool bias = true;
   float slope = 0.2f, scale = 1;
+  bool act_last = false, pad_end = false;
   int row_begin = 0, row_end = 1 << 30;
 };
 
@@ -60,6 +61,7 @@ struct DeviceConvCase {
             s.act == Act::prelu ? slopes.data() : nullptr};
     op.act = s.act, op.slope = s.slope, op.scale = s.scale;
     op.stride = s.stride, op.up = s.up, op.shuffle = r;
+    op.act_last = s.act_last, op.pad_end = s.pad_end;
     on_host = op;
     on_host.x = x.on_host, on_host.y = y.on_host;
     if (op.w.bias) on_host.w.bias = bias.host();
@@ -86,8 +88,9 @@ struct DeviceConvCase {
   // Input rows that the row range does not need cease to exist.
   void drop_unneeded_rows() {
     const int last = std::min(spec.row_end, out(spec.h, spec));
-    const int first_row = std::max(0, spec.row_begin * spec.stride - spec.k / 2) / spec.up;
-    const int last_row = std::min((last - 1) * spec.stride + spec.k / 2, spec.h * spec.up - 1) / spec.up;
+    const int first_row = std::max(0, spec.row_begin * spec.stride - op.pad()) / spec.up;
+    const int last_row =
+        std::min((last - 1) * spec.stride + spec.k - 1 - op.pad(), spec.h * spec.up - 1) / spec.up;
     if (spec.n > 1 || last_row < first_row) return;
     const size_t row_bytes = size_t(x.on_device.row) * dtype_bytes(spec.x);
     auto rest = std::make_unique<Twin<unsigned char>>(row_bytes * size_t(last_row - first_row + 1));
@@ -103,9 +106,10 @@ struct DeviceConvCase {
     o << "x [" << s.n << ", " << s.h << ", " << s.w << ", " << s.cin << "] " << dtype_name(s.x) << " slice "
       << s.x_first << "+" << s.x_extra << " cout " << s.cout << " " << dtype_name(s.y) << " slice "
       << s.y_first << "+" << s.y_extra << " k " << s.k << " stride " << s.stride << " up " << s.up
-      << " shuffle " << s.shuffle << " act " << int(s.act) << " adds " << s.adds << " group " << s.add_group
-      << " " << dtype_name(s.adds_dtype) << " scale " << s.scale << " bias " << s.bias << " rows "
-      << s.row_begin << ".." << s.row_end;
+      << " shuffle " << s.shuffle << " act " << int(s.act) << (s.act_last ? " last" : "")
+      << (s.pad_end ? " pad_end" : "") << " adds " << s.adds << " group " << s.add_group << " "
+      << dtype_name(s.adds_dtype) << " scale " << s.scale << " bias " << s.bias << " rows " << s.row_begin
+      << ".." << s.row_end;
     return o.str();
   }
 
