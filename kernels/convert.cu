@@ -2,6 +2,7 @@
 // thread per pixel; memory-bound.
 #include "kernels/device/device.cuh"
 #include "kernels/device/run.h"
+#include "kernels/device/sample.cuh"
 
 namespace ups::cuda {
 namespace {
@@ -33,13 +34,7 @@ __global__ void crop_tile(CropTile op) {
   const int from_y = reflect(op.y0 + y, op.image.h), from_x = reflect(op.x0 + x, op.image.w);
   const int64_t at = y * op.tile.row + x * op.tile.px;
   for (int k = 0; k < op.tile.c; k++)
-    store_element(op.tile, at + k, k < op.count ? load_pixel(op.image, from_y, from_x, op.from[k]) : 0.0f);
-}
-
-__device__ __forceinline__ float quantise(float v, float max) {
-  v = v > 0 ? v : 0;  // also NaN
-  v = v < 1 ? v : 1;
-  return floorf(add_rn(mul_rn(v, max), 0.5f));
+    store_element(op.tile, at + k, k < op.count ? load_pixel(op.image, from_y, from_x, op.from[k]) : op.rest);
 }
 
 __global__ void store_tile(StoreTile op) {
@@ -48,15 +43,8 @@ __global__ void store_tile(StoreTile op) {
   const int y = int(i / op.tile.w), x = int(i % op.tile.w);
   char* row = static_cast<char*>(op.image.data) + (op.y0 + y) * op.image.stride_bytes;
   const int64_t to = int64_t(op.x0 + x) * op.image.c + op.first_c;
-  for (int k = 0; k < op.count; k++) {
-    const float v = load_element(op.tile, y * op.tile.row + x * op.tile.px + k);
-    if (op.image.depth == PixelDepth::u8)
-      reinterpret_cast<uint8_t*>(row)[to + k] = uint8_t(quantise(v, 255.0f));
-    else if (op.image.depth == PixelDepth::u16)
-      reinterpret_cast<uint16_t*>(row)[to + k] = uint16_t(quantise(v, 65535.0f));
-    else
-      reinterpret_cast<float*>(row)[to + k] = v;
-  }
+  for (int k = 0; k < op.count; k++)
+    store_sample(row, op.image.depth, to + k, load_element(op.tile, y * op.tile.row + x * op.tile.px + k));
 }
 
 Grid grid_for(const Tensor& t) { return {unsigned((int64_t(t.h) * t.w + kBlock - 1) / kBlock)}; }

@@ -13,6 +13,8 @@ namespace ups {
 // Called with the fraction of the work done; throws Error{Code::cancelled} to stop.
 using Progress = std::function<void(double done)>;
 
+class DevicePass;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -32,6 +34,8 @@ class Backend {
   // Throws Error{Code::memory}.
   virtual void bind(Plan& plan) = 0;
   virtual void run(const Plan& plan, const Progress& progress) = 0;
+  // Whole passes on the device (runtime/device_pass.h); null: pictures are cut and joined on the host.
+  virtual DevicePass* device_pass() { return nullptr; }
   // One line per step: operator, shape, kernel variant. For --verbose.
   virtual std::string explain(const Plan& plan) const = 0;
 };

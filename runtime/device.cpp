@@ -52,7 +52,7 @@ std::unique_ptr<Backend> make_backend(const std::string& wanted, Precision preci
   for (const auto& d : gpus)
     if (automatic || wanted == std::to_string(d.index) ||
         (!std::isdigit((unsigned char)wanted[0]) && contains_ignoring_case(d.name, wanted)))
-      return make_cuda_backend(d, precision);
+      return make_cuda_backend(d, precision, &pool);
   if (automatic && note) *note = why;
   check(automatic, Code::device, "device: got '", wanted, "', expected cpu, auto",
         gpus.empty() ? " (no GPU can be used: " + why + ")" : ", or the index or name of a listed device");

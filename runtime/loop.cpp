@@ -5,6 +5,7 @@
 #include <new>
 
 #include "kernels/error.h"
+#include "runtime/device_loop.h"
 
 namespace ups {
 
@@ -164,6 +165,7 @@ LoopPlan plan_loop(Session& session, const Image& lr, const LoopOptions& o) {
 
 void run_loop(Session& session, Pool& pool, const Image& lr, const LoopPlan& plan, const LoopOptions& o,
               Output& output, const StepDone& step_done, const Progress& progress) {
+  if (run_device_loop(session, lr, plan, o, output, step_done, progress)) return;
   const ChannelPlan& first_channels = plan.channels;
   const int scale = session.info().scale, state_c = first_channels.state_c;
   // After the first pass the state has state_c channels, so the channel plan is that of such a picture.

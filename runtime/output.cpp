@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace ups {
 
@@ -95,6 +96,25 @@ void Output::put(int y, int n, const float* rows) {
                hr_.depth, stride, pool_);
   }
   if (callback_) callback_(y, n, to);
+}
+
+bool Output::as_they_are() const {
+  return rows_c_ == hr_.c && !alpha_ && !source_ && options_.kind != Kind::normal &&
+         options_.kind != Kind::mask;
+}
+
+void Output::put_packed(int y, int n, const void* rows) {
+  if (!as_they_are()) {
+    constexpr int kRows = 32;  // what is put beside them is buffered
+    const int64_t row = int64_t(hr_.w) * rows_c_;
+    for (int i = 0; i < n; i += kRows)
+      put(y + i, std::min(kRows, n - i), static_cast<const float*>(rows) + i * row);
+    return;
+  }
+  if (callback_) return callback_(y, n, rows);
+  const int64_t row = int64_t(hr_.w) * hr_.c * depth_bytes(hr_.depth);
+  for (int i = 0; i < n; i++)
+    std::memcpy(hr_.row(y + i), static_cast<const std::byte*>(rows) + i * row, size_t(row));
 }
 
 }  // namespace ups

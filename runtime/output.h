@@ -63,8 +63,12 @@ class Output {
   Output(const Image& lr, const Image& hr, int rows_c, const OutputOptions& options, Pool& pool,
          RowCallback callback);
   void put(int y, int n, const float* rows);
+  // What put_packed takes: the result's own depth if rows need no more than that, else f32.
+  Depth packed_depth() const { return as_they_are() ? hr_.depth : Depth::f32; }
+  void put_packed(int y, int n, const void* rows);
 
  private:
+  bool as_they_are() const;
   Image hr_;
   int rows_c_;
   OutputOptions options_;

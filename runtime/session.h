@@ -25,6 +25,7 @@ class Session {
   const Info& info() const { return info_; }
   const Facts& facts() const { return facts_; }
   const Backend& backend() const { return *backend_; }
+  DevicePass* device_pass() { return backend_->device_pass(); }
 
   // The plan of one LR extent (a multiple of info().multiple_of), without memory behind it.
   const Plan& plan(Extent lr);

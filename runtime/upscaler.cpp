@@ -7,6 +7,7 @@
 
 #include "kernels/blend.h"
 #include "kernels/error.h"
+#include "runtime/device_loop.h"
 
 namespace ups {
 
@@ -104,6 +105,7 @@ TileGrid choose_tiles(Session& session, Extent lr, const TileOptions& o) {
 
 void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid& grid, int* next_row,
               const RowSink& sink, const Progress& progress) {
+  if (has_device_pass(session, in, grid)) return run_device_pass(session, in, grid, next_row, sink, progress);
   const Image& lr = in.lr;
   const ChannelPlan& channels = in.channels;
   const int scale = session.info().scale, runs = int(channels.runs.size());

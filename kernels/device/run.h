@@ -55,13 +55,14 @@ struct DeviceImage {
 };
 
 // tile(y, x, k) = image(reflect(y0 + y), reflect(x0 + x), from[k]) / max, k < count: the rule of
-// kernels/convert.h crop_tile, bit for bit for f32 tiles. Further channels of the tile become zero.
+// kernels/convert.h crop_tile, bit for bit for f32 tiles. Further channels of the tile become `rest`.
 struct CropTile {
   DeviceImage image;
   Tensor tile;
   int y0 = 0, x0 = 0;
   int count = 3;
   int from[4] = {0, 1, 2, 3};
+  float rest = 0;
 };
 void run(const CropTile& op, Stream& stream);
 
@@ -75,11 +76,14 @@ void run(const StoreTile& op, Stream& stream);
 
 // band(y0 + y, x0 + x, k) += weight_y[y] * (weight_x[x] * tile(y, x, k)): joins overlapping tiles whose
 // weights sum to 1. band: f32. weight_y [tile.h] and weight_x [tile.w] are in device memory; null: all ones.
-// The tile lies within the band.
+// The tile lies within the band. If flags are given and call the tile bad (kernels/device/picture.h), nothing
+// is added.
+struct TileFlags;
 struct BlendTile {
   Tensor tile, band;
   int y0 = 0, x0 = 0;
   const float *weight_y = nullptr, *weight_x = nullptr;
+  const TileFlags* flags = nullptr;
 };
 void run(const BlendTile& op, Stream& stream);
 

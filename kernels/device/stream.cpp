@@ -72,7 +72,14 @@ Stream::~Stream() {
   cudaGetLastError();
 }
 
+void Stream::use() { verify(cudaSetDevice(device_.index), "choosing the device"); }
 void Stream::synchronize() { verify(cudaStreamSynchronize(raw(*this)), "running kernels"); }
+void Stream::release_unused() {
+  synchronize();
+  cudaMemPool_t pool;
+  if (cudaDeviceGetDefaultMemPool(&pool, device_.index) == cudaSuccess) cudaMemPoolTrimTo(pool, 0);
+  cudaGetLastError();
+}
 void Stream::upload(void* device, const void* host, size_t bytes) {
   verify(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, raw(*this)), "copying to the device");
 }
@@ -86,7 +93,7 @@ void Stream::fill(void* device, int byte, size_t bytes) {
 Event::Event(const DeviceInfo& device) {
   verify(cudaSetDevice(device.index), "choosing the device");
   cudaEvent_t event;
-  verify(cudaEventCreate(&event), "creating an event");
+  verify(cudaEventCreateWithFlags(&event, cudaEventBlockingSync), "creating an event");
   handle_ = event;
 }
 Event::~Event() {
@@ -98,6 +105,9 @@ void Event::record(Stream& stream) {
 }
 void Event::make_wait(Stream& stream) {
   verify(cudaStreamWaitEvent(raw(stream), static_cast<cudaEvent_t>(handle_), 0), "waiting for an event");
+}
+void Event::wait() const {
+  verify(cudaEventSynchronize(static_cast<cudaEvent_t>(handle_)), "running kernels");
 }
 float Event::elapsed_ms(const Event& earlier) const {
   const auto end = static_cast<cudaEvent_t>(handle_);
@@ -140,7 +150,8 @@ Recording::~Recording() {
   if (executable_) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(executable_));
 }
 void Recording::begin(Stream& stream) {
-  verify(cudaStreamBeginCapture(raw(stream), cudaStreamCaptureModeThreadLocal), "starting a recording");
+  // Relaxed: kernels may be loaded while they are recorded for the first time.
+  verify(cudaStreamBeginCapture(raw(stream), cudaStreamCaptureModeRelaxed), "starting a recording");
 }
 void Recording::end(Stream& stream) {
   cudaGraph_t graph;

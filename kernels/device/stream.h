@@ -36,7 +36,9 @@ class Stream {
 
   const DeviceInfo& device() const { return device_; }
   void* handle() const { return handle_; }  // cudaStream_t
+  void use();                               // makes the device that of the calling thread
   void synchronize();
+  void release_unused();  // synchronizes, and gives released memory back to the driver
   void upload(void* device, const void* host, size_t bytes);
   void download(void* host, const void* device, size_t bytes);
   void fill(void* device, int byte, size_t bytes);
@@ -59,6 +61,7 @@ class Event {
   Event& operator=(const Event&) = delete;
   void record(Stream& stream);
   void make_wait(Stream& stream);                // later work of `stream` waits for the recorded point
+  void wait() const;                             // the host waits for it, without spinning
   float elapsed_ms(const Event& earlier) const;  // waits for both
 
  private:

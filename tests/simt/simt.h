@@ -48,6 +48,14 @@ void run(Index3 grid, unsigned block, size_t smem_bytes, const std::function<voi
 // Work of a stream: done at once, or kept if the stream is being recorded (tests/simt/stream.cpp).
 void submit(void* stream, std::function<void()> work);
 
+// Streams do their work as late as events and waits of the host allow, instead of at once: work of one stream
+// that needs another's and does not wait for it then reads what is not there yet.
+void set_late_streams(bool late);
+// Device memory in all; 0: no limit. What exceeds it fails as on a full device.
+void set_memory_limit(size_t bytes);
+// Most device memory held at one time since the limit was last set.
+size_t peak_memory();
+
 // For device code. fault() ends the launch from inside a thread.
 [[noreturn]] void fault(const std::string& sentence);
 void* shared_memory(size_t bytes);

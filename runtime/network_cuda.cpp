@@ -1,0 +1,140 @@
+// Weights, arenas and recorded plans.
+#include "runtime/network_cuda.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "kernels/device/run.h"
+#include "kernels/error.h"
+
+namespace ups {
+
+namespace {
+
+DType dtype_for(Precision precision) {
+  return precision == Precision::fp32 ? DType::f32 : precision == Precision::bf16 ? DType::bf16 : DType::f16;
+}
+
+}  // namespace
+
+CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Pool* pool)
+    : dtype_(dtype_for(precision)),
+      automatic_(precision == Precision::automatic),
+      pool_(pool),
+      stream_(device),
+      staging_(device) {}
+
+// A strip fills the device several times over, and all strips fit where the trunk's buffers were: at 512 x
+// 512 the trunk of an RRDB network holds 201 MB, of which 134 MB are free again in the tail.
+PlanOptions CudaNetwork::options(DType dtype) { return {.dtype = dtype, .strip_bytes = size_t(96) << 20}; }
+
+size_t CudaNetwork::weight_bytes() const {
+  const auto it = weights_.find(dtype_);
+  return it == weights_.end() ? 0 : it->second.memory.bytes();
+}
+
+void CudaNetwork::load(const Graph& graph) {
+  graph_ = &graph;
+  file_ = graph.file();  // mapped, not copied: a safer precision may want it again
+  try {
+    weights(dtype_);
+  } catch (const Error& e) {
+    if (e.code != Code::model || !automatic_ || dtype_ != DType::f16) throw;
+    dtype_ = DType::bf16;  // weights beyond the range of f16
+    weights(dtype_);
+  }
+}
+
+const DeviceWeights& CudaNetwork::weights(DType dtype) {
+  const auto it = weights_.find(dtype);
+  if (it != weights_.end()) return it->second;
+  const PackedWeights packed = pack_weights(*graph_, *file_, dtype, pool_);
+  return weights_.emplace(dtype, upload_weights(packed, staging_, stream_)).first->second;
+}
+
+CudaNetwork::Bound& CudaNetwork::bind(const Plan& unbound, DType dtype) {
+  cuda::DeviceMemory& arena = arenas_[dtype];
+  for (auto it = bound_.begin(); it != bound_.end(); ++it)
+    if (it->dtype == dtype && it->plan.lr == unbound.lr && it->arena == arena.data()) {
+      bound_.splice(bound_.begin(), bound_, it);
+      return bound_.front();
+    }
+  weights(dtype);  // takes its memory first
+  if (arena.bytes() < unbound.arena_bytes) {
+    bound_.remove_if([&](const Bound& b) { return b.dtype == dtype; });
+    if (arena.bytes() > 0) {  // first, so that both never exist together
+      arena = {};
+      stream_.release_unused();
+    }
+    arena = cuda::DeviceMemory(stream_, unbound.arena_bytes);
+  }
+  constexpr size_t kMost = 4;  // a recording is a few MB
+  if (bound_.size() >= kMost) bound_.pop_back();
+  Bound& b = bound_.emplace_front();
+  try {
+    b.plan = unbound;
+    b.dtype = dtype;
+    b.arena = arena.data();
+    b.plan.bind(arena.data());
+    record(b);
+  } catch (...) {
+    bound_.pop_front();
+    throw;
+  }
+  return b;
+}
+
+void CudaNetwork::release() {
+  bound_.clear();
+  arenas_.clear();
+  stream_.release_unused();
+}
+
+CudaNetwork::Bound* CudaNetwork::safer(const Bound& than) {
+  if (than.dtype == DType::f32) return nullptr;
+  const DType dtype = than.dtype == DType::f16 ? DType::bf16 : DType::f32;
+  return &bind(make_plan(*graph_, than.plan.lr, options(dtype)), dtype);
+}
+
+void CudaNetwork::record(Bound& b) {
+  const DeviceWeights& w = weights(b.dtype);
+  b.recording.begin(stream_);
+  try {
+    for (const PlanStep& step : b.plan.steps)
+      std::visit(
+          [&](auto op) {
+            attach(op, w.list);
+            cuda::run(op, stream_, cuda::Rows{step.row_begin, step.row_end});
+          },
+          step.op);
+  } catch (...) {
+    try {
+      b.recording.end(stream_);
+    } catch (const Error&) {  // the first error is the one to tell
+    }
+    throw;
+  }
+  b.recording.end(stream_);
+}
+
+void CudaNetwork::run(Bound& b) { b.recording.replay(stream_); }
+
+std::string CudaNetwork::explain(const Plan& plan) const {
+  std::ostringstream text;
+  for (const PlanStep& step : plan.steps)
+    std::visit(
+        [&](auto op) {
+          text << op.kName << " " << op.x.c << "->" << op.y.c << " ";
+          if constexpr (std::is_same_v<decltype(op), Conv2d<Tensor>>) {
+            attach(op, weights_.at(dtype_).list);
+            text << "k" << op.w.k << " up" << op.up << " " << cuda::variant_name(op, stream_.device()) << " ";
+          }
+          text << op.x.w << "x" << op.x.h;
+          if (step.row_end != INT_MAX) text << " rows " << step.row_begin << ".." << step.row_end;
+          text << "\n";
+        },
+        step.op);
+  return text.str();
+}
+
+}  // namespace ups

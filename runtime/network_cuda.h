@@ -1,0 +1,66 @@
+// A network on a CUDA device: weights in one or more precisions, arenas, plans recorded once and replayed.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "runtime/device.h"
+#include "runtime/plan.h"
+#include "runtime/weights_cuda.h"
+
+namespace ups {
+
+class CudaNetwork {
+ public:
+  CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Pool* pool);
+
+  cuda::Stream& stream() { return stream_; }
+  const cuda::DeviceInfo& device() const { return stream_.device(); }
+  Staging& staging() { return staging_; }
+
+  // The precision that tiles are computed in first.
+  DType dtype() const { return dtype_; }
+  PlanOptions plan_options() const { return options(dtype_); }
+  size_t weight_bytes() const;
+
+  void load(const Graph& graph);
+
+  // A plan in its arena, and its calls. Valid until a larger one is prepared.
+  struct Bound {
+    Plan plan;
+    DType dtype;
+    const void* arena = nullptr;
+    cuda::Recording recording;
+  };
+  // For a plan made with plan_options(). Throws Error{Code::memory}.
+  Bound& prepare(const Plan& unbound) { return bind(unbound, dtype_); }
+  // The same extent in the next safer precision; null if there is none.
+  Bound* safer(const Bound& than);
+  // Gives arenas and recordings back; they are made again when needed.
+  void release();
+  // Enqueues: plan.y from plan.x.
+  void run(Bound& bound);
+
+  std::string explain(const Plan& plan) const;
+
+ private:
+  static PlanOptions options(DType dtype);
+  const DeviceWeights& weights(DType dtype);
+  Bound& bind(const Plan& unbound, DType dtype);
+  void record(Bound& bound);
+
+  DType dtype_;
+  bool automatic_;
+  Pool* pool_;
+  cuda::Stream stream_;
+  Staging staging_;
+  const Graph* graph_ = nullptr;
+  std::shared_ptr<const StateDict> file_;
+  std::map<DType, DeviceWeights> weights_;
+  std::map<DType, cuda::DeviceMemory> arenas_;
+  std::list<Bound> bound_;  // most recent first
+};
+
+}  // namespace ups

@@ -1,0 +1,77 @@
+// What only the emulator can show of passes on the device: streams that do nothing before they must, and
+// memory that runs out.
+#include "kernels/error.h"
+#include "tests/simt/runtime/pass_case.h"
+
+using namespace ups;
+using namespace ups::testing;
+
+namespace {
+struct LateStreams {
+  LateStreams() { simt::set_late_streams(true); }
+  ~LateStreams() { simt::set_late_streams(false); }
+};
+struct MemoryLimit {
+  explicit MemoryLimit(size_t bytes) { simt::set_memory_limit(bytes); }
+  ~MemoryLimit() { simt::set_memory_limit(0); }
+};
+}  // namespace
+
+TEST_CASE("every stream waits for the work of the other that it needs", "[simt][pass]") {
+  UPS_RANDOM(random);
+  const Network net = nearest(3, 2);
+  for (int tile : {-1, 9, 7})
+    for (double scale : {2.0, 3.3}) {
+      LoopOptions o;
+      o.tiles.tile_px = tile, o.tiles.overlap_px = tile == 9 ? 4 : -1;
+      o.scale = scale, o.steps = scale > 3 ? 2 : 1, o.mode = StepMode::geometric;
+      const Pixels lr = random_pixels(random, {21, 26}, 3, Depth::u8);
+      Session host = host_session(net, Precision::fp32);
+      const LoopResult expected = run_the_loop(host, lr.image, Depth::u16, o);
+      const LateStreams late;
+      Session device = device_session(net, Precision::fp32);
+      for (int again = 0; again < 2; again++) {
+        const LoopResult got = run_the_loop(device, lr.image, Depth::u16, o);
+        double worst = 0;
+        for (size_t i = 0; i < got.hr.samples(); i++)
+          worst = std::max(worst, std::abs(double(got.hr.value(i)) - expected.hr.value(i)));
+        INFO("tile " << tile << ", scale " << scale);
+        CHECK(worst <= (scale == 2 ? 0 : 1e-5 + 1.001 / 65535));
+      }
+    }
+}
+
+TEST_CASE("tiles shrink until they fit the device's memory", "[simt][pass]") {
+  UPS_RANDOM(random);
+  const Network net = tiny_rrdb(random, 8, 8, 1);
+  const Pixels lr = random_pixels(random, {130, 128}, 3, Depth::u8);
+  LoopOptions o;
+  o.tiles.overlap_px = 24;
+  std::vector<uint8_t> whole, tiled;
+  size_t peak = 0;
+  {
+    const MemoryLimit none(0);
+    Session device = device_session(net, Precision::fp16);
+    REQUIRE(plan_loop(device, lr.image, o).steps[0].passes[0].grid.count() == 1);
+    whole = run_the_loop(device, lr.image, Depth::u8, o).hr.bytes;
+    peak = simt::peak_memory();
+  }
+  {
+    const MemoryLimit limit(peak - 1);
+    Session device = device_session(net, Precision::fp16);
+    tiled = run_the_loop(device, lr.image, Depth::u8, o).hr.bytes;
+    CHECK(simt::peak_memory() < peak);
+  }
+  int worst = 0;
+  for (size_t i = 0; i < whole.size(); i++) worst = std::max(worst, std::abs(int(whole[i]) - int(tiled[i])));
+  CHECK(worst <= 1);  // tiles with enough context: the same picture
+
+  const MemoryLimit nothing(100000);
+  Session none = device_session(net, Precision::fp16);
+  try {
+    run_the_loop(none, lr.image, Depth::u8, o);
+    FAIL("expected an error");
+  } catch (const Error& e) {
+    CHECK(e.code == Code::memory);
+  }
+}
