@@ -6,6 +6,9 @@
 namespace ups {
 
 extern const Family kRrdb;
+extern const Family kEdsr;
+extern const Family kRcan;
+extern const Family kSpan;
 extern const Family kSrvgg;
 extern const Family kSwinir;
 extern const Family kSwin2sr;

@@ -7,7 +7,8 @@
 namespace ups {
 
 std::span<const Family* const> families() {
-  static constexpr std::array<const Family*, 5> kFamilies = {&kSrvgg, &kHat, &kSwin2sr, &kSwinir, &kRrdb};
+  static constexpr std::array kFamilies = {&kSrvgg, &kHat,  &kSwin2sr, &kSwinir,
+                                           &kSpan,  &kRrdb, &kRcan,    &kEdsr};
   return kFamilies;
 }
 

@@ -13,7 +13,7 @@ Session::Session(Network network, std::unique_ptr<Backend> backend)
         y.c, " channels at ", y.num, "/", y.den, " of the input size, expected ", info_.out_c, " at ",
         info_.scale);
   facts_ = {network.parameters ? network.parameters : graph_->parameters(), graph_->flop_per_px(),
-            graph_->context_px()};
+            graph_->context_px(), graph_->statistics()};
   backend_->load(*graph_);
   graph_->release_weights();
 }

@@ -13,8 +13,9 @@ namespace ups {
 // What Info does not say because it follows from the graph.
 struct Facts {
   int64_t parameters = 0;
-  double flop_per_px = 0;  // per LR pixel, a multiply-add counted as two
-  int context_px = 0;      // radius of the receptive field, LR pixels
+  double flop_per_px = 0;   // per LR pixel, a multiply-add counted as two
+  int context_px = 0;       // radius of the receptive field, LR pixels
+  bool statistics = false;  // takes means over all pixels: a tile gives other results than the whole image
 };
 
 class Session {
