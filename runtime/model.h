@@ -18,6 +18,7 @@ struct Info {
   std::string family;        // "ESRGAN"
   std::string variant;       // a few words: "Real-ESRGAN RRDBNet, new keys"
   int scale = 1;             // of the network: HR side / LR side
+  int down = 1;              // or LR side / HR side: an encoder
   double default_scale = 0;  // what to deliver when no scale is asked; 0: `scale` (metadata "default_scale")
   int in_c = 3, out_c = 3;
   int multiple_of = 1;  // LR sides the network accepts: multiples of this; others are padded by reflection

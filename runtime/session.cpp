@@ -9,9 +9,9 @@ Session::Session(Network network, std::unique_ptr<Backend> backend)
     : info_(network.info), graph_(std::make_unique<Graph>(network.weights)), backend_(std::move(backend)) {
   graph_->output(network.build(*graph_, graph_->input(info_.in_c)));
   const auto& y = graph_->values()[graph_->output_value().id];
-  check(y.c == info_.out_c && y.num == info_.scale * y.den, Code::model, info_.family, ": the network gives ",
-        y.c, " channels at ", y.num, "/", y.den, " of the input size, expected ", info_.out_c, " at ",
-        info_.scale);
+  check(y.c == info_.out_c && y.num * info_.down == info_.scale * y.den, Code::model, info_.family,
+        ": the network gives ", y.c, " channels at ", y.num, "/", y.den, " of the input size, expected ",
+        info_.out_c, " at ", info_.scale);
   facts_ = {network.parameters ? network.parameters : graph_->parameters(), graph_->flop_per_px(),
             graph_->context_px(), graph_->statistics()};
   backend_->load(*graph_);

@@ -1,0 +1,235 @@
+// AutoencoderKL: the VAE of Stable Diffusion (Rombach et al. 2022), encoder and decoder.
+//
+// Residual blocks of GroupNorm, SiLU and 3x3 convolutions at four resolutions; one head of attention over all
+// pixels at the lowest. The number of levels, blocks and channels follows from the file.
+#include "arch/vae.h"
+
+#include <cmath>
+#include <set>
+
+#include "arch/hyperparameters.h"
+#include "kernels/error.h"
+
+namespace ups {
+namespace {
+
+constexpr int kGroups = 32;
+constexpr float kEps = 1e-6f;
+
+// Where the parts are, in one of the two ways to name them.
+struct Names {
+  std::string prefix;  // "", "first_stage_model.", "vae."
+  bool ldm = true;
+
+  Scope side(const char* name) const { return Scope(prefix + name); }
+  // Level `level` of `count`, counted from the highest resolution.
+  Scope level(const char* s, int level, int count) const {
+    const bool up = s[0] == 'd';
+    if (ldm) return side(s) / (up ? "up" : "down") / level;
+    return side(s) / (up ? "up_blocks" : "down_blocks") / (up ? count - 1 - level : level);
+  }
+  Scope blocks(const Scope& level) const { return level / (ldm ? "block" : "resnets"); }
+  Scope resample(const Scope& level, bool up) const {
+    return ldm ? level / (up ? "upsample" : "downsample") / "conv"
+               : level / (up ? "upsamplers" : "downsamplers") / 0 / "conv";
+  }
+  Scope middle(const char* s, int i) const {
+    return ldm ? (side(s) / "mid" / "block_") + (i + 1) : side(s) / "mid_block" / "resnets" / i;
+  }
+  Scope attention(const char* s) const {
+    return ldm ? side(s) / "mid" / "attn_1" : side(s) / "mid_block" / "attentions" / 0;
+  }
+  const char* shortcut() const { return ldm ? "nin_shortcut" : "conv_shortcut"; }
+  const char* norm_out() const { return ldm ? "norm_out" : "conv_norm_out"; }
+};
+
+std::string weight_of(const Scope& s) { return (s / "weight").path(); }
+
+std::optional<Names> names_of(const StateDict& w) {
+  for (const char* prefix : {"first_stage_model.", "vae.", ""})
+    for (const char* s : {"decoder", "encoder"})
+      for (bool ldm : {true, false}) {
+        const Names n{prefix, ldm};
+        if (w.has(weight_of(n.middle(s, 0) / "conv1")) && w.has(weight_of(n.side(s) / "conv_in"))) return n;
+      }
+  return {};
+}
+
+// y = x + conv2(silu(norm2(conv1(silu(norm1(x))))), the first x by a 1x1 convolution when channels change
+Value residual(Graph& g, Value x, const Names& n, const Scope& at) {
+  Value h = g.conv2d(g.group_norm(x, at / "norm1", kGroups, kEps, Act::silu), at / "conv1");
+  h = g.group_norm(h, at / "norm2", kGroups, kEps, Act::silu);
+  const Scope shortcut = at / n.shortcut();
+  if (g.weights().has(weight_of(shortcut))) x = g.conv2d(x, shortcut);
+  return g.conv2d(h, at / "conv2", {.add = plus(x)});
+}
+
+// The projections are 1x1 convolutions or linear layers, and diffusers has renamed them once.
+Value attend(Graph& g, Value x, const Names& n, const Scope& at) {
+  const bool renamed = !n.ldm && g.weights().has(weight_of(at / "to_q"));
+  auto key = [&](const char* ldm, const char* now, const char* before) {
+    return n.ldm ? at / ldm : renamed ? at / now : at / before;
+  };
+  auto project = [&](Value v, const Scope& w, const ConvOptions& o = {}) {
+    return g.weights().at(weight_of(w)).shape.size() == 2 ? g.linear(v, w, o) : g.conv2d(v, w, o);
+  };
+  const Value norm = g.group_norm(x, at / (n.ldm ? "norm" : "group_norm"), kGroups, kEps, Act::none);
+  const Value q = project(norm, key("q", "to_q", "query")), k = project(norm, key("k", "to_k", "key")),
+              v = project(norm, key("v", "to_v", "value"));
+  const Value y = g.attention(q, k, v, float(1 / std::sqrt(double(g.channels(q)))));
+  const Scope out = n.ldm ? at / "proj_out" : renamed ? at / "to_out" / 0 : at / "proj_attn";
+  return project(y, out, {.add = plus(x)});
+}
+
+Value middle(Graph& g, Value x, const Names& n, const char* s) {
+  x = residual(g, x, n, n.middle(s, 0));
+  const Scope at = n.attention(s);
+  if (g.weights().has(weight_of(at / (n.ldm ? "norm" : "group_norm")))) x = attend(g, x, n, at);
+  return residual(g, x, n, n.middle(s, 1));
+}
+
+Value finish(Graph& g, Value x, const Names& n, const char* s) {
+  return g.conv2d(g.group_norm(x, n.side(s) / n.norm_out(), kGroups, kEps, Act::silu),
+                  n.side(s) / "conv_out");
+}
+
+// x: picture in -1..1 [h, w, 3] -> mean and log-variance [h/8, w/8, 2z]
+Value encode(Graph& g, Value x, const Names& n, int levels) {
+  g.set_rounding(Rounding::down);
+  x = g.conv2d(x, n.side("encoder") / "conv_in");
+  for (int i = 0; i < levels; i++) {
+    const Scope level = n.level("encoder", i, levels);
+    const int blocks = g.weights().sequence_length(n.blocks(level).path());
+    for (int j = 0; j < blocks; j++) x = residual(g, x, n, n.blocks(level) / j);
+    const Scope down = n.resample(level, false);
+    if (g.weights().has(weight_of(down))) x = g.conv2d(x, down, {.stride = 2, .pad_end = true});
+  }
+  x = finish(g, middle(g, x, n, "encoder"), n, "encoder");
+  const Scope quant = n.side("quant_conv");
+  return g.weights().has(weight_of(quant)) ? g.conv2d(x, quant) : x;
+}
+
+// z: latent [h, w, z] -> picture in -1..1 [8h, 8w, 3]
+Value decode(Graph& g, Value z, const Names& n, int levels) {
+  const Scope quant = n.side("post_quant_conv");
+  if (g.weights().has(weight_of(quant))) z = g.conv2d(z, quant);
+  Value x = middle(g, g.conv2d(z, n.side("decoder") / "conv_in"), n, "decoder");
+  for (int i = levels - 1; i >= 0; i--) {
+    const Scope level = n.level("decoder", i, levels);
+    const int blocks = g.weights().sequence_length(n.blocks(level).path());
+    for (int j = 0; j < blocks; j++) x = residual(g, x, n, n.blocks(level) / j);
+    const Scope up = n.resample(level, true);
+    if (g.weights().has(weight_of(up))) x = g.conv2d(x, up, {.up = 2});
+  }
+  return finish(g, x, n, "decoder");
+}
+
+// How many of the levels change the resolution: a power of two of them is the factor.
+int factor_of(const StateDict& w, const Names& n, const char* s, int levels) {
+  int factor = 1;
+  for (int i = 0; i < levels; i++)
+    if (w.has(weight_of(n.resample(n.level(s, i, levels), s[0] == 'd')))) factor *= 2;
+  return factor;
+}
+
+int levels_of(const StateDict& w, const Names& n, const char* s) {
+  const bool up = s[0] == 'd';
+  const int levels = w.sequence_length(
+      (n.side(s) / (n.ldm ? (up ? "up" : "down") : (up ? "up_blocks" : "down_blocks"))).path());
+  check(levels >= 1 && levels <= 8, Code::model, w.source, ": AutoencoderKL: the ", s, " has ", levels,
+        " levels, expected 1 to 8");
+  return levels;
+}
+
+// The factor is not among the weights. A full checkpoint shows which model it is of.
+void find_scaling(const StateDict& w, AutoencoderNetworks& a) {
+  if (const double stated = metadata_number(w, "scaling_factor"); stated > 0) {
+    a.scaling = stated, a.shift = metadata_number(w, "shift_factor");
+    a.origin = "metadata";
+    return;
+  }
+  auto any = [&](const std::string& prefix) {
+    const auto it = w.entries().lower_bound(prefix);
+    return it != w.entries().end() && it->first.compare(0, prefix.size(), prefix) == 0;
+  };
+  a.origin = "checkpoint";
+  if (a.latent_c == 16) {
+    if (any("model.diffusion_model.joint_blocks.")) {
+      a.scaling = 1.5305, a.shift = 0.0609;  // SD3
+      return;
+    }
+    a.scaling = 0.3611, a.shift = 0.1159;  // FLUX.1
+    if (!any("model.diffusion_model.double_blocks.")) a.origin = "assumed";
+    return;
+  }
+  a.scaling = any("conditioner.embedders.") ? 0.13025 : 0.18215;  // SDXL, SD 1 and 2
+  if (!any("conditioner.embedders.") && !any("cond_stage_model.")) a.origin = "assumed";
+}
+
+void check_all_used(const StateDict& w, const Names& n, const AutoencoderNetworks& a) {
+  std::set<std::string> used;
+  for (const auto* network : {&a.encoder, &a.decoder}) {
+    if (!*network) continue;
+    Graph graph((*network)->weights);
+    graph.output((*network)->build(graph, graph.input((*network)->info.in_c)));
+    for (const Graph::WeightInfo& i : graph.weight_infos()) used.insert({i.weight_key, i.bias_key});
+  }
+  for (const char* part : {"encoder.", "decoder.", "quant_conv.", "post_quant_conv."}) {
+    const std::string prefix = n.prefix + part;
+    for (auto it = w.entries().lower_bound(prefix);
+         it != w.entries().end() && it->first.compare(0, prefix.size(), prefix) == 0; ++it)
+      check(used.count(it->first), Code::model, w.source, ": weight '", it->first,
+            "' has no place in AutoencoderKL (", a.dialect,
+            "); the file is a different network with similar keys");
+  }
+}
+
+}  // namespace
+
+bool detect_vae(const StateDict& file) { return names_of(file).has_value(); }
+
+AutoencoderNetworks open_vae(std::shared_ptr<const StateDict> w) {
+  const Names n = *names_of(*w);
+  AutoencoderNetworks a;
+  a.family = "AutoencoderKL", a.moments = true;
+  a.dialect = n.ldm ? "LDM keys" : "diffusers keys";
+  if (!n.prefix.empty()) a.dialect += ", prefix " + n.prefix;
+  const bool has_encoder = w->has(weight_of(n.side("encoder") / "conv_in")),
+             has_decoder = w->has(weight_of(n.side("decoder") / "conv_in"));
+  a.factor = 0;
+  if (has_encoder) {
+    const int levels = levels_of(*w, n, "encoder");
+    const ConvShape in = conv_shape(*w, weight_of(n.side("encoder") / "conv_in")),
+                    out = conv_shape(*w, weight_of(n.side("encoder") / "conv_out"));
+    check(out.cout % 2 == 0 && in.cin == 3, Code::model, w->source, ": AutoencoderKL: the encoder maps ",
+          in.cin, " channels to ", out.cout, ", expected 3 to an even number");
+    a.latent_c = out.cout / 2, a.factor = factor_of(*w, n, "encoder", levels);
+    Network e;
+    e.info.family = a.family, e.info.variant = "encoder, " + a.dialect;
+    e.info.out_c = out.cout, e.info.down = a.factor, e.info.default_scale = 1;
+    e.build = [n, levels](Graph& g, Value x) { return encode(g, x, n, levels); };
+    e.weights = w;
+    a.encoder = std::move(e);
+  }
+  if (has_decoder) {
+    const int levels = levels_of(*w, n, "decoder");
+    const ConvShape in = conv_shape(*w, weight_of(n.side("decoder") / "conv_in")),
+                    out = conv_shape(*w, weight_of(n.side("decoder") / "conv_out"));
+    const int factor = factor_of(*w, n, "decoder", levels);
+    check(out.cout == 3 && (!has_encoder || (in.cin == a.latent_c && factor == a.factor)), Code::model,
+          w->source, ": AutoencoderKL: the decoder maps ", in.cin, " channels to ", out.cout, " at ", factor,
+          " times the size, which does not fit the encoder or a picture");
+    a.latent_c = in.cin, a.factor = factor;
+    Network d;
+    d.info.family = a.family, d.info.variant = "decoder, " + a.dialect;
+    d.info.in_c = in.cin, d.info.scale = factor, d.info.default_scale = factor;
+    d.build = [n, levels](Graph& g, Value z) { return decode(g, z, n, levels); };
+    d.weights = w;
+    a.decoder = std::move(d);
+  }
+  find_scaling(*w, a);
+  check_all_used(*w, n, a);
+  return a;
+}
+
+}  // namespace ups
