@@ -49,9 +49,10 @@ typedef struct {
 } ups_image;
 
 typedef enum {
-  UPS_STEPS_NATIVE = 0,   /* as few network passes as reach the size, then one resample */
-  UPS_STEPS_SIMPLE = 1,   /* step k of N reaches 1 + k (f - 1) / N */
-  UPS_STEPS_GEOMETRIC = 2 /* step k of N reaches f^(k / N) */
+  UPS_STEPS_NATIVE = 0,    /* as few network passes as reach the size, at most 3, then one resample */
+  UPS_STEPS_SIMPLE = 1,    /* step k of N reaches 1 + k (f - 1) / N */
+  UPS_STEPS_GEOMETRIC = 2, /* step k of N reaches f^(k / N) */
+  UPS_STEPS_LOOPBACK = 3   /* sizes along ups_loop's curve, or by the brightness of the picture */
 } ups_step_mode;
 
 typedef enum {
@@ -96,17 +97,57 @@ typedef enum {
 
 enum { UPS_WRAP_X = 1, UPS_WRAP_Y = 2 }; /* the image goes on from its other side: seamless textures */
 
+typedef enum {
+  UPS_EASE_LINEAR = 0,
+  UPS_EASE_IN_SINE = 1,
+  UPS_EASE_OUT_SINE = 2,
+  UPS_EASE_IN_OUT_SINE = 3,
+  UPS_EASE_IN_CUBIC = 4,
+  UPS_EASE_OUT_CUBIC = 5,
+  UPS_EASE_IN_OUT_CUBIC = 6,
+  UPS_EASE_IN_QUINT = 7, /* p^4, as the loopback scaler has it */
+  UPS_EASE_OUT_QUINT = 8,
+  UPS_EASE_IN_OUT_QUINT = 9,
+  UPS_EASE_IN_CIRC = 10,
+  UPS_EASE_OUT_CIRC = 11,
+  UPS_EASE_IN_OUT_CIRC = 12
+} ups_ease;
+
+typedef enum {
+  UPS_COLOUR_FIX_NONE = 0,
+  UPS_COLOUR_FIX_LOWFREQ = 1, /* low frequencies of the input, high ones of the result */
+  UPS_COLOUR_FIX_MEAN = 2,
+  UPS_COLOUR_FIX_HISTOGRAM = 3
+} ups_colour_fix;
+
+/* What a run of several steps may do beside network passes; see docs/loops.md. All zero: nothing. */
+typedef struct {
+  size_t size;               /* sizeof(ups_loop) */
+  int faithful;              /* sizes and passes exactly as the system a mode comes from; no alpha then */
+  ups_ease ease;             /* of loopback */
+  double adaptive;           /* of loopback: factor of the older brightness rule, 0..10; 0: by the curve */
+  const ups_filter* filters; /* resampling after step 1, 2, ...; the last for all others */
+  int filter_count;          /* 0: ups_options.filter */
+  ups_colour_fix colour_fix; /* towards the input's colours, after every step */
+  /* Pillow's enhancers and filters on the result at 8 bits, in this order. Factors: 0 and 1 change nothing.
+   */
+  float sharpness, brightness, color, contrast;
+  int detail, smooth, blur; /* how often, 0..100 */
+  int contour;
+} ups_loop;
+
 /* All zero (or NULL where a pointer to it is taken) means the defaults. Set `size` to sizeof(ups_options):
  * fields added later are read as zero from a caller compiled before them. */
 typedef struct {
   size_t size;
-  int threads;              /* 0: all cores */
-  double scale;             /* total factor; 0: the model's own. Output is round(w*scale) x round(h*scale) */
-  int steps;                /* network steps to reach it; 0: 1 */
-  ups_step_mode step_mode;  /* how the steps are spaced */
-  ups_filter filter;        /* resampler between steps and to the exact size */
-  int tile_px;              /* LR tile side; 0: chosen from the memory budget; -1: never tile */
-  int overlap_px;           /* LR overlap of neighbouring tiles; 0: default, -1: none */
+  int threads;             /* 0: all cores */
+  double scale;            /* total factor; 0: the model's own. Output is round(w*scale) x round(h*scale), but
+                            for ups_loop.faithful */
+  int steps;               /* network steps to reach it; 0: 1 */
+  ups_step_mode step_mode; /* how the steps are spaced */
+  ups_filter filter;       /* resampler between steps and to the exact size */
+  int tile_px;             /* LR tile side; 0: chosen from the memory budget; -1: never tile */
+  int overlap_px;          /* LR overlap of neighbouring tiles; 0: default, -1: none */
   int64_t max_memory_bytes; /* budget for weights and tiles; 0: 264 MiB, on a GPU 70 % of its memory */
   /* Called often with 0..1 from the calling thread; non-zero return cancels. */
   int (*progress)(void* user, double done);
@@ -128,6 +169,7 @@ typedef struct {
   ups_tile_blend tile_blend; /* how neighbouring tiles are joined */
   const char* mix_path; /* a second weight file of the same shape: weights (1 - mix) * model + mix * it */
   double mix;           /* 0..1 */
+  const ups_loop* loop; /* NULL: network passes and resampling only */
 } ups_options;
 
 typedef struct ups_model ups_model;
@@ -156,10 +198,11 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
                            int* out_width, int* out_height);
 
 /* What ups_upscale would do, without doing it, as JSON (valid until the next call on this model):
- *   input [w, h], output [w, h],
- *   steps [{target [w, h], passes [{network [w, h] (input of the pass), tile [w, h], fade_px [x, y],
- * tiles}]}], peak_bytes (all the library allocates, weights included; not lr and hr), flop, estimated_seconds
- * (from a small timed run), device. lr->data may be NULL; if it is not, alpha and masks are looked at. */
+ *   input [w, h], output [w, h], sizes_at_most (true where sizes follow from the pictures on the way),
+ *   steps [{target [w, h], crop [w, h] (if its middle is cut out), passes [{network [w, h] (input of the
+ * pass), tile [w, h], fade_px [x, y], tiles}]}], peak_bytes (all the library allocates, weights included; not
+ * lr and hr), flop, estimated_seconds (from a small timed run), device. lr->data may be NULL; if it is not,
+ * alpha and masks are looked at. */
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
 
 /* Upscales lr into hr, whose width and height must be those of ups_output_size and whose channels must

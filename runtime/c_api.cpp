@@ -9,6 +9,7 @@
 
 #include "kernels/error.h"
 #include "runtime/c_boundary.h"
+#include "runtime/c_loop.h"
 #include "runtime/device.h"
 #include "runtime/loop.h"
 #include "runtime/model.h"
@@ -43,8 +44,8 @@ ups_options read_options(const ups_options* given) {
 }
 
 LoopOptions loop_options(const ups_options& o) {
-  check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_GEOMETRIC, Code::usage, "step_mode: got ",
-        int(o.step_mode), ", expected 0 to 2");
+  check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_LOOPBACK, Code::usage, "step_mode: got ",
+        int(o.step_mode), ", expected 0 to 3");
   check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_NEAREST, Code::usage, "filter: got ",
         int(o.filter), ", expected 0 to 5");
   check(o.steps >= 0, Code::usage, "steps: got ", o.steps, ", expected at least 1");
@@ -65,6 +66,9 @@ LoopOptions loop_options(const ups_options& o) {
   l.tiles.wrap = {(o.wrap & UPS_WRAP_X) != 0, (o.wrap & UPS_WRAP_Y) != 0};
   l.tiles.tta = o.tta ? o.tta : 1;
   l.tiles.blend = TileBlend(o.tile_blend);
+  check(!o.loop || !o.loop->faithful || o.blend == 0, Code::usage, "blend: got ", o.blend,
+        ", expected 0 with faithful sizes");
+  if (o.loop) l.rules = loop_rules(*o.loop);
   return l;
 }
 
@@ -239,11 +243,8 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
     ups::check(model && out_width && out_height, ups::Code::usage, "ups_output_size: an argument is NULL");
     ups::check(width >= 1 && height >= 1, ups::Code::usage, "image: is ", width, "x", height,
                ", expected at least 1x1");
-    const ups::LoopOptions o = ups::loop_options(ups::read_options(options));
-    const ups::Extent hr =
-        o.size.h > 0 ? o.size
-                     : ups::scaled_extent({height, width},
-                                          o.scale != 0 ? o.scale : model->session->info().default_scale);
+    const ups::Extent hr = ups::loop_output({height, width}, model->session->info().default_scale,
+                                            ups::loop_options(ups::read_options(options)));
     *out_width = hr.w, *out_height = hr.h;
   });
 }
@@ -258,12 +259,17 @@ ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* op
     if (picture.nearest) ups::skip_network(plan);
     if (model->seconds_per_flop == 0) model->seconds_per_flop = ups::measure(session);
     ordered_json j;
-    j["input"] = ups::size_json(plan.lr);
+    j["input"] = ups::size_json(in.extent());
     j["output"] = ups::size_json(plan.hr);
+    j["sizes_at_most"] = plan.at_most;
+    j["kernels"] = ordered_json::object();
     for (const auto& step : plan.steps) {
       ordered_json s;
-      s["target"] = ups::size_json(step.target);
+      s["target"] = ups::size_json(step.step.target);
+      if (step.step.crop.h) s["crop"] = ups::size_json(step.step.crop);
       s["passes"] = ordered_json::array();
+      if (!step.passes.empty() && j["kernels"].empty())
+        j["kernels"] = ups::kernel_counts(session, step.passes[0].grid.tile());
       for (const auto& pass : step.passes)
         s["passes"].push_back({{"network", ups::size_json(pass.lr)},
                                {"tile", ups::size_json(pass.grid.tile())},
@@ -275,8 +281,6 @@ ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* op
     j["flop"] = plan.flop;
     j["estimated_seconds"] = plan.flop * model->seconds_per_flop;
     j["device"] = session.backend().describe();
-    j["kernels"] = ordered_json::object();
-    if (!picture.nearest) j["kernels"] = ups::kernel_counts(session, plan.steps[0].passes[0].grid.tile());
     model->plan_json = j.dump();
     *json = model->plan_json.c_str();
   });

@@ -27,9 +27,12 @@ bool even(const TileGrid& grid) { return grid.y.length.empty() && grid.x.length.
 // Whether nothing between the first pass and the last needs the host.
 bool stays_on_device(const LoopPlan& plan, const LoopOptions& o) {
   if (o.kind == Kind::normal || o.tiles.wrap.any() || o.tiles.tta != 1) return false;
-  for (const StepPlan& step : plan.steps)
+  if (o.rules.whole_last() || plan.at_most) return false;
+  for (const StepPlan& step : plan.steps) {
+    if (step.passes.empty() || step.step.crop.h) return false;
     for (const PassPlan& pass : step.passes)
       if (!even(pass.grid)) return false;
+  }
   return plain(plan.channels);
 }
 
@@ -111,7 +114,7 @@ bool run_device_loop(Session& session, const Image& lr, const LoopPlan& plan, co
     const StepPlan& step = plan.steps[size_t(k)];
     for (const PassPlan& pass : step.passes) {
       const Extent hr = scaled_extent(pass.lr, session.info().scale);
-      DeviceResult result{pass.last ? step.target : hr, o.filter};
+      DeviceResult result{pass.last ? step.step.target : hr, step.filter};
       result.keep = !(k == steps - 1 && pass.last);
       result.depth = depth;
       const ChannelPlan& channels = first ? plan.channels : later;
@@ -135,7 +138,7 @@ bool run_device_loop(Session& session, const Image& lr, const LoopPlan& plan, co
     }
     if (step_done && k < steps - 1) {
       Shown shown;
-      download(session, step.target, state_c, shown);
+      download(session, step.step.target, state_c, shown);
       step_done(k + 1, steps, shown.image);
     }
   }

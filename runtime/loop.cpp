@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 
 #include "kernels/error.h"
 #include "runtime/device_loop.h"
+#include "runtime/loop_rows.h"
 
 namespace ups {
 
@@ -15,70 +17,45 @@ int64_t float_bytes(Extent e, int c) { return e.pixels() * c * int64_t(sizeof(fl
 
 Extent times(Extent e, int scale) { return {e.h * scale, e.w * scale}; }
 
-// Rows of one image, collected into floats.
-struct Collector {
-  std::vector<float> pixels;
-  Extent extent;
-  int c;
-  Collector(Extent e, int c) : pixels(size_t(e.pixels()) * c), extent(e), c(c) {}
-  void put(int y, int n, const float* rows) {
-    const int64_t row = int64_t(extent.w) * c;
-    std::copy(rows, rows + n * row, this->row(y));
-  }
-  float* row(int y) { return pixels.data() + int64_t(y) * extent.w * c; }
-  Image image() {
-    return {pixels.data(), extent.h, extent.w, c, Depth::f32, int64_t(extent.w) * c * int64_t(sizeof(float))};
-  }
-};
-
-// Brings network rows [n, w, network_c] to the channels kept between steps, in place where possible.
-class ToState {
- public:
-  explicit ToState(const ChannelPlan& plan) : plan_(plan) {}
-  const float* operator()(const float* rows, int64_t pixels) {
-    if (plan_.network_c == plan_.state_c && !plan_.to_gray && !plan_.alpha_to_gray) return rows;
-    out_.resize(size_t(pixels) * plan_.state_c);
-    const int from = plan_.network_c, to = plan_.state_c;
-    for (int64_t i = 0; i < pixels; i++) {
-      const float* in = rows + i * from;
-      float* out = out_.data() + i * to;
-      if (plan_.to_gray)
-        rgb_to_gray(in, out, 1);
-      else if (from == 1)
-        std::fill(out, out + std::min(to, 3), in[0]);
-      else
-        std::copy(in, in + std::min({from, to, 3}), out);
-      if (plan_.alpha_to_gray)
-        rgb_to_gray(in + plan_.alpha_at, out + to - 1, 1);
-      else if (plan_.alpha_at >= 0)
-        out[to - 1] = in[plan_.alpha_at];
-    }
-    return out_.data();
-  }
-
- private:
-  ChannelPlan plan_;
-  std::vector<float> out_;
-};
-
-// Luma of a colour picture as a float image, for networks that want gray.
-Collector luma(const Image& in, Pool& pool) {
-  Collector out(in.extent(), 1);
-  std::vector<float> rgb(size_t(in.w) * 3);
-  for (int y = 0; y < in.h; y++) {
-    crop_tile(in.data, in.extent(), in.c, in.depth, in.stride_bytes, y, 0, kFirst3,
-              dense_f32(rgb.data(), 1, in.w, 3), pool);
-    rgb_to_gray(rgb.data(), out.pixels.data() + int64_t(y) * in.w, in.w);
-  }
-  return out;
+// Where an axis wraps, the filter to the target wants to see beyond its ends.
+Extent padding(Extent hr, Extent target, int scale, Filter filter, Wrap wrap) {
+  const auto lr_px = [&](int in, int out) { return (TapTable::reach(in, out, filter) + scale - 1) / scale; };
+  return {wrap.y ? lr_px(hr.h, target.h) : 0, wrap.x ? lr_px(hr.w, target.w) : 0};
 }
 
-// Where an axis wraps, the filter to `kept` wants to see beyond its ends.
-Extent padding(Extent hr, Extent kept, int scale, const LoopOptions& o) {
-  const auto lr_px = [&](int in, int out) {
-    return (TapTable::reach(in, out, o.filter) + scale - 1) / scale;
-  };
-  return {o.tiles.wrap.y ? lr_px(hr.h, kept.h) : 0, o.tiles.wrap.x ? lr_px(hr.w, kept.w) : 0};
+double factor_of(Extent lr, double default_scale, const LoopOptions& o) {
+  check(o.scale >= 0, Code::usage, "scale: got ", o.scale, ", expected a positive factor");
+  if (o.size.h > 0) return std::max(double(o.size.h) / lr.h, double(o.size.w) / lr.w);
+  return o.scale > 0 ? o.scale : default_scale;
+}
+
+std::vector<Step> steps_of(Extent start, double factor, const LoopOptions& o) {
+  check(!o.rules.faithful || o.size.h == 0, Code::usage,
+        "faithful: sizes follow from a factor, not from a size (give --scale)");
+  std::vector<Step> steps = loop_steps(start, factor, std::max(1, o.steps), o.mode, o.rules);
+  if (o.size.h > 0) steps.back().target = o.size;
+  return steps;
+}
+
+// Step k, from a picture of this size.
+StepPlan plan_step(Session& session, Extent from, const Step& step, int k, double factor, int runs,
+                   const LoopOptions& o) {
+  const int scale = session.info().scale;
+  StepPlan s{step, o.filter, {}};
+  if (const auto& filters = o.rules.filters; !filters.empty())
+    s.filter = filters[std::min(size_t(k), filters.size() - 1)];
+  TileOptions tiles = o.tiles;
+  tiles.runs = runs;
+  const int passes = loop_passes(from, step.target, scale, factor, o.mode, o.rules);
+  for (int i = 0; i < passes; i++) {
+    const Extent hr = scaled_extent(from, scale);
+    PassPlan pass{from, {}, i == passes - 1};
+    if (pass.last && !(step.target == hr)) pass.pad = padding(hr, step.target, scale, s.filter, o.tiles.wrap);
+    pass.grid = choose_tiles(session, {from.h + 2 * pass.pad.h, from.w + 2 * pass.pad.w}, tiles);
+    s.passes.push_back(std::move(pass));
+    from = hr;
+  }
+  return s;
 }
 
 // Runs the pass with the planned tiles, and when memory turns out to be short goes on with smaller ones from
@@ -120,55 +97,70 @@ Collector with_alpha(const Image& state, const Image& lr, Filter filter, Wrap wr
 
 }  // namespace
 
+Extent loop_output(Extent lr, double default_scale, const LoopOptions& o) {
+  const Extent start = loop_start(lr, o.mode, o.rules);
+  return steps_of(start, factor_of(start, default_scale, o), o).back().kept();
+}
+
 LoopPlan plan_loop(Session& session, const Image& lr, const LoopOptions& o) {
   check(lr.h >= 1 && lr.w >= 1, Code::usage, "image: is ", lr.w, "x", lr.h, ", expected at least 1x1");
-  check(o.scale >= 0, Code::usage, "scale: got ", o.scale, ", expected a positive factor");
+  check(!o.rules.faithful || (!lr.has_alpha() && !o.tiles.wrap.x && !o.tiles.wrap.y), Code::usage,
+        "faithful: the systems it follows have neither transparency nor wrapping (remove them)");
   const Info& info = session.info();
   LoopPlan plan;
-  plan.lr = lr.extent();
+  plan.lr = loop_start(lr.extent(), o.mode, o.rules);
+  plan.at_most = o.mode == StepMode::loopback && o.rules.adaptive > 0;
   plan.channels = plan_channels(lr.c, info.in_c, info.out_c, o.alpha_too);
-  double factor = o.scale > 0 ? o.scale : info.default_scale;
-  if (o.size.h > 0) factor = std::max(double(o.size.h) / lr.h, double(o.size.w) / lr.w);
+  const int state_c = plan.channels.state_c;
   TileOptions tiles = o.tiles;
   tiles.runs = int(plan.channels.runs.size());
+  const double factor = factor_of(plan.lr, info.default_scale, o);
   int64_t state_bytes = 0, widest = 0;  // float images alive between steps; most during any pass
+  int64_t anchor_bytes = 0;
   Extent now = plan.lr;
-  std::vector<Step> steps = schedule(plan.lr, factor, std::max(1, o.steps), o.mode);
-  if (o.size.h > 0) steps.back().target = o.size;
-  for (const Step& step : steps) {
-    StepPlan s{step.target, {}};
-    const int passes = passes_needed(now, step.target, info.scale);
-    for (int i = 0; i < passes; i++) {
+  const std::vector<Step> steps = steps_of(plan.lr, factor, o);
+  for (int k = 0; k < int(steps.size()); k++) {
+    StepPlan s = plan_step(session, now, steps[k], k, factor, tiles.runs, o);
+    const Extent target = s.step.target, kept = s.step.kept();
+    const bool last_step = k == int(steps.size()) - 1, streamed = last_step && !o.rules.whole_last();
+    auto resizer_bytes = [&](Extent from) {
+      return from == target
+                 ? 0
+                 : int64_t(RowResizer(from.h, from.w, target.h, target.w, state_c, s.filter).bytes());
+    };
+    const int64_t kept_bytes = streamed ? 0 : float_bytes(kept, state_c);
+    for (const PassPlan& pass : s.passes) {
       const Extent hr = scaled_extent(now, info.scale);
-      PassPlan pass{now, {}, i == passes - 1};
-      const Extent kept = pass.last ? step.target : hr;
-      if (!(kept == hr)) pass.pad = padding(hr, kept, info.scale, o);
-      pass.grid = choose_tiles(session, {now.h + 2 * pass.pad.h, now.w + 2 * pass.pad.w}, tiles);
       int64_t bytes = state_bytes + pass_bytes(session, pass.grid, tiles);
-      if (!(kept == hr))
-        bytes += int64_t(RowResizer(hr.h, hr.w, kept.h, kept.w, plan.channels.state_c, o.filter).bytes());
-      const int64_t next_bytes = float_bytes(kept, plan.channels.state_c);
-      const bool final_pass = pass.last && &step == &steps.back();
-      widest = std::max(widest, bytes + (final_pass ? 0 : next_bytes));
+      if (pass.last) bytes += resizer_bytes(hr);
+      const int64_t next_bytes = pass.last ? kept_bytes : float_bytes(hr, state_c);
+      widest = std::max(widest, bytes + next_bytes);
       state_bytes = next_bytes;
-      plan.flop +=
-          double(pass.grid.pixels()) * session.facts().flop_per_px * double(plan.channels.runs.size());
-      s.passes.push_back(std::move(pass));
-      now = kept;
+      plan.flop += double(pass.grid.pixels()) * session.facts().flop_per_px * double(tiles.runs);
+      now = pass.last ? kept : hr;
     }
+    if (s.passes.empty()) {
+      widest = std::max(widest, state_bytes + resizer_bytes(now) + kept_bytes);
+      state_bytes = kept_bytes, now = kept;
+    }
+    if (o.rules.colour_fix != ColourFix::none)
+      anchor_bytes =
+          std::max(anchor_bytes, ColourAnchor::bytes_for(plan.lr, kept, colours_of(lr), o.rules.colour_fix));
+    if (last_step && o.rules.post.any()) widest = std::max(widest, state_bytes + post_bytes(kept, state_c));
     plan.steps.push_back(std::move(s));
   }
-  plan.hr = plan.steps.back().target;
-  plan.peak_bytes = widest + int64_t(session.backend().weight_bytes());
+  plan.hr = plan.steps.back().step.kept();
+  plan.peak_bytes = widest + anchor_bytes + int64_t(session.backend().weight_bytes());
   return plan;
 }
 
-void run_loop(Session& session, Pool& pool, const Image& lr, const LoopPlan& plan, const LoopOptions& o,
+void run_loop(Session& session, Pool& pool, const Image& whole_lr, const LoopPlan& plan, const LoopOptions& o,
               Output& output, const StepDone& step_done, const Progress& progress) {
+  const Image lr = middle(whole_lr, plan.lr);
   if (run_device_loop(session, lr, plan, o, output, step_done, progress)) return;
   const ChannelPlan& first_channels = plan.channels;
   const int scale = session.info().scale, state_c = first_channels.state_c;
-  // After the first pass the state has state_c channels, so the channel plan is that of such a picture.
+  // After the first step the state has state_c channels, so the channel plan is that of such a picture.
   const ChannelPlan later_channels =
       plan_channels(state_c, session.info().in_c, session.info().out_c, o.alpha_too);
 
@@ -176,54 +168,84 @@ void run_loop(Session& session, Pool& pool, const Image& lr, const LoopPlan& pla
   for (const StepPlan& step : plan.steps)
     for (const PassPlan& pass : step.passes) total += double(pass.grid.pixels());
 
+  std::optional<ColourAnchor> anchor;
+  if (o.rules.colour_fix != ColourFix::none) anchor.emplace(lr, colours_of(lr), o.rules.colour_fix, pool);
+  const int steps = int(plan.steps.size());
+  std::optional<AdaptiveLoopback> adaptive;
+  if (plan.at_most) adaptive.emplace(plan.lr, plan.hr, steps, o.rules.adaptive);
+
   Collector state({0, 0}, 0);  // empty until the first pass has run
+  std::vector<float> cut;
   Image now = lr;
   bool first = true;
-  const int steps = int(plan.steps.size());
   for (int k = 0; k < steps; k++) {
-    const StepPlan& step = plan.steps[k];
+    const StepPlan step = adaptive ? plan_step(session, now.extent(), {adaptive->next(mean_of(now, pool))}, k,
+                                               factor_of(plan.lr, session.info().default_scale, o),
+                                               int(first_channels.runs.size()), o)
+                                   : plan.steps[k];
+    const bool last_step = k == steps - 1, streamed = last_step && !o.rules.whole_last();
+    const Extent target = step.step.target;
+    double planned = 0, actual = 0;  // work; they differ where sizes follow from the picture
+    for (const PassPlan& pass : plan.steps[k].passes) planned += double(pass.grid.pixels());
+    for (const PassPlan& pass : step.passes) actual += double(pass.grid.pixels());
+    Collector kept(streamed ? Extent{0, 0} : step.step.kept(), state_c);
+    const RowSink keep = middle_rows(step.step, state_c, cut, [&](int y, int n, const float* rows) {
+      if (streamed) return output.put(y, n, rows);
+      kept.put(y, n, rows);
+      if (o.kind == Kind::normal) renormalise(kept.row(y), int64_t(n) * kept.extent.w, state_c);
+    });
+    // source(sink) delivers rows of `from` and of `pad` px around it.
+    auto resize_to_target = [&](Extent from, Extent pad, auto&& source) {
+      if (from == target) return source(keep);
+      RowResizer resizer(from.h, from.w, target.h, target.w, state_c, step.filter, pad);
+      source([&](int, int n, const float* rows) { resizer.push(rows, n, pool, keep); });
+    };
+    if (step.passes.empty())
+      resize_to_target(now.extent(), {}, [&](const RowSink& sink) { rows_of(now, state_c, pool, sink); });
     for (const PassPlan& pass : step.passes) {
-      const bool final_pass = k == steps - 1 && pass.last;
       const ChannelPlan& channels = first ? first_channels : later_channels;
       first = false;
       if (channels.luma_first) {
         state = luma(now, pool);
         now = state.image();
       }
-      const Extent hr = times(pass.lr, scale), kept = pass.last ? step.target : hr;
-      Collector next(final_pass ? Extent{0, 0} : kept, state_c);
-      auto store = [&](int y, int n, const float* rows) {
-        if (final_pass) return output.put(y, n, rows);
-        next.put(y, n, rows);
-        if (o.kind == Kind::normal) renormalise(next.row(y), int64_t(n) * kept.w, state_c);
-      };
+      const Extent hr = times(pass.lr, scale);
       ToState to_state(channels);
-      const double share = double(pass.grid.pixels()) / total;
+      const double share = double(pass.grid.pixels()) / actual * planned / total;
       const PassInput input{now, channels, pass.pad, o.tiles.wrap, o.tiles.tta};
+      const int64_t width = int64_t(input.extent().w) * scale;
       const Progress pass_progress = [&](double done) {
         if (progress) progress(finished + done * share);
       };
-      if (kept == hr) {
+      auto run = [&](const RowSink& sink) {
         run_resumed(
             session, pool, input, pass, o.tiles,
-            [&](int y, int n, const float* rows) { store(y, n, to_state(rows, int64_t(n) * hr.w)); },
-            pass_progress);
+            [&](int y, int n, const float* rows) { sink(y, n, to_state(rows, n * width)); }, pass_progress);
+      };
+      if (pass.last) {
+        resize_to_target(hr, {pass.pad.h * scale, pass.pad.w * scale}, run);
       } else {
-        RowResizer resizer(hr.h, hr.w, kept.h, kept.w, state_c, o.filter,
-                           {pass.pad.h * scale, pass.pad.w * scale});
-        const int64_t width = int64_t(input.extent().w) * scale;
-        run_resumed(
-            session, pool, input, pass, o.tiles,
-            [&](int, int n, const float* rows) { resizer.push(to_state(rows, n * width), n, pool, store); },
-            pass_progress);
-      }
-      finished += share;
-      if (!final_pass) {
+        Collector next(hr, state_c);
+        run([&](int y, int n, const float* rows) {
+          next.put(y, n, rows);
+          if (o.kind == Kind::normal) renormalise(next.row(y), int64_t(n) * hr.w, state_c);
+        });
         state = std::move(next);
         now = state.image();
       }
+      finished += share;
     }
-    if (step_done && k < steps - 1) {
+    first = false;
+    if (streamed) break;
+    if (anchor) anchor->apply(kept.pixels.data(), kept.extent, state_c, pool);
+    if (last_step) {
+      if (o.rules.post.any()) apply_post(kept.pixels.data(), kept.extent, state_c, o.rules.post, pool);
+      for (int y = 0; y < kept.extent.h; y++) output.put(y, 1, kept.row(y));
+      break;
+    }
+    state = std::move(kept);
+    now = state.image();
+    if (step_done) {
       Collector shown =
           o.drop_alpha ? Collector({0, 0}, 0) : with_alpha(now, lr, o.filter, o.tiles.wrap, pool);
       step_done(k + 1, steps, shown.c ? shown.image() : now);

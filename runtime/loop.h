@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "runtime/image.h"
+#include "runtime/loop_steps.h"
 #include "runtime/output.h"
-#include "runtime/schedule.h"
 #include "runtime/upscaler.h"
 
 namespace ups {
@@ -22,6 +22,7 @@ struct LoopOptions {
   Kind kind = Kind::color;
   bool alpha_too = false;   // alpha, too, goes through the network
   bool drop_alpha = false;  // it is not part of the result
+  LoopRules rules;
 };
 
 // One network pass of the loop, as planned.
@@ -33,22 +34,28 @@ struct PassPlan {
 };
 
 struct StepPlan {
-  Extent target;
-  std::vector<PassPlan> passes;
+  Step step;
+  Filter filter;                 // to its target
+  std::vector<PassPlan> passes;  // none: the step only resamples
 };
 
 struct LoopPlan {
-  Extent lr, hr;
+  Extent lr, hr;         // lr: the part of the picture that is used, cut from its middle
+  bool at_most = false;  // sizes follow from the pictures on the way: those planned are the largest
   ChannelPlan channels;
   std::vector<StepPlan> steps;
   int64_t peak_bytes = 0;  // everything the library allocates while running, weights included; not lr and hr
   double flop = 0;
 };
 
+// The size of the result. Error{Code::usage} for options out of range.
+Extent loop_output(Extent lr, double default_scale, const LoopOptions& options);
+
 // Decides everything before anything runs. Throws Error{Code::usage} for options out of range.
 LoopPlan plan_loop(Session& session, const Image& lr, const LoopOptions& options);
 
-// Executes a plan. step_done (may be empty) sees the float image after every step but the last.
+// Executes a plan; lr is the whole picture. step_done (may be empty) sees the float image after every step
+// but the last.
 using StepDone = std::function<void(int step, int steps, const Image& image)>;
 void run_loop(Session& session, Pool& pool, const Image& lr, const LoopPlan& plan, const LoopOptions& options,
               Output& output, const StepDone& step_done, const Progress& progress);

@@ -1,45 +1,14 @@
 // Passes, tiles and the loop driver on networks small enough to know the answer.
 #include "runtime/loop.h"
 
-#include <cstring>
-
 #include "kernels/error.h"
 #include "tests/runtime/nets.h"
+#include "tests/runtime/picture8.h"
 
 using namespace ups;
-using ups::testing::Random;
-
-namespace {
-
-struct Picture {
-  std::vector<uint8_t> bytes;
-  Image image;
-  Picture(int w, int h, int c) : bytes(size_t(w) * h * c) {
-    image = {bytes.data(), h, w, c, Depth::u8, int64_t(w) * c};
-  }
-};
-
-Picture random_picture(Random& random, int w, int h, int c) {
-  Picture p(w, h, c);
-  for (auto& b : p.bytes) b = uint8_t(random.integer(0, 255));
-  return p;
-}
-
-Picture upscale(Session& session, Pool& pool, Picture& lr, const LoopOptions& options,
-                int* seen_steps = nullptr) {
-  const LoopPlan plan = plan_loop(session, lr.image, options);
-  Picture hr(plan.hr.w, plan.hr.h, lr.image.c);
-  Output output(lr.image, hr.image, plan.channels.state_c, {.filter = options.filter}, pool, {});
-  run_loop(session, pool, lr.image, plan, options, output,
-           [&](int step, int, const Image& image) {
-             if (seen_steps) *seen_steps = step;
-             CHECK(image.c == lr.image.c);
-           },
-           {});
-  return hr;
-}
-
-}  // namespace
+using ups::testing::Picture8;
+using ups::testing::random_picture8;
+using ups::testing::upscale;
 
 TEST_CASE("tiles give exactly the untiled result when the halo covers the receptive field",
           "[runtime][upscaler]") {
@@ -47,7 +16,7 @@ TEST_CASE("tiles give exactly the untiled result when the halo covers the recept
   Pool pool(2);
   Session session(ups::testing::tiny_rrdb(random, 8, 4, 1), make_cpu_backend(pool));
   const int context = session.facts().context_px;
-  Picture lr = random_picture(random, 4 * random.integer(15, 30), 4 * random.integer(15, 30), 3);
+  Picture8 lr = random_picture8(random, 4 * random.integer(15, 30), 4 * random.integer(15, 30), 3);
   LoopOptions whole, tiled;
   whole.tiles.tile_px = -1;
   tiled.tiles.tile_px = 2 * context + 20;
@@ -80,9 +49,9 @@ TEST_CASE("every size is met exactly in every mode", "[runtime][loop]") {
     o.scale = random.uniform(0.3f, 7.0f);
     o.steps = random.integer(1, 4);
     o.mode = StepMode(random.integer(0, 2));
-    Picture lr = random_picture(random, w, h, 3);
+    Picture8 lr = random_picture8(random, w, h, 3);
     int seen = 0;
-    const Picture hr = upscale(session, pool, lr, o, &seen);
+    const Picture8 hr = upscale(session, pool, lr, o, &seen);
     INFO(w << "x" << h << " by " << o.scale << " in " << o.steps);
     CHECK(hr.image.w == std::max<int64_t>(1, std::llround(w * o.scale)));
     CHECK(hr.image.h == std::max<int64_t>(1, std::llround(h * o.scale)));
@@ -96,8 +65,8 @@ TEST_CASE("repeated pixels survive one pass bit for bit, for every kind of pictu
   for (int network_c : {1, 3, 4})
     for (int c = 1; c <= 4; c++) {
       Session session(ups::testing::nearest(network_c, 2), make_cpu_backend(pool));
-      Picture lr = random_picture(random, 11, 7, c);
-      const Picture hr = upscale(session, pool, lr, {});
+      Picture8 lr = random_picture8(random, 11, 7, c);
+      const Picture8 hr = upscale(session, pool, lr, {});
       INFO("picture " << c << ", network " << network_c);
       const bool alpha = c % 2 == 0, resampled_alpha = alpha && network_c != 4;
       for (int y = 0; y < 14; y++)
@@ -112,13 +81,13 @@ TEST_CASE("constant alpha stays constant", "[runtime][output]") {
   Pool pool(2);
   Session session(ups::testing::nearest(3, 4), make_cpu_backend(pool));
   for (int value : {0, 1, 128, 254, 255}) {
-    Picture lr = random_picture(random, 9, 13, 4);
+    Picture8 lr = random_picture8(random, 9, 13, 4);
     for (size_t i = 3; i < lr.bytes.size(); i += 4) lr.bytes[i] = uint8_t(value);
     LoopOptions o;
     o.scale = 3.3;
     o.steps = 2;
     o.mode = StepMode::geometric;
-    const Picture hr = upscale(session, pool, lr, o);
+    const Picture8 hr = upscale(session, pool, lr, o);
     for (size_t i = 3; i < hr.bytes.size(); i += 4) REQUIRE(int(hr.bytes[i]) == value);
   }
 }
@@ -127,9 +96,9 @@ TEST_CASE("a cancelled run stops with Code::cancelled", "[runtime][loop]") {
   UPS_RANDOM(random);
   Pool pool(1);
   Session session(ups::testing::tiny_rrdb(random), make_cpu_backend(pool));
-  Picture lr = random_picture(random, 40, 40, 3);
+  Picture8 lr = random_picture8(random, 40, 40, 3);
   const LoopPlan plan = plan_loop(session, lr.image, {});
-  Picture hr(80, 80, 3);
+  Picture8 hr(80, 80, 3);
   Output output(lr.image, hr.image, 3, {}, pool, {});
   int calls = 0;
   try {
@@ -145,12 +114,12 @@ TEST_CASE("progress rises from 0 to 1", "[runtime][loop]") {
   UPS_RANDOM(random);
   Pool pool(2);
   Session session(ups::testing::tiny_rrdb(random), make_cpu_backend(pool));
-  Picture lr = random_picture(random, 50, 30, 3);
+  Picture8 lr = random_picture8(random, 50, 30, 3);
   LoopOptions o;
   o.steps = 2, o.mode = StepMode::geometric, o.scale = 3;
   o.tiles.tile_px = 48, o.tiles.overlap_px = 8;
   const LoopPlan plan = plan_loop(session, lr.image, o);
-  Picture hr(plan.hr.w, plan.hr.h, 3);
+  Picture8 hr(plan.hr.w, plan.hr.h, 3);
   Output output(lr.image, hr.image, 3, {}, pool, {});
   double last = 0;
   run_loop(session, pool, lr.image, plan, o, output, {}, [&](double done) {

@@ -1,0 +1,53 @@
+// Ranges of ups_loop.
+#include "runtime/c_loop.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/error.h"
+
+namespace ups {
+
+LoopRules loop_rules(const ups_loop& given) {
+  check(given.size >= sizeof(size_t) && given.size <= 65536, Code::usage, "ups_loop: size is ", given.size,
+        ", expected sizeof(ups_loop) = ", sizeof given);
+  ups_loop g{};
+  std::memcpy(&g, &given, std::min(given.size, sizeof g));
+  check(g.ease >= 0 && int(g.ease) < kEases, Code::usage, "ease: got ", int(g.ease), ", expected 0 to ",
+        kEases - 1);
+  check(g.adaptive >= 0 && g.adaptive <= 10, Code::usage, "adaptive: got ", g.adaptive, ", expected 0 to 10");
+  check(g.filter_count >= 0 && g.filter_count <= kMaxSteps && (g.filters || g.filter_count == 0), Code::usage,
+        "filters: got ", g.filter_count, ", expected 0 to ", kMaxSteps, " with an array");
+  check(g.colour_fix >= UPS_COLOUR_FIX_NONE && g.colour_fix <= UPS_COLOUR_FIX_HISTOGRAM, Code::usage,
+        "colour_fix: got ", int(g.colour_fix), ", expected 0 to 3");
+  LoopRules r;
+  r.faithful = g.faithful != 0;
+  r.ease = Ease(g.ease);
+  r.adaptive = g.adaptive;
+  for (int i = 0; i < g.filter_count; i++) {
+    check(g.filters[i] >= UPS_FILTER_LANCZOS3 && g.filters[i] <= UPS_FILTER_NEAREST, Code::usage,
+          "filters: got ", int(g.filters[i]), ", expected 0 to 5");
+    r.filters.push_back(Filter(g.filters[i]));
+  }
+  r.colour_fix = ColourFix(g.colour_fix);
+  auto factor = [](const char* name, float v) {
+    check(v >= 0 && v <= 100, Code::usage, name, ": got ", v, ", expected 0 to 100");
+    return v == 0 ? 1 : v;
+  };
+  auto times = [](const char* name, int n) {
+    check(n >= 0 && n <= 100, Code::usage, name, ": got ", n, ", expected 0 to 100");
+    return n;
+  };
+  r.post = {factor("sharpness", g.sharpness),
+            factor("brightness", g.brightness),
+            factor("color", g.color),
+            factor("contrast", g.contrast),
+            times("detail", g.detail),
+            times("smooth", g.smooth),
+            times("blur", g.blur),
+            g.contour != 0};
+  return r;
+}
+
+}  // namespace ups
