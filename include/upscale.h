@@ -213,6 +213,57 @@ ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, con
  * count by their alpha. */
 ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter);
 
+typedef enum { UPS_SHARPEN_NONE = 0, UPS_SHARPEN_LAB = 1, UPS_SHARPEN_UNSHARP = 2 } ups_sharpen_kind;
+typedef enum { UPS_DITHER_NONE = 0, UPS_DITHER_ORDERED = 1, UPS_DITHER_FLOYD_STEINBERG = 2 } ups_dither;
+
+/* What is done to a picture before it is stored, in this order; see docs/pipeline.md. All zero: it is only
+ * converted to the depth asked for. */
+typedef struct {
+  size_t size;                       /* sizeof(ups_finish) */
+  int picture_width, picture_height; /* resampled to; 0: as it comes */
+  ups_filter filter;
+  int width, height; /* of the result; 0: as the picture */
+  int x, y; /* of the picture in the result: below 0 it is cut off, above 0 padded (padding comes last) */
+  /* LAB as libvips: sigma (0.01..20 px), on lightness 0..100: d is what a blur takes away; slope m1 for |d| <
+   * x1, m2 beyond, at most y2 up and y3 down. libvips' defaults are 0.5, 2, 10, 20, 0, 3. */
+  ups_sharpen_kind sharpen;
+  double sigma, x1, y2, y3, m1, m2;
+  /* UNSHARP: v + amount d on each colour where |d| > threshold (0..1). */
+  double amount, threshold;
+  /* 0 and 1 change nothing: v brightness, (v - 0.5) contrast + 0.5, luma + (v - luma) saturation. */
+  float brightness, contrast, saturation;
+  float background[4]; /* of padding: RGB (its luma in gray pictures), alpha */
+  ups_dither dither;   /* to 8 or 16 bits */
+} ups_finish;
+
+/* Finishes a picture that arrives row by row, in a window of a few rows. */
+typedef struct ups_finisher ups_finisher;
+
+/* Only in's size and channels are read. `out` gets the size, channels and depth of the result; set its depth
+ * before. Rows of the result go to `rows` as in ups_options, in order. model: whose threads are used, NULL
+ * for own ones; it must outlive the finisher. */
+ups_status ups_finisher_open(ups_model* model, const ups_image* in, const ups_finish* finish, ups_image* out,
+                             int (*rows)(void* user, int y, int rows, const void* data), void* user,
+                             ups_finisher** finisher);
+/* The next rows, packed f32 of in's width and channels. */
+ups_status ups_finisher_push(ups_finisher* finisher, int rows, const float* data);
+int64_t ups_finisher_bytes(const ups_finisher* finisher); /* memory it holds */
+void ups_finisher_close(ups_finisher* finisher);
+
+/* Pillow's filters on an 8-bit picture, in place, bit for bit; alpha is not changed. */
+typedef enum {
+  UPS_PICTURE_SHARPNESS = 0, /* a: factor */
+  UPS_PICTURE_BRIGHTNESS = 1,
+  UPS_PICTURE_COLOR = 2,
+  UPS_PICTURE_CONTRAST = 3,
+  UPS_PICTURE_SMOOTH = 4,
+  UPS_PICTURE_DETAIL = 5,
+  UPS_PICTURE_BLUR = 6,
+  UPS_PICTURE_CONTOUR = 7,
+  UPS_PICTURE_UNSHARP_MASK = 8 /* a: radius 0..100, b: percent, c: threshold 0..255 */
+} ups_picture_filter;
+ups_status ups_filter_picture(ups_image* picture, ups_picture_filter filter, double a, double b, double c);
+
 /* Converts any readable weight file to safetensors. Architecture, scale and source SHA-256 go to the
  * metadata, and so do the given pairs: key, value, key, value, ..., NULL (or just NULL). Known keys: name,
  * license, origin, and what tensors cannot tell: act ("relu" or "leakyrelu" of a Compact network without

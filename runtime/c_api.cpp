@@ -10,6 +10,7 @@
 #include "kernels/error.h"
 #include "runtime/c_boundary.h"
 #include "runtime/c_loop.h"
+#include "runtime/c_model.h"
 #include "runtime/device.h"
 #include "runtime/loop.h"
 #include "runtime/model.h"
@@ -21,14 +22,6 @@
 #include "weights/safetensors.h"
 
 using nlohmann::ordered_json;
-
-struct ups_model {
-  explicit ups_model(int threads) : pool(threads) {}
-  ups::Pool pool;
-  std::unique_ptr<ups::Session> session;
-  std::string info_json, plan_json;
-  double seconds_per_flop = 0;  // measured when a plan is first asked for
-};
 
 namespace ups {
 namespace {

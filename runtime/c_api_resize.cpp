@@ -4,34 +4,7 @@
 #include "kernels/cpu/pool.h"
 #include "kernels/resize.h"
 #include "runtime/c_boundary.h"
-
-namespace ups {
-namespace {
-
-// Below this alpha nobody can see the colour, and dividing by it would magnify noise.
-constexpr float kInvisible = 1e-4f;
-
-// Colours weighted by their alpha, alpha, and the colours as they are, for where nothing is visible.
-// in [w, c] -> out [w, 2 c - 1]
-void weigh(const float* in, int c, int w, float* out) {
-  for (int x = 0; x < w; x++, in += c, out += 2 * c - 1)
-    for (int k = 0; k < c - 1; k++) {
-      out[k] = in[k] * in[c - 1];
-      out[c - 1] = in[c - 1];
-      out[c + k] = in[k];
-    }
-}
-
-void unweigh(const float* in, int c, int64_t pixels, float* out) {
-  for (int64_t i = 0; i < pixels; i++, in += 2 * c - 1, out += c) {
-    const float a = in[c - 1];
-    for (int k = 0; k < c - 1; k++) out[k] = a > kInvisible ? in[k] / a : in[c + k];
-    out[c - 1] = a;
-  }
-}
-
-}  // namespace
-}  // namespace ups
+#include "runtime/weighed_alpha.h"
 
 extern "C" ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter filter) {
   return ups::guarded([&] {

@@ -28,7 +28,7 @@ def main():
         size += a.size
         return size - a.size
 
-    for c, (rh, rw), (h, w) in ((3, (19, 26), (38, 52)), (1, (30, 17), (41, 23)), (3, (5, 6), (20, 24))):
+    for c, (rh, rw), (h, w) in ((3, (19, 13), (25, 21)), (1, (30, 17), (41, 23)), (3, (5, 6), (10, 14))):
         reference = np.round(rng.beta(2, 3, (rh, rw, c)) * 65535).astype(np.float64) / 65535
         picture = np.round(rng.beta(3, 2, (h, w, c)) * 0.8 * 65535).astype(np.float64) / 65535
         at, of = store(reference), store(picture)

@@ -9,8 +9,8 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-FACTORS = (0.0, 0.35, 0.9, 1.0, 1.15, 2.0)
-SIZES = ((23, 31), (40, 3), (2, 9), (1, 1), (5, 5), (70, 6))  # h, w
+FACTORS = (0.0, 0.35, 1.0, 1.15, 2.0)
+SIZES = ((23, 31), (40, 3), (2, 9), (1, 1), (5, 5), (37, 6))  # h, w
 
 
 def picture(rng, h, w, c):

@@ -62,7 +62,7 @@ TEST_CASE("8-bit filters are Pillow's, bit for bit", "[kernels][enhance]") {
     CHECK(same);
     cases++;
   }
-  CHECK(cases == 384);
+  CHECK(cases == 336);
 }
 
 TEST_CASE("8-bit filters refuse what has no meaning", "[kernels][enhance]") {
