@@ -24,7 +24,6 @@ constexpr int kChannels = 32, kUnits = kChannels / 8;  // of a stage
 constexpr int kPlaneBytes = kHalo * 16, kStageBytes = kUnits * kPlaneBytes;
 constexpr int kConsumers = 256, kProducers = 128, kThreads = kConsumers + kProducers;
 constexpr int kMaxStages = 16;
-constexpr int kInFlight = 4;  // stages a producer has under way
 
 // Output rows [begin, end), before any shuffle, of w pixels, in columns of 128: the units of work.
 struct Job {
@@ -66,14 +65,11 @@ __device__ __forceinline__ Vec16 transpose_quad(const uint32_t (&words)[4]) {
   return upper ? Vec16{{got_lo, got_hi, lo[1], hi[1]}} : Vec16{{lo[0], hi[0], got_lo, got_hi}};
 }
 
-// v0, v1 += add.scale * two channels of add.t
+// v0, v1 += scale * two packed values
 template <class T>
-__device__ __forceinline__ void add_pair(const Addend<Tensor>& add, int y, int x, int c, float& v0,
-                                         float& v1) {
-  const T* at = static_cast<const T*>(add.t.data) + y * add.t.row + x * add.t.px + c;
-  const uint32_t raw = *reinterpret_cast<const uint32_t*>(at);
-  v0 += add.scale * to_float(T{uint16_t(raw)});
-  v1 += add.scale * to_float(T{uint16_t(raw >> 16)});
+__device__ __forceinline__ void add_pair(uint32_t raw, float scale, float& v0, float& v1) {
+  v0 += scale * to_float(T{uint16_t(raw)});
+  v1 += scale * to_float(T{uint16_t(raw >> 16)});
 }
 
 // One finished output row: this warpgroup's 64 pixels x N channels from sums in wgmma order.
@@ -81,23 +77,31 @@ template <class T, int N>
 __device__ __forceinline__ void finish_row(const Conv2d<Tensor>& op, const Smem& s, int w, int y, int x0,
                                            int n0, const float (&sums)[N / 2]) {
   const int lane = lane_index(), quad = lane % 4;
+  const Addend<Tensor>* const addends[2] = {&op.add, &op.add2};
 #pragma unroll
   for (int half = 0; half < 2; half++) {
     const int x = x0 + warp_index() % 4 * 16 + lane / 4 + half * 8;
 #pragma unroll
     for (int group = 0; group < N / 32; group++) {
-      uint32_t words[4];
+      const int first = group * 32 + quad * 2;
+      uint32_t raw[2][4] = {}, words[4];
+#pragma unroll
+      for (int a = 0; a < 2; a++) {  // all loads before their use: they come from DRAM
+        const Tensor& t = addends[a]->t;
+        if (!t.data || x >= w) continue;
+        const T* at = static_cast<const T*>(t.data) + y * t.row + x * t.px + n0 + first;
+#pragma unroll
+        for (int j = 0; j < 4; j++) raw[a][j] = *reinterpret_cast<const uint32_t*>(at + j * 8);
+      }
 #pragma unroll
       for (int j = 0; j < 4; j++) {
-        const int c = group * 32 + j * 8 + quad * 2;
+        const int c = first + j * 8;
         float v0 = sums[(group * 4 + j) * 4 + half * 2] + s.bias[c];
         float v1 = sums[(group * 4 + j) * 4 + half * 2 + 1] + s.bias[c + 1];
         v0 = (v0 > 0 ? v0 : s.slope[c] * v0) * op.scale;
         v1 = (v1 > 0 ? v1 : s.slope[c + 1] * v1) * op.scale;
-        if (x < w) {
-          if (op.add.t.data) add_pair<T>(op.add, y, x, n0 + c, v0, v1);
-          if (op.add2.t.data) add_pair<T>(op.add2, y, x, n0 + c, v0, v1);
-        }
+        add_pair<T>(raw[0][j], op.add.scale, v0, v1);
+        add_pair<T>(raw[1][j], op.add2.scale, v0, v1);
         words[j] = pack2<T>(v0, v1);
       }
       const Vec16 out = transpose_quad(words);
@@ -122,29 +126,11 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
   const int in_h = min(op.x.h * op.up, job.end + 1), in_w = op.x.w * op.up;
 
   if (tid == 0) {
-    for (int i = 0; i < job.stages; i++)
-      mbarrier_init(&s.full[i], kProducers / 32), mbarrier_init(&s.empty[i], kConsumers / 32);
-    mbarrier_init_fence();
-  }
-  if (tid < N) {
-    s.bias[tid] = op.w.bias ? op.w.bias[n0 + tid] : 0.0f;
-    s.slope[tid] = op.act == Act::prelu   ? op.w.slope[n0 + tid]
-                   : op.act == Act::lrelu ? op.slope
-                   : op.act == Act::relu  ? 0.0f
-                                          : 1.0f;
-  }
-  {  // from [cin / 16][tap][cout_pad][16] (kernels/pack.h)
-    const T* w = static_cast<const T*>(op.w.w);
-    const int cout_pad = (op.w.cout + 15) / 16 * 16, count = cin / 8 * 9 * N;
-    for (int i = tid; i < count; i += kThreads) {
-      const int half = i % 2, co = i / 2 % N, tap = i / 2 / N % 9, block = i / 2 / N / 9;
-      const int row = (2 - tap / 3) * N + co, unit8 = block * 2 + half;
-      copy_async<16>(weights + ((tap % 3 * (cin / 8) + unit8) * 3 * N + row) * 16,
-                     w + ((int64_t(block) * 9 + tap) * cout_pad + n0 + co) * 16 + half * 8);
+    for (int i = 0; i < job.stages; i++) {
+      mbarrier_init(&s.full[i], kProducers);
+      mbarrier_init(&s.empty[i], kConsumers / 32);
     }
-    copy_commit();
-    copy_wait<0>();
-    fence_async_proxy();
+    mbarrier_init_fence();
   }
   __syncthreads();
 
@@ -153,14 +139,8 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
     const int t = tid - kConsumers, lane_unit = t % kUnits, first_px = t / kUnits;
     constexpr int kStep = kProducers / kUnits, kRounds = (kHalo + kStep - 1) / kStep;
     const T* const x = static_cast<const T*>(op.x.data) + lane_unit * 8;
-    int issued = 0, slot = 0, landed_slot = 0;
+    int slot = 0;
     unsigned parity = 1;  // the first round finds empty slots
-    auto landed = [&] {
-      fence_async_proxy();
-      __syncwarp();
-      if (t % 32 == 0) mbarrier_arrive(&s.full[landed_slot]);
-      landed_slot = landed_slot + 1 == job.stages ? 0 : landed_slot + 1;
-    };
     while (unit < last_unit) {
       const Segment segment = segment_at(job, unit, last_unit);
       unit += segment.rows;
@@ -181,25 +161,41 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
               copy_async<16>(to + i * kStep * 16, from[i] >= 0 ? row + from[i] + chunk * kChannels : x,
                              from[i] >= 0 ? 16 : 0);
           }
-          copy_commit();
+          copy_arrive(&s.full[slot]);
           if (++slot == job.stages) slot = 0, parity ^= 1;
-          if (++issued >= kInFlight) {
-            copy_wait<kInFlight - 1>();
-            landed();
-          }
         }
       }
     }
-    copy_wait<0>();
-    for (int left = min(issued, kInFlight - 1); left > 0; left--) landed();
   } else {  // multiply
     registers_take<232>();
+    if (tid < N) {
+      s.bias[tid] = op.w.bias ? op.w.bias[n0 + tid] : 0.0f;
+      s.slope[tid] = op.act == Act::prelu   ? op.w.slope[n0 + tid]
+                     : op.act == Act::lrelu ? op.slope
+                     : op.act == Act::relu  ? 0.0f
+                                            : 1.0f;
+    }
+    {  // weights, from [cin / 16][tap][cout_pad][16] (kernels/pack.h)
+      const T* w = static_cast<const T*>(op.w.w);
+      const int cout_pad = (op.w.cout + 15) / 16 * 16, count = cin / 8 * 9 * N;
+      for (int i = tid; i < count; i += kConsumers) {
+        const int half = i % 2, co = i / 2 % N, tap = i / 2 / N % 9, block = i / 2 / N / 9;
+        const int row = (2 - tap / 3) * N + co, unit8 = block * 2 + half;
+        copy_async<16>(weights + ((tap % 3 * (cin / 8) + unit8) * 3 * N + row) * 16,
+                       w + ((int64_t(block) * 9 + tap) * cout_pad + n0 + co) * 16 + half * 8);
+      }
+      copy_commit();
+      copy_wait<0>();
+      fence_async_proxy();
+      named_barrier(1, kConsumers);
+    }
     const int group = tid / 128;  // warpgroup: the left or the right 64 pixels
     const uint64_t b_step = uint64_t(2 * 3 * N * 16) >> 4, b_tap = uint64_t(cin / 8 * 3 * N * 16) >> 4;
     const uint64_t b_first = plane_descriptor(weights, 3 * N * 16);
     float acc[3 * N / 2], done[N / 2];
     int slot = 0, done_y = -1, done_x = 0;
     unsigned parity = 0;
+
     while (unit < last_unit) {
       const Segment segment = segment_at(job, unit, last_unit);
       unit += segment.rows;
@@ -207,9 +203,11 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
       for (float& v : acc) v = 0;
       for (int uy = segment.y - 1; uy <= segment.y + segment.rows; uy++) {
         if (uy >= 0 && uy < in_h) {
-          int previous = -1;
-          for (int chunk = 0; chunk < chunks; chunk++) {
+          const int first_slot = slot;
+          int chunk = 0;
+          do {
             mbarrier_wait(&s.full[slot], parity);
+            fence_async_proxy();
             const uint64_t a = plane_descriptor(ring + slot * kStageBytes + group * 64 * 16, kPlaneBytes);
             const uint64_t b = b_first + uint64_t(chunk) * (kChannels / 16) * b_step;
             wgmma_fence();
@@ -220,20 +218,18 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
                 wgmma_m64k16<T, 3 * N>(acc, a + uint64_t(kx + k * 2 * kPlaneBytes / 16),
                                        b + kx * b_tap + k * b_step);
             wgmma_commit();
-            if (chunk == 0 && done_y >= 0)  // behind the tensor cores' back
-              finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done), done_y = -1;
-            if (previous >= 0) {
-              wgmma_wait<1>();
-              if (tid % 32 == 0) mbarrier_arrive(&s.empty[previous]);
-            }
-            previous = slot;
             if (++slot == job.stages) slot = 0, parity ^= 1;
-          }
+          } while (++chunk < chunks);
+          // Behind the tensor cores' back: the output row that was complete before this input row.
+          if (done_y >= 0) finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done);
           wgmma_wait<0>();
-          if (tid % 32 == 0) mbarrier_arrive(&s.empty[previous]);
+          if (tid % 32 == 0)
+            for (int i = first_slot; i != slot; i = i + 1 == job.stages ? 0 : i + 1)
+              mbarrier_arrive(&s.empty[i]);
         } else if (done_y >= 0) {
-          finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done), done_y = -1;
+          finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done);
         }
+        done_y = -1;
         if (uy > segment.y) {  // output row uy - 1 has seen its three rows
           done_y = uy - 1, done_x = segment.x + group * 64;
 #pragma unroll
@@ -254,7 +250,7 @@ int stages_for(const Conv2d<Tensor>& op, int n, int smem_bytes) {
 }
 // 64 output channels per block where their weights leave room for a ring, else 32.
 int outputs_per_block(const Conv2d<Tensor>& op, int smem_bytes) {
-  return op.w.cout % 64 == 0 && stages_for(op, 64, smem_bytes) >= 8 ? 64 : 32;
+  return op.w.cout % 64 == 0 && stages_for(op, 64, smem_bytes) >= 2 * op.w.cin / kChannels ? 64 : 32;
 }
 
 template <class T, int N>
@@ -293,7 +289,8 @@ const char* wgmma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (op.x.px * op.x.w > (1 << 30)) return "needs rows of x of less than 2^30 elements";
   if (!vector_epilogue(op, op.x.dtype)) return "needs y and addends of x's dtype on multiples of 16 bytes";
   if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
-  if (stages_for(op, 32, device.smem_bytes) < 6) return "needs more shared memory than the device has";
+  if (stages_for(op, 32, device.smem_bytes) < op.w.cin / kChannels + 2)
+    return "needs more shared memory than the device has";
   return nullptr;
 }
 

@@ -71,6 +71,26 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, unsigned parity
   }
 }
 
+// This thread's cp.async copies up to here arrive once on the barrier when they are in; the barrier counts
+// such arrivals like others. The writes are ordinary ones: before wgmma reads them, fence_async_proxy().
+__device__ __forceinline__ void copy_arrive(uint64_t* barrier) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(barrier))
+               : "memory");
+#elif !defined(__CUDACC__)
+  simt::copy_arrive(barrier);
+#endif
+}
+
+// A barrier of `threads` threads of the block; id 1 .. 15.
+__device__ __forceinline__ void named_barrier(int id, int threads) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+#elif !defined(__CUDACC__)
+  simt::named_barrier(id, threads, true);
+#endif
+}
+
 // --- Bulk copies: one thread issues, an mbarrier counts the bytes in
 // ---------------------------------------------- bytes: a multiple of 16; both addresses 16-byte aligned.
 __device__ __forceinline__ void bulk_copy(void* dst_shared, const void* src_global, unsigned bytes,

@@ -36,6 +36,14 @@ void settle(uint64_t* barrier, Mbarrier m) {
   encode(barrier, m);
 }
 
+void land(const PendingCopy* copies, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const PendingCopy& c = copies[i];
+    std::memcpy(c.dst, c.src, size_t(c.src_bytes));
+    std::memset(static_cast<char*>(c.dst) + c.src_bytes, 0, size_t(c.bytes - c.src_bytes));
+  }
+}
+
 }  // namespace
 
 void copy_async(void* dst, const void* src, int bytes, int src_bytes) {
@@ -59,13 +67,21 @@ void copy_wait(int left) {
   Thread& t = block.thread[block.current];
   size_t count = 0, groups = 0;
   while (t.copy_groups.size() - groups > size_t(left)) count += t.copy_groups[groups++];
-  for (size_t i = 0; i < count; i++) {
-    const PendingCopy& c = t.copies[i];
-    std::memcpy(c.dst, c.src, size_t(c.src_bytes));
-    std::memset(static_cast<char*>(c.dst) + c.src_bytes, 0, size_t(c.bytes - c.src_bytes));
-  }
+  land(t.copies.data(), count);
   t.copies.erase(t.copies.begin(), t.copies.begin() + std::ptrdiff_t(count));
   t.copy_groups.erase(t.copy_groups.begin(), t.copy_groups.begin() + std::ptrdiff_t(groups));
+}
+
+void copy_arrive(uint64_t* barrier) {
+  decode(barrier, "cp.async.mbarrier.arrive");
+  Thread& t = block.thread[block.current];
+  std::vector<PendingCopy> copies = std::move(t.copies);
+  t.copies.clear(), t.open_copies = 0;
+  for (auto& group : t.copy_groups) group = 0;
+  block.landings.push_back({barrier, 0, [barrier, copies = std::move(copies)] {
+                              land(copies.data(), copies.size());
+                              mbarrier_arrive(barrier, 0);
+                            }});
 }
 
 void mbarrier_init(uint64_t* barrier, unsigned arrivals) {

@@ -88,6 +88,8 @@ void named_barrier(int id, int threads, bool wait);
 void copy_async(void* dst, const void* src, int bytes, int src_bytes);
 void copy_commit();
 void copy_wait(int newest_groups_left);
+// One arrival on the mbarrier once all copies this thread has begun are in; nobody waits for them otherwise.
+void copy_arrive(uint64_t* barrier);
 
 // --- mbarrier: a phase completes when all arrivals and all announced bytes are in
 // ---------------------------
