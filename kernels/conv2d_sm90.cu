@@ -20,8 +20,8 @@ namespace ups::cuda {
 namespace {
 
 constexpr int kColumn = 128, kHalo = kColumn + 2;      // output and input pixels of a row
-constexpr int kChannels = 32, kUnits = kChannels / 8;  // of a stage
-constexpr int kPlaneBytes = kHalo * 16, kStageBytes = kUnits * kPlaneBytes;
+constexpr int kChannels = 64, kUnits = kChannels / 8;  // of a stage: a pixel is 128 bytes
+constexpr int kStageBytes = (kHalo * 128 + 1023) / 1024 * 1024;
 constexpr int kConsumers = 256, kProducers = 128, kThreads = kConsumers + kProducers;
 constexpr int kMaxStages = 16;
 
@@ -33,10 +33,9 @@ struct Job {
 
 struct Smem {
   alignas(8) uint64_t full[kMaxStages], empty[kMaxStages];
-  float bias[64], slope[64];
-  // then weights [kx][cin / 8][3 N: ky 2, 1, 0][8], then stages [8-channel unit][130 pixels][8]
+  // then stages [130 pixels][64 channels], then weights [kx][cin / 8][3 N: ky 2, 1, 0][8]
 };
-constexpr int kSmemHead = (int(sizeof(Smem)) + 127) / 128 * 128;
+constexpr int kSmemHead = 1024;  // 128-byte swizzled rows begin on multiples of it
 
 constexpr int weight_bytes(int cin, int n) { return 9 * cin * n * 2; }
 
@@ -74,8 +73,8 @@ __device__ __forceinline__ void add_pair(uint32_t raw, float scale, float& v0, f
 
 // One finished output row: this warpgroup's 64 pixels x N channels from sums in wgmma order.
 template <class T, int N>
-__device__ __forceinline__ void finish_row(const Conv2d<Tensor>& op, const Smem& s, int w, int y, int x0,
-                                           int n0, const float (&sums)[N / 2]) {
+__device__ __forceinline__ void finish_row(const Conv2d<Tensor>& op, int w, int y, int x0, int n0,
+                                           const float (&sums)[N / 2], const float (&slopes)[N / 4]) {
   const int lane = lane_index(), quad = lane % 4;
   const Addend<Tensor>* const addends[2] = {&op.add, &op.add2};
 #pragma unroll
@@ -95,11 +94,10 @@ __device__ __forceinline__ void finish_row(const Conv2d<Tensor>& op, const Smem&
       }
 #pragma unroll
       for (int j = 0; j < 4; j++) {
-        const int c = first + j * 8;
-        float v0 = sums[(group * 4 + j) * 4 + half * 2] + s.bias[c];
-        float v1 = sums[(group * 4 + j) * 4 + half * 2 + 1] + s.bias[c + 1];
-        v0 = (v0 > 0 ? v0 : s.slope[c] * v0) * op.scale;
-        v1 = (v1 > 0 ? v1 : s.slope[c + 1] * v1) * op.scale;
+        const int i = group * 4 + j;
+        float v0 = sums[i * 4 + half * 2], v1 = sums[i * 4 + half * 2 + 1];
+        v0 = (v0 > 0 ? v0 : slopes[i * 2] * v0) * op.scale;
+        v1 = (v1 > 0 ? v1 : slopes[i * 2 + 1] * v1) * op.scale;
         add_pair<T>(raw[0][j], op.add.scale, v0, v1);
         add_pair<T>(raw[1][j], op.add2.scale, v0, v1);
         words[j] = pack2<T>(v0, v1);
@@ -115,9 +113,9 @@ __device__ __forceinline__ void finish_row(const Conv2d<Tensor>& op, const Smem&
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, Job job) {
   Smem& s = shared<Smem>();
-  char* const weights = reinterpret_cast<char*>(&s) + kSmemHead;
-  const int cin = op.w.cin, chunks = cin / kChannels;
-  char* const ring = weights + weight_bytes(cin, N);
+  char* const ring = reinterpret_cast<char*>(&s) + kSmemHead;
+  char* const weights = ring + job.stages * kStageBytes;
+  const int cin = op.w.cin, chunks = (cin + kChannels - 1) / kChannels;
   const int tid = int(threadIdx.x), n0 = int(blockIdx.y) * N;
   const int height = job.end - job.begin, columns = (job.w + kColumn - 1) / kColumn;
   int unit = int(blockIdx.x) * job.units_per_block;
@@ -135,7 +133,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
   __syncthreads();
 
   if (tid >= kConsumers) {  // load
-    registers_release<40>();
+    registers_release<56>();
     const int t = tid - kConsumers, lane_unit = t % kUnits, first_px = t / kUnits;
     constexpr int kStep = kProducers / kUnits, kRounds = (kHalo + kStep - 1) / kStep;
     const T* const x = static_cast<const T*>(op.x.data) + lane_unit * 8;
@@ -154,11 +152,13 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
         const T* const row = x + int64_t(uy / op.up) * op.x.row;
         for (int chunk = 0; chunk < chunks; chunk++) {
           mbarrier_wait(&s.empty[slot], parity);
-          char* const to = ring + slot * kStageBytes + lane_unit * kPlaneBytes + first_px * 16;
+          // The swizzle of wgmma: a pixel's units are permuted by its number modulo 8, which kStep keeps.
+          char* const to = ring + slot * kStageBytes + first_px * 128 + (lane_unit ^ (first_px & 7)) * 16;
+          const bool exists = chunk * kChannels + lane_unit * 8 < cin;
 #pragma unroll
           for (int i = 0; i < kRounds; i++) {
-            if (first_px + i * kStep < kHalo)
-              copy_async<16>(to + i * kStep * 16, from[i] >= 0 ? row + from[i] + chunk * kChannels : x,
+            if (exists && first_px + i * kStep < kHalo)
+              copy_async<16>(to + i * kStep * 128, from[i] >= 0 ? row + from[i] + chunk * kChannels : x,
                              from[i] >= 0 ? 16 : 0);
           }
           copy_arrive(&s.full[slot]);
@@ -167,13 +167,16 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
       }
     }
   } else {  // multiply
-    registers_take<232>();
-    if (tid < N) {
-      s.bias[tid] = op.w.bias ? op.w.bias[n0 + tid] : 0.0f;
-      s.slope[tid] = op.act == Act::prelu   ? op.w.slope[n0 + tid]
-                     : op.act == Act::lrelu ? op.slope
-                     : op.act == Act::relu  ? 0.0f
-                                            : 1.0f;
+    registers_take<224>();
+    float bias[N / 4], slopes[N / 4];  // of this thread's channels
+#pragma unroll
+    for (int i = 0; i < N / 4; i++) {
+      const int c = n0 + i / 2 * 8 + tid % 4 * 2 + i % 2;
+      bias[i] = op.w.bias ? op.w.bias[c] : 0.0f;
+      slopes[i] = op.act == Act::prelu   ? op.w.slope[c]
+                  : op.act == Act::lrelu ? op.slope
+                  : op.act == Act::relu  ? 0.0f
+                                         : 1.0f;
     }
     {  // weights, from [cin / 16][tap][cout_pad][16] (kernels/pack.h)
       const T* w = static_cast<const T*>(op.w.w);
@@ -200,34 +203,37 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
       const Segment segment = segment_at(job, unit, last_unit);
       unit += segment.rows;
 #pragma unroll
-      for (float& v : acc) v = 0;
+      for (int i = 0; i < 3 * N / 2; i++) acc[i] = bias[i % (N / 2) / 4 * 2 + i % 2];
       for (int uy = segment.y - 1; uy <= segment.y + segment.rows; uy++) {
         if (uy >= 0 && uy < in_h) {
           const int first_slot = slot;
-          int chunk = 0;
+          int part = 0;  // 32 channels, half a stage
+          uint64_t a = 0, b = b_first;
           do {
-            mbarrier_wait(&s.full[slot], parity);
-            fence_async_proxy();
-            const uint64_t a = plane_descriptor(ring + slot * kStageBytes + group * 64 * 16, kPlaneBytes);
-            const uint64_t b = b_first + uint64_t(chunk) * (kChannels / 16) * b_step;
+            if (part % 2 == 0) {
+              mbarrier_wait(&s.full[slot], parity);
+              fence_async_proxy();
+              a = matrix_descriptor(ring + slot * kStageBytes + group * 64 * 128);
+              if (++slot == job.stages) slot = 0, parity ^= 1;
+            }
             wgmma_fence();
 #pragma unroll
-            for (int kx = 0; kx < 3; kx++)
+            for (int k = 0; k < 2; k++)
 #pragma unroll
-              for (int k = 0; k < kChannels / 16; k++)
-                wgmma_m64k16<T, 3 * N>(acc, a + uint64_t(kx + k * 2 * kPlaneBytes / 16),
+              for (int kx = 0; kx < 3; kx++)
+                wgmma_m64k16<T, 3 * N>(acc, a + uint64_t(kx * 128 + k * 32) / 16,
                                        b + kx * b_tap + k * b_step);
-            wgmma_commit();
-            if (++slot == job.stages) slot = 0, parity ^= 1;
-          } while (++chunk < chunks);
+            a += 64 / 16, b += 2 * b_step;
+          } while (++part < cin / 32);
+          wgmma_commit();
           // Behind the tensor cores' back: the output row that was complete before this input row.
-          if (done_y >= 0) finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done);
+          if (done_y >= 0) finish_row<T, N>(op, job.w, done_y, done_x, n0, done, slopes);
           wgmma_wait<0>();
           if (tid % 32 == 0)
             for (int i = first_slot; i != slot; i = i + 1 == job.stages ? 0 : i + 1)
               mbarrier_arrive(&s.empty[i]);
         } else if (done_y >= 0) {
-          finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done);
+          finish_row<T, N>(op, job.w, done_y, done_x, n0, done, slopes);
         }
         done_y = -1;
         if (uy > segment.y) {  // output row uy - 1 has seen its three rows
@@ -238,10 +244,10 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
 #pragma unroll
         for (int i = 0; i < N; i++) acc[i] = acc[i + N / 2];
 #pragma unroll
-        for (int i = N; i < 3 * N / 2; i++) acc[i] = 0;
+        for (int i = N; i < 3 * N / 2; i++) acc[i] = bias[i % (N / 2) / 4 * 2 + i % 2];
       }
     }
-    if (done_y >= 0) finish_row<T, N>(op, s, job.w, done_y, done_x, n0, done);
+    if (done_y >= 0) finish_row<T, N>(op, job.w, done_y, done_x, n0, done, slopes);
   }
 }
 
@@ -250,7 +256,7 @@ int stages_for(const Conv2d<Tensor>& op, int n, int smem_bytes) {
 }
 // 64 output channels per block where their weights leave room for a ring, else 32.
 int outputs_per_block(const Conv2d<Tensor>& op, int smem_bytes) {
-  return op.w.cout % 64 == 0 && stages_for(op, 64, smem_bytes) >= 2 * op.w.cin / kChannels ? 64 : 32;
+  return op.w.cout % 64 == 0 && stages_for(op, 64, smem_bytes) >= 2 * ((op.w.cin + 63) / 64) ? 64 : 32;
 }
 
 template <class T, int N>
@@ -281,7 +287,7 @@ const char* wgmma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (op.w.k != 3 || op.stride != 1 || op.up > 2) return "needs k 3, stride 1, up 1 or 2";
   if (op.x.dtype == DType::f32 || op.w.dtype != op.x.dtype)
     return "needs a 16-bit x and weights of its dtype";
-  if (op.w.cin % kChannels || op.w.cout % 32) return "needs channels in multiples of 32";
+  if (op.w.cin % 32 || op.w.cout % 32) return "needs channels in multiples of 32";
   if (op.x.n != 1) return "needs one image";
   if (op.act == Act::gelu || op.act == Act::silu) return "has no GELU and SiLU";
   if (op.x.px % 8 || op.x.row % 8 || reinterpret_cast<uintptr_t>(op.x.data) % 16)
@@ -289,7 +295,7 @@ const char* wgmma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (op.x.px * op.x.w > (1 << 30)) return "needs rows of x of less than 2^30 elements";
   if (!vector_epilogue(op, op.x.dtype)) return "needs y and addends of x's dtype on multiples of 16 bytes";
   if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
-  if (stages_for(op, 32, device.smem_bytes) < op.w.cin / kChannels + 2)
+  if (stages_for(op, 32, device.smem_bytes) <= (op.w.cin + 63) / 64)
     return "needs more shared memory than the device has";
   return nullptr;
 }
