@@ -64,53 +64,71 @@ __device__ __forceinline__ Vec16 transpose_quad(const uint32_t (&words)[4]) {
   return upper ? Vec16{{got_lo, got_hi, lo[1], hi[1]}} : Vec16{{lo[0], hi[0], got_lo, got_hi}};
 }
 
-// v0, v1 += scale * two packed values
-template <class T>
-__device__ __forceinline__ void add_pair(uint32_t raw, float scale, float& v0, float& v1) {
-  v0 += scale * to_float(T{uint16_t(raw)});
-  v1 += scale * to_float(T{uint16_t(raw >> 16)});
+// What two neighbouring sums become before the addends. Plain kernels have none, and no scale.
+template <bool Plain>
+__device__ __forceinline__ float activated(float v, float slope, float scale) {
+  v = v > 0 ? v : slope * v;
+  return Plain ? v : v * scale;
 }
 
-// One finished output row: this warpgroup's 64 pixels x N channels from sums in wgmma order.
+// The addends of one output row, 64 pixels x N channels per warpgroup; all loads before their use.
 template <class T, int N>
+struct Addends {
+  uint32_t raw[2][2][N / 8];  // [addend][half][8 channels]: two channels each
+
+  __device__ __forceinline__ void load(const Conv2d<Tensor>& op, int w, int y, int x0, int c) {
+#pragma unroll
+    for (int a = 0; a < 2; a++) {
+      const Tensor& t = a ? op.add2.t : op.add.t;
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const int x = x0 + half * 8;
+        const bool inside = t.data && x < w;
+        const T* at = static_cast<const T*>(t.data) + y * t.row + x * t.px + c;
+#pragma unroll
+        for (int i = 0; i < N / 8; i++)
+          raw[a][half][i] = inside ? *reinterpret_cast<const uint32_t*>(at + i * 8) : 0;
+      }
+    }
+  }
+  __device__ __forceinline__ void add(const Conv2d<Tensor>& op, int half, int i, float& v0, float& v1) const {
+#pragma unroll
+    for (int a = 0; a < 2; a++) {
+      const float scale = a ? op.add2.scale : op.add.scale;
+      v0 += scale * to_float(T{uint16_t(raw[a][half][i])});
+      v1 += scale * to_float(T{uint16_t(raw[a][half][i] >> 16)});
+    }
+  }
+};
+
+// One finished output row: this warpgroup's 64 pixels x N channels from sums in wgmma order.
+template <class T, int N, bool Plain>
 __device__ __forceinline__ void finish_row(const Conv2d<Tensor>& op, int w, int y, int x0, int n0,
                                            const float (&sums)[N / 2], const float (&slopes)[N / 4]) {
-  const int lane = lane_index(), quad = lane % 4;
-  const Addend<Tensor>* const addends[2] = {&op.add, &op.add2};
+  const int lane = lane_index(), quad = lane % 4, first_x = x0 + warp_index() % 4 * 16 + lane / 4;
+  Addends<T, N> addends;
+  if constexpr (!Plain) addends.load(op, w, y, first_x, n0 + quad * 2);
+  T* const out = static_cast<T*>(op.y.data) + y * op.y.row + first_x * op.y.px + n0 + quad * 8;
 #pragma unroll
   for (int half = 0; half < 2; half++) {
-    const int x = x0 + warp_index() % 4 * 16 + lane / 4 + half * 8;
 #pragma unroll
     for (int group = 0; group < N / 32; group++) {
-      const int first = group * 32 + quad * 2;
-      uint32_t raw[2][4] = {}, words[4];
-#pragma unroll
-      for (int a = 0; a < 2; a++) {  // all loads before their use: they come from DRAM
-        const Tensor& t = addends[a]->t;
-        if (!t.data || x >= w) continue;
-        const T* at = static_cast<const T*>(t.data) + y * t.row + x * t.px + n0 + first;
-#pragma unroll
-        for (int j = 0; j < 4; j++) raw[a][j] = *reinterpret_cast<const uint32_t*>(at + j * 8);
-      }
+      uint32_t words[4];
 #pragma unroll
       for (int j = 0; j < 4; j++) {
         const int i = group * 4 + j;
-        float v0 = sums[i * 4 + half * 2], v1 = sums[i * 4 + half * 2 + 1];
-        v0 = (v0 > 0 ? v0 : slopes[i * 2] * v0) * op.scale;
-        v1 = (v1 > 0 ? v1 : slopes[i * 2 + 1] * v1) * op.scale;
-        add_pair<T>(raw[0][j], op.add.scale, v0, v1);
-        add_pair<T>(raw[1][j], op.add2.scale, v0, v1);
+        float v0 = activated<Plain>(sums[i * 4 + half * 2], slopes[i * 2], op.scale);
+        float v1 = activated<Plain>(sums[i * 4 + half * 2 + 1], slopes[i * 2 + 1], op.scale);
+        if constexpr (!Plain) addends.add(op, half, i, v0, v1);
         words[j] = pack2<T>(v0, v1);
       }
-      const Vec16 out = transpose_quad(words);
-      if (x < w)
-        *reinterpret_cast<Vec16*>(static_cast<T*>(op.y.data) + y * op.y.row + x * op.y.px + n0 + group * 32 +
-                                  quad * 8) = out;
+      const Vec16 eight = transpose_quad(words);
+      if (first_x + half * 8 < w) *reinterpret_cast<Vec16*>(out + half * 8 * op.y.px + group * 32) = eight;
     }
   }
 }
 
-template <class T, int N>
+template <class T, int N, bool Plain>
 __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, Job job) {
   Smem& s = shared<Smem>();
   char* const ring = reinterpret_cast<char*>(&s) + kSmemHead;
@@ -131,9 +149,11 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
     mbarrier_init_fence();
   }
   __syncthreads();
+  let_next_start();
 
   if (tid >= kConsumers) {  // load
     registers_release<56>();
+    wait_for_previous();
     const int t = tid - kConsumers, lane_unit = t % kUnits, first_px = t / kUnits;
     constexpr int kStep = kProducers / kUnits, kRounds = (kHalo + kStep - 1) / kStep;
     const T* const x = static_cast<const T*>(op.x.data) + lane_unit * 8;
@@ -150,6 +170,11 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
       }
       for (int uy = max(segment.y - 1, 0); uy < min(segment.y + segment.rows + 1, in_h); uy++) {
         const T* const row = x + int64_t(uy / op.up) * op.x.row;
+        if (uy >= segment.y && uy < segment.y + segment.rows && segment.x + t < job.w)
+          for (const Addend<Tensor>* add : {&op.add, &op.add2})  // needed two rows from now
+            if (add->t.data)
+              prefetch_l2(static_cast<const T*>(add->t.data) + uy * add->t.row + (segment.x + t) * add->t.px +
+                          n0);
         for (int chunk = 0; chunk < chunks; chunk++) {
           mbarrier_wait(&s.empty[slot], parity);
           // The swizzle of wgmma: a pixel's units are permuted by its number modulo 8, which kStep keeps.
@@ -192,6 +217,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
       fence_async_proxy();
       named_barrier(1, kConsumers);
     }
+    wait_for_previous();
     const int group = tid / 128;  // warpgroup: the left or the right 64 pixels
     const uint64_t b_step = uint64_t(2 * 3 * N * 16) >> 4, b_tap = uint64_t(cin / 8 * 3 * N * 16) >> 4;
     const uint64_t b_first = plane_descriptor(weights, 3 * N * 16);
@@ -227,13 +253,13 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
           } while (++part < cin / 32);
           wgmma_commit();
           // Behind the tensor cores' back: the output row that was complete before this input row.
-          if (done_y >= 0) finish_row<T, N>(op, job.w, done_y, done_x, n0, done, slopes);
+          if (done_y >= 0) finish_row<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
           wgmma_wait<0>();
           if (tid % 32 == 0)
             for (int i = first_slot; i != slot; i = i + 1 == job.stages ? 0 : i + 1)
               mbarrier_arrive(&s.empty[i]);
         } else if (done_y >= 0) {
-          finish_row<T, N>(op, job.w, done_y, done_x, n0, done, slopes);
+          finish_row<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
         }
         done_y = -1;
         if (uy > segment.y) {  // output row uy - 1 has seen its three rows
@@ -247,7 +273,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
         for (int i = N; i < 3 * N / 2; i++) acc[i] = bias[i % (N / 2) / 4 * 2 + i % 2];
       }
     }
-    if (done_y >= 0) finish_row<T, N>(op, job.w, done_y, done_x, n0, done, slopes);
+    if (done_y >= 0) finish_row<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
   }
 }
 
@@ -266,11 +292,13 @@ void launch_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
   const int units = (job.end - job.begin) * ((job.w + kColumn - 1) / kColumn), blocks_y = op.w.cout / N;
   const int blocks = max(1, min((units + 3) / 4, device.num_sms / blocks_y));
   job.units_per_block = (units + blocks - 1) / blocks;
-  launch(conv2d_wgmma<T, N>,
+  const bool plain = !op.add.t.data && !op.add2.t.data && op.scale == 1;
+  launch(plain ? conv2d_wgmma<T, N, true> : conv2d_wgmma<T, N, false>,
          {.grid = {unsigned((units + job.units_per_block - 1) / job.units_per_block), unsigned(blocks_y)},
           .block = kThreads,
           .smem_bytes = size_t(kSmemHead + weight_bytes(op.w.cin, N) + job.stages * kStageBytes),
-          .stream = &stream},
+          .stream = &stream,
+          .early = true},
          op, job);
 }
 

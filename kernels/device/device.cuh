@@ -38,6 +38,9 @@ struct LaunchConfig {
   size_t smem_bytes = 0;
   Stream* stream = nullptr;
   unsigned cluster = 1;  // blocks per cluster along x
+  // The kernel calls wait_for_previous() before it touches what earlier work of the stream reads or writes;
+  // then its blocks may start while the last ones of the kernel before are still running. sm_90.
+  bool early = false;
 };
 
 // Enqueues kernel<<<grid, block, smem_bytes, stream>>>(args...).
@@ -49,11 +52,17 @@ void launch(void (*kernel)(Params...), const LaunchConfig& c, const Args&... arg
   config.blockDim = dim3(c.block);
   config.dynamicSmemBytes = c.smem_bytes;
   config.stream = static_cast<cudaStream_t>(c.stream->handle());
-  cudaLaunchAttribute attribute;
+  cudaLaunchAttribute attributes[2];
+  config.attrs = attributes;
   if (c.cluster > 1) {
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = c.cluster, attribute.val.clusterDim.y = 1, attribute.val.clusterDim.z = 1;
-    config.attrs = &attribute, config.numAttrs = 1;
+    cudaLaunchAttribute& a = attributes[config.numAttrs++];
+    a.id = cudaLaunchAttributeClusterDimension;
+    a.val.clusterDim.x = c.cluster, a.val.clusterDim.y = 1, a.val.clusterDim.z = 1;
+  }
+  if (c.early) {
+    cudaLaunchAttribute& a = attributes[config.numAttrs++];
+    a.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    a.val.programmaticStreamSerializationAllowed = 1;
   }
   cudaError_t status = cudaSuccess;
   if (c.smem_bytes > 48 << 10)  // more than every device grants unasked

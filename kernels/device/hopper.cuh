@@ -82,6 +82,26 @@ __device__ __forceinline__ void copy_arrive(uint64_t* barrier) {
 #endif
 }
 
+// Of a kernel launched `early`: returns when all earlier work of the stream is done and visible.
+__device__ __forceinline__ void wait_for_previous() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+// Lets the next kernel of the stream start as soon as there is room, if it was launched `early`.
+__device__ __forceinline__ void let_next_start() {
+#if defined(__CUDA_ARCH__)
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// Brings the line of an address to the L2 cache.
+__device__ __forceinline__ void prefetch_l2(const void* p) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+#endif
+}
+
 // A barrier of `threads` threads of the block; id 1 .. 15.
 __device__ __forceinline__ void named_barrier(int id, int threads) {
 #if defined(__CUDA_ARCH__)
