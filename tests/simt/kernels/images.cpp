@@ -37,7 +37,8 @@ float at(const Tensor& t, int n, int y, int x, int c) {
 
 }  // namespace
 
-TEST_CASE("pixel_unshuffle, copy and upsample on the device equal their definitions", "[simt][rearrange]") {
+TEST_CASE("pixel_unshuffle, copy and upsample on the device equal their definitions",
+          "[simt][rearrange][small]") {
   UPS_RANDOM(random);
   for (int round = 0; round < 20; round++) {
     take_schedule(round);
@@ -71,7 +72,7 @@ TEST_CASE("pixel_unshuffle, copy and upsample on the device equal their definiti
   take_schedule(0);
 }
 
-TEST_CASE("cubic upsampling on the device equals the host's", "[simt][rearrange]") {
+TEST_CASE("cubic upsampling on the device equals the host's", "[simt][rearrange][small]") {
   UPS_RANDOM(random);
   Pool pool(1);
   cpu::Scratch scratch;
@@ -93,7 +94,7 @@ TEST_CASE("cubic upsampling on the device equals the host's", "[simt][rearrange]
   take_schedule(0);
 }
 
-TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][convert]") {
+TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][convert][small]") {
   UPS_RANDOM(random);
   Pool pool(1);
   for (int round = 0; round < 30; round++) {
@@ -129,7 +130,7 @@ TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][conve
   }
 }
 
-TEST_CASE("store_tile on the device equals the host's rounding bit for bit", "[simt][convert]") {
+TEST_CASE("store_tile on the device equals the host's rounding bit for bit", "[simt][convert][small]") {
   UPS_RANDOM(random);
   for (int round = 0; round < 30; round++) {
     const int th = random.integer(1, 6), tw = random.integer(1, 9), c = random.integer(1, 4);
@@ -162,7 +163,7 @@ TEST_CASE("store_tile on the device equals the host's rounding bit for bit", "[s
   }
 }
 
-TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][blend]") {
+TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][blend][small]") {
   UPS_RANDOM(random);
   const int h = 5, w = 20, c = 3, split = 8, fade = 6;  // columns [0, 14) and [8, 20)
   TwinImage whole(DType::f32, 1, h, w, c, 0, 0, &random), band(DType::f32, 1, h, w, c, 0, 0, nullptr);
@@ -182,7 +183,8 @@ TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][b
   CHECK_THROWS_AS(run(BlendTile{a, band.on_device, 0, 7}, stream()), Error);
 }
 
-TEST_CASE("recorded work does nothing until it is replayed, and then as often as asked", "[simt][stream]") {
+TEST_CASE("recorded work does nothing until it is replayed, and then as often as asked",
+          "[simt][stream][small]") {
   UPS_RANDOM(random);
   TwinImage x(DType::f32, 1, 3, 4, 2, 0, 0, &random), y(DType::f32, 1, 3, 4, 2, 0, 0, nullptr);
   auto same = [&] {
