@@ -75,8 +75,8 @@ struct Conv2d {
   Addend<T> add{}, add2{};
   int stride = 1, up = 1, shuffle = 1;
   bool act_last = false, pad_end = false;
-  // Rows and columns of zeros before the first pixel.
-  int pad() const { return pad_end ? 0 : w.k / 2; }
+  // Rows and columns of zeros before the first pixel. constexpr: kernels call it.
+  constexpr int pad() const { return pad_end ? 0 : w.k / 2; }
   template <class F>
   void operands(F&& f) {
     f(x, false), f(add.t, false), f(add2.t, false), f(y, true);
