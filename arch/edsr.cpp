@@ -67,10 +67,10 @@ Layers layers_of(const StateDict& w) {
             root / "conv_last",
             "conv1",
             "conv2",
-            {}};
+            Scope()};
   const int num_block = w.sequence_length("body") - 1;  // the last child is a convolution
-  Layers l{"original keys", root / "head" / 0, body, body / num_block, root / "tail" / 0, root / "tail" / 1,
-           "body.0",        "body.2",          {}};
+  Layers l{"original keys",   root / "head" / 0, body,     body / num_block, root / "tail" / 0,
+           root / "tail" / 1, "body.0",          "body.2", Scope()};
   if (kMdsr.matches(w)) l.last = root / "tail" / 0;
   return l;
 }

@@ -6,6 +6,7 @@
 namespace ups {
 
 extern const Family kRrdb;
+extern const Family kDat;
 extern const Family kEdsr;
 extern const Family kRcan;
 extern const Family kSpan;

@@ -7,7 +7,7 @@
 namespace ups {
 
 std::span<const Family* const> families() {
-  static constexpr std::array kFamilies = {&kSrvgg, &kHat,  &kSwin2sr, &kSwinir,
+  static constexpr std::array kFamilies = {&kSrvgg, &kHat,  &kSwin2sr, &kSwinir, &kDat,
                                            &kSpan,  &kRrdb, &kRcan,    &kEdsr};
   return kFamilies;
 }

@@ -1,5 +1,5 @@
-// The vocabulary, part two: operators that scale what is there (conventions: kernels/ops.h). They are
-// memory-bound, so each takes as addends what would be a pass of its own.
+// The vocabulary, part two: operators that scale or mix the channels that are there (conventions:
+// kernels/ops.h). Most are memory-bound, so each takes as addends what would be a pass of its own.
 #pragma once
 
 #include "kernels/ops.h"
@@ -102,6 +102,33 @@ struct DepthwiseConv2d {
   }
   RowUse rows() const { return {k}; }
   double flop() const { return 2.0 * w.cout * k * k; }
+};
+
+// Attention between channels, over all pixels p (El-Nouby et al. 2021, "XCA"), for head n and channel i:
+//   y[p, n, i] = sum over j of softmax_j(t[n] * q[n, i] . k[n, j]) * v[p, n, j]
+//   x [h, w, 3 * heads * d] = q | k | v; head n has channels n * d .. + d of each
+//   q[n, i] and k[n, j] are vectors over the pixels, divided by their lengths (at least 1e-12)
+//   t f32 [heads, 1]
+template <class T>
+struct CrossCovarianceAttention {
+  static constexpr const char* kName = "cross_covariance_attention";
+  T x{}, y{};
+  Weight t{};
+  int heads = 1, d = 1;
+  template <class F>
+  void operands(F&& f) {
+    f(x, false), f(y, true);
+  }
+  template <class U, class F>
+  CrossCovarianceAttention<U> map(F&& f) const {
+    return {f(x), f(y), t, heads, d};
+  }
+  template <class F>
+  void weights(F&& f) {
+    f(t);
+  }
+  RowUse rows() const { return {.whole = true, .statistics = true}; }
+  double flop() const { return 4.0 * heads * d * d; }
 };
 
 }  // namespace ups

@@ -188,6 +188,7 @@ struct LayerNorm {
 //   x [h, w, 3 * width] = q | k | v; head n has channels first + n * d .. + d of each
 //   y [h, w, heads * d]; window.h divides h, window.w divides w
 //   window (a, b) holds the pixels ((a * window.h + shift.h + i) mod h, (b * window.w + shift.w + j) mod w).
+//   pad > 1: h and w are rounded up to multiples of pad, where q = k = v = 0: such a key takes part (DAT).
 //   keys == window: the keys are the pixels of the window. After a shift some of them come from the other
 //     end of the image: mask is -100 between two pixels on different sides of such a seam, else 0.
 //   keys > window, shift 0: a patch of that size around the window. Outside the image k = v = 0: such a key
@@ -204,18 +205,20 @@ struct WindowAttention {
   int heads = 1, d = 1, first = 0;
   float scale = 1;
   bool cosine = false;
+  int pad = 1;
   template <class F>
   void operands(F&& f) {
     f(x, false), f(y, true);
   }
   template <class U, class F>
   WindowAttention<U> map(F&& f) const {
-    return {f(x), f(y), bias, window, keys, shift, heads, d, first, scale, cosine};
+    return {f(x), f(y), bias, window, keys, shift, heads, d, first, scale, cosine, pad};
   }
   template <class F>
   void weights(F&& f) {
     f(bias);
   }
+  Extent grid() const { return {(x.h + pad - 1) / pad * pad, (x.w + pad - 1) / pad * pad}; }  // of tensors
   RowUse rows() const { return {.whole = true}; }  // windows wrap around the image
   double flop() const { return 4.0 * keys.h * keys.w * heads * d; }
 };

@@ -39,16 +39,18 @@ __global__ void window_attention_naive(WindowAttention<Tensor> op) {
   Smem& s = shared<Smem>();
   float* p = s.p[warp_index()];
   const int64_t item = int64_t(blockIdx.x) * kWarps + warp_index();
-  const bool active = item < int64_t(op.x.h) * op.x.w * op.heads;
-  const int n = int(blockIdx.y), head = active ? int(item % op.heads) : 0;
-  const int pixel = active ? int(item / op.heads) : 0;
-  const int ry = pixel / op.x.w, rx = pixel % op.x.w;  // in the rolled image
+  const Extent grid = op.grid();
+  const bool exists = item < int64_t(grid.h) * grid.w * op.heads;
+  const int n = int(blockIdx.y), head = exists ? int(item % op.heads) : 0;
+  const int pixel = exists ? int(item / op.heads) : 0;
+  const int ry = pixel / grid.w, rx = pixel % grid.w;  // in the rolled image
   const int qy = ry % op.window.h, qx = rx % op.window.w;
   const int key_y = ry - qy - (op.keys.h - op.window.h) / 2, key_x = rx - qx - (op.keys.w - op.window.w) / 2;
-  const int y = wrap(ry, op.shift.h, op.x.h), x = wrap(rx, op.shift.w, op.x.w);
+  const int y = wrap(ry, op.shift.h, grid.h), x = wrap(rx, op.shift.w, grid.w);
+  const bool active = exists && y < op.x.h && x < op.x.w;
   const int width = op.x.c / 3, keys = op.keys.h * op.keys.w;
   const int64_t base = n * op.x.image + op.first + head * op.d;
-  const int64_t q = base + y * op.x.row + x * op.x.px;
+  const int64_t q = active ? base + y * op.x.row + x * op.x.px : base;
   const float* bias = static_cast<const float*>(op.bias.w) + int64_t(head) * op.bias.cin;
   const int bias_w = op.window.w + op.keys.w - 1;
   const float scale = op.cosine ? op.bias.bias[head] * inverse_length(op.x, q, op.d) : op.scale;
@@ -56,8 +58,9 @@ __global__ void window_attention_naive(WindowAttention<Tensor> op) {
   // The offset of key j's pixel, or -1 outside of the image.
   auto key_at = [&](int j, int& sy, int& sx) -> int64_t {
     sy = key_y + j / op.keys.w, sx = key_x + j % op.keys.w;
-    if (sy < 0 || sx < 0 || sy >= op.x.h || sx >= op.x.w) return -1;
-    return base + wrap(sy, op.shift.h, op.x.h) * op.x.row + wrap(sx, op.shift.w, op.x.w) * op.x.px;
+    if (sy < 0 || sx < 0 || sy >= grid.h || sx >= grid.w) return -1;
+    const int py = wrap(sy, op.shift.h, grid.h), px = wrap(sx, op.shift.w, grid.w);
+    return py < op.x.h && px < op.x.w ? base + py * op.x.row + px * op.x.px : -1;
   };
 
   float largest = -1e30f;
@@ -68,10 +71,10 @@ __global__ void window_attention_naive(WindowAttention<Tensor> op) {
     if (at >= 0) {
       logit = dot(op.x, q, at + width, op.d) * scale;
       if (op.cosine) logit *= inverse_length(op.x, at + width, op.d);
-      if (wrapped(ry, op.shift.h, op.x.h) != wrapped(sy, op.shift.h, op.x.h) ||
-          wrapped(rx, op.shift.w, op.x.w) != wrapped(sx, op.shift.w, op.x.w))
-        logit += kMask;
     }
+    if (op.keys == op.window && (wrapped(ry, op.shift.h, grid.h) != wrapped(sy, op.shift.h, grid.h) ||
+                                 wrapped(rx, op.shift.w, grid.w) != wrapped(sx, op.shift.w, grid.w)))
+      logit += kMask;
     const int by = j / op.keys.w - qy + op.window.h - 1, bx = j % op.keys.w - qx + op.window.w - 1;
     logit += bias[by * bias_w + bx];
     p[j] = logit;
@@ -106,15 +109,16 @@ void run(const WindowAttention<Tensor>& op, Stream& stream, Rows rows) {
         Code::device, "window_attention: got x [", op.x.h, ", ", op.x.w, ", ", op.x.c, "] and y [", op.y.h,
         ", ", op.y.w, ", ", op.y.c, "], which do not belong together");
   const bool shifted = op.shift.h != 0 || op.shift.w != 0;
-  check(op.window.h >= 1 && op.window.w >= 1 && op.x.h % op.window.h == 0 && op.x.w % op.window.w == 0 &&
-            op.keys.h >= op.window.h && op.keys.w >= op.window.w && op.keys.pixels() <= kMaxKeys &&
-            (op.keys.h - op.window.h) % 2 == 0 && (op.keys.w - op.window.w) % 2 == 0 &&
-            (op.keys == op.window || !shifted) && op.bias.cout == op.heads &&
+  check(op.window.h >= 1 && op.window.w >= 1 && op.pad >= 1 && op.grid().h % op.window.h == 0 &&
+            op.grid().w % op.window.w == 0 && op.keys.h >= op.window.h && op.keys.w >= op.window.w &&
+            op.keys.pixels() <= kMaxKeys && (op.keys.h - op.window.h) % 2 == 0 &&
+            (op.keys.w - op.window.w) % 2 == 0 && (op.keys == op.window || !shifted) &&
+            op.bias.cout == op.heads &&
             op.bias.cin == (op.window.h + op.keys.h - 1) * (op.window.w + op.keys.w - 1),
         Code::device, "window_attention: got windows of ", op.window.h, " x ", op.window.w, " and keys of ",
         op.keys.h, " x ", op.keys.w, " for an image of ", op.x.h, " x ", op.x.w,
         ", expected windows that divide it and at most ", kMaxKeys, " keys");
-  const int64_t items = op.x.extent().pixels() * op.heads;
+  const int64_t items = op.grid().pixels() * op.heads;
   launch(window_attention_naive,
          {.grid = {unsigned((items + kWarps - 1) / kWarps), unsigned(op.y.n)},
           .block = 32 * kWarps,

@@ -40,12 +40,13 @@ struct AttentionOptions {
   int heads = 1;
   int width = 0, first = 0;  // channels of each of q, k and v attended to, and the first of them; 0: all
   bool cosine = false;
+  int pad = 1;
 };
 
 template <class T>
 using Op = std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>, LayerNorm<T>, WindowAttention<T>,
                         Affine<T>, Gate<T>, ChannelAttention<T>, DepthwiseConv2d<T>, GroupStats<T>,
-                        GroupNorm<T>, Attention<T>>;
+                        GroupNorm<T>, Attention<T>, CrossCovarianceAttention<T>>;
 
 struct GateOptions {
   bool sigmoid = true;
@@ -95,6 +96,8 @@ class Graph {
   Value gate(Value x, Value g, const GateOptions& options = {});
   Value channel_attention(Value x, const Scope& squeeze, const Scope& excite,
                           const ChannelAttentionOptions& options = {});
+  // Heads from `temperature_key` [heads, ..]; qkv = q | k | v.
+  Value cross_covariance_attention(Value qkv, const std::string& temperature_key);
   Value depthwise_conv2d(Value x, const Scope& w, Act act = Act::none, Value gate = {});
   // Group normalisation with gamma `w.weight` and beta `w.bias`, over the whole image (kernels/ops.h).
   Value group_norm(Value x, const Scope& w, int groups, float eps, Act act);

@@ -46,6 +46,8 @@ Value Graph::window_attention(Value qkv, const std::string& bias_key, const std:
             keys.w <= 1024,
         Code::model, who, ": cannot attend from windows of ", o.window.w, "x", o.window.h, " shifted by ",
         o.shift.w, "x", o.shift.h, " to keys of ", keys.w, "x", keys.h);
+  check(o.pad == 1 || (o.pad >= 1 && o.pad % o.window.h == 0 && o.pad % o.window.w == 0), Code::model, who,
+        ": windows of ", o.window.w, "x", o.window.h, " do not divide the padding to ", o.pad);
   const int64_t places = int64_t(o.window.h + keys.h - 1) * (o.window.w + keys.w - 1);
   check(weights_->at(bias_key).count() == o.heads * places, Code::model, who, ": has ",
         weights_->at(bias_key).count(), " values, expected ", o.heads, " x ", places);
@@ -60,6 +62,7 @@ Value Graph::window_attention(Value qkv, const std::string& bias_key, const std:
   op.heads = o.heads, op.d = width / o.heads, op.first = o.first;
   op.scale = 1 / std::sqrt(float(op.d));
   op.cosine = o.cosine;
+  op.pad = o.pad;
   // A window's farthest key; which of them it is depends on where the pixel lies.
   const int reach =
       std::max(o.window.h + (keys.h - o.window.h) / 2, o.window.w + (keys.w - o.window.w) / 2) - 1;

@@ -72,6 +72,22 @@ Value Graph::depthwise_conv2d(Value x, const Scope& w, Act act, Value gate) {
   return op.y;
 }
 
+Value Graph::cross_covariance_attention(Value qkv, const std::string& temperature_key) {
+  ValueInfo out = info(qkv, temperature_key.c_str());
+  out.parts.clear();
+  const int64_t heads = weights_->at(temperature_key).count();
+  check(heads >= 1 && heads <= out.c && out.c % (3 * heads) == 0, Code::model, temperature_key, ": has ",
+        heads, " heads, which do not divide the ", out.c, " channels of q, k and v");
+  CrossCovarianceAttention<Value> op;
+  op.x = qkv;
+  op.t = new_weight({temperature_key, "", "", int(heads), 1, 1, true});
+  out.c /= 3;
+  op.heads = int(heads), op.d = out.c / int(heads);
+  op.y = new_value(out);
+  ops_.push_back(op);
+  return op.y;
+}
+
 bool Graph::statistics() const {
   return std::any_of(ops_.begin(), ops_.end(), [](const Op<Value>& op) {
     return std::visit([](const auto& o) { return o.rows().statistics; }, op);

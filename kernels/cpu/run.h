@@ -50,6 +50,7 @@ void run(const Affine<Tensor>& op, Context& context, Rows rows = {});
 void run(const Gate<Tensor>& op, Context& context, Rows rows = {});
 void run(const ChannelAttention<Tensor>& op, Context& context, Rows rows = {});
 void run(const DepthwiseConv2d<Tensor>& op, Context& context, Rows rows = {});
+void run(const CrossCovarianceAttention<Tensor>& op, Context& context, Rows rows = {});
 void run(const GroupStats<Tensor>& op, Context& context, Rows rows = {});  // rows of x
 void run(const GroupNorm<Tensor>& op, Context& context, Rows rows = {});
 void run(const Attention<Tensor>& op, Context& context, Rows rows = {});

@@ -21,7 +21,8 @@ void check_attention(const WindowAttention<Tensor>& op) {
             op.first >= 0 && op.first + op.y.c <= op.x.c / 3,
         Code::device, "window_attention: y is [", op.y.h, ", ", op.y.w, ", ", op.y.c, "] for x [", op.x.h,
         ", ", op.x.w, ", ", op.x.c, "] and ", op.heads, " heads of ", op.d);
-  check(op.window.h >= 1 && op.window.w >= 1 && op.x.h % op.window.h == 0 && op.x.w % op.window.w == 0,
+  check(op.window.h >= 1 && op.window.w >= 1 && op.pad >= 1 && op.grid().h % op.window.h == 0 &&
+            op.grid().w % op.window.w == 0,
         Code::device, "window_attention: x is [", op.x.h, ", ", op.x.w, "], expected multiples of ",
         op.window.h, " and ", op.window.w);
   const bool shifted = op.shift.h != 0 || op.shift.w != 0;
@@ -34,12 +35,14 @@ void check_attention(const WindowAttention<Tensor>& op) {
         Code::device, "window_attention: the bias table has ", op.bias.cout, " x ", op.bias.cin, " values");
 }
 
-// Pixels of one axis of a window: coordinates, -1 outside, and the side of the seam (0, 1 or 2).
-void axis_pixels(int window, int keys, int shift, int size, int index, int* at, uint8_t* side) {
+// Pixels of one axis of a window: coordinates, -1 outside, and the side of the seam (0, 1 or 2). The grid of
+// windows is as long as the image or, padded, longer.
+void axis_pixels(int window, int keys, int shift, int image, int size, int index, int* at, uint8_t* side) {
   const int before = (keys - window) / 2;
   for (int i = 0; i < keys; i++) {
     const int p = index * window - before + i;
     at[i] = p < 0 || p >= size ? -1 : (p + shift) % size;
+    if (at[i] >= image) at[i] = -1;
     side[i] = uint8_t(shift == 0 || p < size - window ? 0 : p < size - shift ? 1 : 2);
   }
 }
@@ -51,9 +54,10 @@ struct Patch {
   std::vector<int> y, x;
   std::vector<uint8_t> side_y, side_x;
   Patch(Extent e) : at(e.pixels()), side(e.pixels()), y(e.h), x(e.w), side_y(e.h), side_x(e.w) {}
-  void fill(Extent window, Extent e, Extent shift, Extent size, int wy, int wx, int64_t row, int64_t px) {
-    axis_pixels(window.h, e.h, shift.h, size.h, wy, y.data(), side_y.data());
-    axis_pixels(window.w, e.w, shift.w, size.w, wx, x.data(), side_x.data());
+  void fill(const WindowAttention<Tensor>& op, Extent e, int wy, int wx, int64_t row, int64_t px) {
+    const Extent image = op.x.extent(), size = op.grid();
+    axis_pixels(op.window.h, e.h, op.shift.h, image.h, size.h, wy, y.data(), side_y.data());
+    axis_pixels(op.window.w, e.w, op.shift.w, image.w, size.w, wx, x.data(), side_x.data());
     for (int i = 0; i < e.h; i++)
       for (int j = 0; j < e.w; j++) {
         at[i * e.w + j] = y[i] < 0 || x[j] < 0 ? -1 : y[i] * row + x[j] * px;
@@ -91,7 +95,7 @@ void run(const WindowAttention<Tensor>& op, Context& context, Rows rows) {
   check(rows.begin <= 0 && rows.end >= op.y.h, Code::device, "window_attention: runs on whole images");
   isa_ready();
   const AttentionKernels& kernels = attention_kernels();
-  const Extent size = op.x.extent();
+  const Extent size = op.grid();
   const int across = size.w / op.window.w, windows = size.h / op.window.h * across;
   const int queries = int(op.window.pixels()), keys = int(op.keys.pixels());
   const int64_t head_floats = kernels.head_floats(queries, keys, op.d);
@@ -111,9 +115,9 @@ void run(const WindowAttention<Tensor>& op, Context& context, Rows rows) {
     context.pool.for_each(windows, [&](int item, int thread) {
       const FlushDenormals flush;
       const int wy = item / across, wx = item % across;
-      query[thread].fill(op.window, op.window, op.shift, size, wy, wx, op.x.row, op.x.px);
-      target[thread].fill(op.window, op.window, op.shift, size, wy, wx, op.y.row, op.y.px);
-      key[thread].fill(op.window, op.keys, op.shift, size, wy, wx, op.x.row, op.x.px);
+      query[thread].fill(op, op.window, wy, wx, op.x.row, op.x.px);
+      target[thread].fill(op, op.window, wy, wx, op.y.row, op.y.px);
+      key[thread].fill(op, op.keys, wy, wx, op.x.row, op.x.px);
       // Only the last windows reach across a seam.
       const bool seam = (op.shift.h && (wy + 1) * op.window.h == size.h) ||
                         (op.shift.w && (wx + 1) * op.window.w == size.w);

@@ -16,7 +16,7 @@ struct LayerNormArgs {
 struct HeadArgs {
   const float* x = nullptr;             // channel 0 of the head's q at pixel offset 0
   int64_t k_at = 0, v_at = 0;           // from q to k and v of a pixel, floats
-  const int64_t* query_at = nullptr;    // [queries]
+  const int64_t* query_at = nullptr;    // [queries] -1: y_at is -1, too
   const int64_t* key_at = nullptr;      // [keys]
   const uint8_t* query_side = nullptr;  // [queries] side of the seam; null: no mask
   const uint8_t* key_side = nullptr;    // [keys]

@@ -66,6 +66,10 @@ void gather(const HeadArgs& a, const Room& r) {
   for (int i = 0; i < a.queries; i++) {
     const float* from = a.x + a.query_at[i];
     float* to = r.q + int64_t(i) * a.d;
+    if (a.query_at[i] < 0) {  // its result is not wanted
+      for (int c = 0; c < a.d; c++) to[c] = 0;
+      continue;
+    }
     const float scale = a.cosine ? a.scale * inverse_length(from, a.d) : a.scale;
     for (int c = 0; c < a.d; c++) to[c] = from[c] * scale;
   }
@@ -144,6 +148,7 @@ void head(const HeadArgs& a) {
       gemm::tile_for(rows, vectors)(r.logits, r.keys_pad, a.keys, r.v + int64_t(c) * a.keys, r.sums, columns);
       const int used = a.d - c < columns ? a.d - c : columns;
       for (int p = 0; p < n; p++) {
+        if (a.y_at[i + p] < 0) continue;
         float* y = a.y + a.y_at[i + p] + c;
         for (int x = 0; x < used; x++) y[x] = r.sums[p * columns + x] * inverse[p];
       }

@@ -30,6 +30,7 @@ void run(const Affine<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const Gate<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const ChannelAttention<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const DepthwiseConv2d<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const CrossCovarianceAttention<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const GroupStats<Tensor>& op, Stream& stream, Rows rows = {});  // rows of x
 void run(const GroupNorm<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const Attention<Tensor>& op, Stream& stream, Rows rows = {});

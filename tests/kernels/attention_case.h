@@ -40,11 +40,14 @@ struct AttentionShape {
   Extent window, keys, shift;
   int windows_y, windows_x, heads, d;
   bool cosine;
+  int pad = 1;
+  Extent size{};  // of the image when padded
 };
 
 inline AttentionCase attention_case(Random& random, const AttentionShape& s) {
   AttentionCase t;
-  const int h = s.window.h * s.windows_y, w = s.window.w * s.windows_x;
+  const int h = s.pad > 1 ? s.size.h : s.window.h * s.windows_y;
+  const int w = s.pad > 1 ? s.size.w : s.window.w * s.windows_x;
   const int used = s.heads * s.d, spare = random.integer(0, 1) * used, width = used + spare;
   const int x_px = 3 * width + random.integer(0, 3), y_px = used + random.integer(0, 3);
   t.x = random.normals(size_t(h) * w * x_px, random.uniform(0.3f, 1.5f));
@@ -54,6 +57,7 @@ inline AttentionCase attention_case(Random& random, const AttentionShape& s) {
   op.y = dense_f32(t.y.data(), h, w, y_px).channels(0, used);
   op.window = s.window, op.keys = s.keys, op.shift = s.shift;
   op.heads = s.heads, op.d = s.d, op.first = spare, op.cosine = s.cosine;
+  op.pad = s.pad;
   op.scale = 1 / std::sqrt(float(s.d));
   op.bias.cout = s.heads, op.bias.k = 1;
   op.bias.cin = (s.window.h + s.keys.h - 1) * (s.window.w + s.keys.w - 1);
@@ -67,12 +71,22 @@ inline AttentionCase attention_case(Random& random, const AttentionShape& s) {
 // cosine (Swin2SR), 16 (HAT), overlapping keys at all borders (OCAB), rectangles (DAT), odd heads.
 inline std::vector<AttentionShape> attention_shapes() {
   return {
-      {{8, 8}, {8, 8}, {0, 0}, 2, 1, 2, 30, false},     {{8, 8}, {8, 8}, {4, 4}, 2, 3, 2, 10, false},
-      {{8, 8}, {8, 8}, {4, 4}, 1, 1, 1, 30, false},     {{7, 7}, {7, 7}, {3, 3}, 2, 2, 1, 30, false},
-      {{8, 8}, {8, 8}, {4, 4}, 2, 2, 3, 7, true},       {{8, 8}, {8, 8}, {0, 0}, 1, 2, 1, 40, true},
-      {{16, 16}, {16, 16}, {8, 8}, 2, 1, 1, 24, false}, {{16, 16}, {24, 24}, {0, 0}, 1, 2, 1, 30, false},
-      {{4, 4}, {6, 6}, {0, 0}, 3, 3, 2, 5, false},      {{8, 32}, {8, 32}, {4, 16}, 2, 2, 1, 9, false},
-      {{32, 8}, {32, 8}, {0, 0}, 1, 2, 1, 30, false},   {{2, 3}, {2, 3}, {1, 1}, 3, 2, 2, 1, false},
+      {{8, 8}, {8, 8}, {0, 0}, 2, 1, 2, 30, false},
+      {{8, 8}, {8, 8}, {4, 4}, 2, 3, 2, 10, false},
+      {{8, 8}, {8, 8}, {4, 4}, 1, 1, 1, 30, false},
+      {{7, 7}, {7, 7}, {3, 3}, 2, 2, 1, 30, false},
+      {{8, 8}, {8, 8}, {4, 4}, 2, 2, 3, 7, true},
+      {{8, 8}, {8, 8}, {0, 0}, 1, 2, 1, 40, true},
+      {{16, 16}, {16, 16}, {8, 8}, 2, 1, 1, 24, false},
+      {{16, 16}, {24, 24}, {0, 0}, 1, 2, 1, 30, false},
+      {{4, 4}, {6, 6}, {0, 0}, 3, 3, 2, 5, false},
+      {{8, 32}, {8, 32}, {4, 16}, 2, 2, 1, 9, false},
+      {{32, 8}, {32, 8}, {0, 0}, 1, 2, 1, 30, false},
+      {{2, 3}, {2, 3}, {1, 1}, 3, 2, 2, 1, false},
+      // padded: only at the right, smaller than a window, both sides with a seam
+      {{8, 4}, {8, 4}, {0, 0}, 0, 0, 2, 7, false, 8, {8, 13}},
+      {{4, 8}, {4, 8}, {2, 4}, 0, 0, 1, 9, false, 8, {3, 5}},
+      {{4, 8}, {4, 8}, {2, 4}, 0, 0, 1, 9, false, 8, {13, 17}},
   };
 }
 

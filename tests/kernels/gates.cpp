@@ -159,6 +159,39 @@ TEST_CASE("channel attention does not depend on the number of threads", "[kernel
   CHECK(results[0] == results[2]);
 }
 
+TEST_CASE("cross-covariance attention equals its definition", "[kernels][gates]") {
+  UPS_RANDOM(random);
+  on_every_isa(random, 8, [&](cpu::Context& context, bool) {
+    const int h = random.integer(1, 20), w = random.integer(1, 20), heads = random.integer(1, 3),
+              d = random.integer(1, 40);
+    INFO("[" << h << ", " << w << "] heads " << heads << " of " << d);
+    Picture x(h, w, 3 * heads * d, 3, &random), y(h, w, heads * d, 4, nullptr);
+    Weights t(heads, 1, false, random);
+    for (float& v : t.values) v *= 5;
+    const CrossCovarianceAttention<Tensor> op{x.t, y.t, t.w, heads, d};
+    cpu::run(op, context);
+    // A row of at most 20 pixels in float, the rest in double.
+    expect_rows(y, reference::cross_covariance_attention(op, 20), 0, h);
+  });
+}
+
+TEST_CASE("cross-covariance attention does not depend on the number of threads", "[kernels][gates]") {
+  UPS_RANDOM(random);
+  Picture x(37, 300, 36, 0, &random);
+  Weights t(2, 1, false, random);
+  std::vector<std::vector<float>> results;
+  for (int threads : {1, 2, 5}) {
+    Pool pool(threads);
+    cpu::Scratch scratch;
+    cpu::Context context{pool, scratch};
+    Picture y(37, 300, 12, 0, nullptr);
+    cpu::run(CrossCovarianceAttention<Tensor>{x.t, y.t, t.w, 2, 6}, context);
+    results.push_back(y.values);
+  }
+  CHECK(results[0] == results[1]);
+  CHECK(results[0] == results[2]);
+}
+
 TEST_CASE("gates refuse operands that do not belong together", "[kernels][gates]") {
   Random random(1);
   Pool pool(1);

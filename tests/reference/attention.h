@@ -31,17 +31,19 @@ inline std::vector<double> layer_norm(const LayerNorm<Tensor>& op) {
 inline bool wrapped(int rolled, int shift, int size) { return rolled >= size - shift; }
 
 inline std::vector<double> window_attention(const WindowAttention<Tensor>& op) {
-  const int h = op.x.h, w = op.x.w, width = op.x.c / 3, d = op.d;
+  const int h = op.grid().h, w = op.grid().w, width = op.x.c / 3, d = op.d;
   const int top = (op.keys.h - op.window.h) / 2, left = (op.keys.w - op.window.w) / 2;
   const int bias_w = op.window.w + op.keys.w - 1;
   const float* table = static_cast<const float*>(op.bias.w);
-  std::vector<double> out(size_t(h) * w * op.y.c), zero(d), logits;
+  std::vector<double> out(size_t(op.y.h) * op.y.w * op.y.c), zero(d), logits;
   for (int ry = 0; ry < h; ry++)
     for (int rx = 0; rx < w; rx++)
       for (int n = 0; n < op.heads; n++) {
         const int y = (ry + op.shift.h) % h, x = (rx + op.shift.w) % w;  // the pixel at (ry, rx) of the roll
         const int wy = ry / op.window.h * op.window.h, wx = rx / op.window.w * op.window.w;
+        if (y >= op.x.h || x >= op.x.w) continue;  // padding
         const auto channel = [&](int py, int px, int which, int c) {
+          if (py >= op.x.h || px >= op.x.w) return 0.0;
           return double(op.x.at(py, px)[which * width + op.first + n * d + c]);
         };
         const auto length = [&](int py, int px, int which) {
@@ -77,7 +79,7 @@ inline std::vector<double> window_attention(const WindowAttention<Tensor>& op) {
             for (int c = 0; c < d; c++)
               value[c] += p * channel((sy + op.shift.h) % h, (sx + op.shift.w) % w, 2, c);
           }
-        for (int c = 0; c < d; c++) out[(size_t(y) * w + x) * op.y.c + n * d + c] = value[c] / sum;
+        for (int c = 0; c < d; c++) out[(size_t(y) * op.y.w + x) * op.y.c + n * d + c] = value[c] / sum;
       }
   return out;
 }

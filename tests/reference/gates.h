@@ -110,4 +110,41 @@ inline Expected channel_attention(const ChannelAttention<Tensor>& op, const std:
   return e;
 }
 
+// The bound: sums of n pixels in float have an error of `additions` units of the sum of magnitudes, which is
+// at most 1 after normalisation; logits with that error times t are relative errors of the weights.
+inline Expected cross_covariance_attention(const CrossCovarianceAttention<Tensor>& op, double additions) {
+  Expected e;
+  const int d = op.d, width = op.y.c;
+  std::vector<double> a(size_t(op.heads) * d * d);
+  const auto dot = [&](int c1, int c2) {
+    double sum = 0;
+    for (int y = 0; y < op.x.h; y++)
+      for (int x = 0; x < op.x.w; x++) sum += double(op.x.at(y, x)[c1]) * op.x.at(y, x)[c2];
+    return sum;
+  };
+  for (int n = 0; n < op.heads; n++)
+    for (int i = 0; i < d; i++) {
+      const int q = n * d + i;
+      double sum = 0;
+      for (int j = 0; j < d; j++) {
+        const int k = width + n * d + j;
+        const double cosine =
+            dot(q, k) / std::max(std::sqrt(dot(q, q)), 1e-12) / std::max(std::sqrt(dot(k, k)), 1e-12);
+        sum += a[(size_t(n) * d + i) * d + j] = std::exp(static_cast<const float*>(op.t.w)[n] * cosine);
+      }
+      for (int j = 0; j < d; j++) a[(size_t(n) * d + i) * d + j] /= sum;
+    }
+  each_element(op.y, [&](int y, int x, int c) {
+    const int n = c / d;
+    double sum = 0, size = 0;
+    for (int j = 0; j < d; j++) {
+      const double term = a[size_t(c) * d + j] * op.x.at(y, x)[2 * width + n * d + j];
+      sum += term, size += std::abs(term);
+    }
+    const double t = std::abs(static_cast<const float*>(op.t.w)[n]);
+    e.add(sum, kEps * size * (4 * t * (additions + 8) + 2 * d + 16));
+  });
+  return e;
+}
+
 }  // namespace ups::reference

@@ -147,3 +147,24 @@ TEST_CASE("channel attention on the device equals its definition", "[simt][gates
     });
   }
 }
+
+TEST_CASE("cross-covariance attention on the device equals its definition", "[simt][gates]") {
+  UPS_RANDOM(random);
+  for (int round = 0; round < 6; round++) {
+    take_schedule(round);
+    const int n = random.integer(1, 2), h = random.integer(1, 12), w = random.integer(1, 12),
+              heads = random.integer(1, 3), d = random.integer(1, 20);
+    INFO("[" << n << ", " << h << ", " << w << "] heads " << heads << " of " << d);
+    TwinImage x(any_dtype(random), n, h, w, 3 * heads * d, 1, 3, &random),
+        y(any_dtype(random), n, h, w, heads * d, 0, 3, nullptr);
+    DeviceWeights t(heads, 1, false, random);
+    const CrossCovarianceAttention<Tensor> op{x.on_device, y.on_device, t.w, heads, d};
+    run(op, stream());
+    expect_rows(y, 0, h, [&](int i) {
+      CrossCovarianceAttention<Tensor> host = op;
+      host.x = image_of(x, i), host.y = image_of(y, i);
+      host.t.w = t.values.data();
+      return reference::cross_covariance_attention(host, 64 + 3);  // 64 pixels a run, three runs
+    });
+  }
+}
