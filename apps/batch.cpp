@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "apps/cancel.h"
+#include "apps/chain.h"
 #include "apps/commands.h"
 #include "apps/failure.h"
 #include "apps/jobs.h"
@@ -67,8 +68,7 @@ class Batch {
   int run() {
     std::thread loader([this] { load(); });
     Joiner join_loader{loader, loaded_};
-    model_ = std::make_unique<Model>(options_.model, options_.threads, options_.device,
-                                     options_.precision);  // while the first image is decoded
+    model_ = open_models(options_);  // while the first image is decoded
     model_text_ = model_text(*model_, options_);
     const std::string note = device_note(*model_);
     if (!note.empty() && !options_.quiet) fprintf(stderr, "%s\n", note.c_str());
@@ -172,6 +172,7 @@ class Batch {
       auto pass_on = [&](Image hr) {
         hr.meta = result_metadata(lr.meta, options_.meta, options_.dpi, hr.width, hr.height, hr.channels,
                                   provenance(*model_, options_, w.job.format, lr, hr));
+        if (options_.kind != UPS_KIND_COLOR) drop_colour_space(hr.meta);
         w.hr = std::move(hr);
         passed_on = true;
         computed_.push(std::move(w));

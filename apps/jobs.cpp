@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "apps/chain.h"
 #include "apps/failure.h"
 #include "apps/inputs.h"
 
@@ -97,7 +98,7 @@ std::vector<Job> list_jobs(const Options& o) {
       if (!o.name.empty()) {
         stem = filled(o.name, {{"stem", stem},
                                {"ext", e.empty() ? e : e.substr(1)},
-                               {"model", fs::path(o.model).stem().string()},
+                               {"model", chain_name(o.model)},
                                {"scale", scale_text(o)},
                                {"index", std::to_string(++index)}});
       }

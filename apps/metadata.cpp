@@ -37,6 +37,11 @@ Metadata::Chunk text_chunk(const std::string& key, const std::string& value) {
 
 }  // namespace
 
+void drop_colour_space(Metadata& m) {
+  m.icc.clear();
+  std::erase_if(m.chunks, [](const Metadata::Chunk& c) { return c.type.find("Xt") == std::string::npos; });
+}
+
 int orientation_of(const Metadata& m) { return exif_orientation(m.exif); }
 
 Metadata result_metadata(const Metadata& source, MetaPolicy policy, double dpi, int width, int height,

@@ -34,6 +34,9 @@ struct Provenance {
 Metadata result_metadata(const Metadata& source, MetaPolicy policy, double dpi, int width, int height,
                          int channels, const Provenance& made_by);
 
+// For pixels that are no colours: nothing may convert them.
+void drop_colour_space(Metadata& metadata);
+
 // 1..8: how the stored pixels must be turned; from EXIF.
 int orientation_of(const Metadata& metadata);
 

@@ -31,8 +31,6 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 // Options of related tools that mean something else, or nothing, here.
 const std::map<std::string, const char*> kForeign = {
-    {"-x", "test-time augmentation is not offered"},
-    {"--tta", "test-time augmentation is not offered"},
     {"--face-enhance", "face restoration is not offered"},
     {"-d", "the device is -g WHERE"},
     {"--ext", "the format is -f EXT"},

@@ -29,7 +29,15 @@ struct Options {
   ups_filter filter = UPS_FILTER_LANCZOS3;
   int tile_px = 0;     // as ups_options
   int overlap_px = 0;  // as ups_options
-  int64_t max_ram_bytes = 0;
+  int64_t max_ram_bytes = 0, max_vram_bytes = 0;
+  ups_tile_blend tile_blend = UPS_BLEND_SMOOTH;
+  ups_alpha alpha = UPS_ALPHA_AUTO;
+  ups_kind kind = UPS_KIND_COLOR;
+  int wrap = 0, tta = 1;  // as ups_options
+  double blend = 0;
+  std::string mix;  // alias or file, or ""
+  double mix_share = 0;
+  std::optional<double> denoise;  // 0..1
   int threads = 0;
   std::string device = "auto";  // as ups_options
   ups_precision precision = UPS_PRECISION_AUTO;
@@ -57,6 +65,6 @@ std::vector<std::string> normalise_long_options(std::vector<std::string> argumen
 std::string unknown_option(const std::string& argument, const std::vector<std::string>& known);
 
 // "500M", "2G", "1.5GiB", "800000" -> bytes. Throws Failure(kUsage).
-int64_t parse_size(const std::string& text);
+int64_t parse_size(const std::string& text, const std::string& option = "--max-ram");
 
 }  // namespace ups::apps

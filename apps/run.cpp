@@ -26,6 +26,7 @@ struct Call {
   const Options& options;
   Progress& progress;
   ups_depth step_depth = UPS_U8;
+  double from = 0, share = 1;  // of the network that runs in the progress of all
   std::exception_ptr error{};
   // Of a streamed image:
   uint8_t* pixels = nullptr;
@@ -34,7 +35,8 @@ struct Call {
 };
 
 int on_progress(void* user, double done) {
-  static_cast<Call*>(user)->progress.update(done);
+  const Call* call = static_cast<Call*>(user);
+  call->progress.update(call->from + call->share * done);
   return cancelled();
 }
 
@@ -66,7 +68,11 @@ double default_scale(const Model& model) {
   return Json::parse(ups_model_info(model.get())).value("default_scale", 1.0);
 }
 
-ups_options library_options(const Options& o) {
+bool on_cpu(const Model& model) {
+  return Json::parse(ups_model_info(model.get())).value("device", "").rfind("CPU", 0) == 0;
+}
+
+ups_options library_options(const Model& model, const Options& o) {
   ups_options l{};
   l.size = sizeof l;
   l.threads = o.threads;
@@ -75,53 +81,89 @@ ups_options library_options(const Options& o) {
   l.filter = o.filter;
   l.tile_px = o.tile_px;
   l.overlap_px = o.overlap_px;
+  l.tile_blend = o.tile_blend;
+  l.alpha = o.alpha, l.kind = o.kind, l.wrap = o.wrap, l.tta = o.tta, l.blend = o.blend;
+  if (o.max_vram_bytes > 0 && !on_cpu(model)) l.max_memory_bytes = o.max_vram_bytes;
   return l;
 }
 
-Json plan_of(const Model& model, const Image& lr, const ups_options& options) {
+// For a network that others follow: one pass at its own scale; alpha is left to the last.
+ups_options before_options(const Model& model, const Options& o, const ups_options& last) {
+  ups_options l = library_options(model, o);
+  l.scale = default_scale(model);
+  l.steps = 1, l.step_mode = UPS_STEPS_NATIVE;
+  l.blend = 0;
+  l.alpha = UPS_ALPHA_FILTER;
+  l.max_memory_bytes = last.max_memory_bytes;
+  return l;
+}
+
+Json plan_of(const Model& model, ups_image view, const ups_options& options) {
   const char* json = nullptr;
-  ups_image view = lr.view();
   check(ups_plan(model.get(), &view, &options, &json));
   return Json::parse(json);
 }
 
+// Plans of all networks of a chain, in order.
+std::vector<Json> plans_of(const Model& model, const Image& lr, const Options& o, const ups_options& last) {
+  std::vector<Json> plans;
+  ups_image view = lr.view();
+  for (const auto& m : model.before()) {
+    const ups_options l = before_options(*m, o, last);
+    plans.push_back(plan_of(*m, view, l));
+    view.data = nullptr, view.depth = UPS_F32;
+    check(ups_output_size(m->get(), view.width, view.height, &l, &view.width, &view.height));
+  }
+  plans.push_back(plan_of(model, view, last));
+  return plans;
+}
+
 struct Sizes {
   SizePlan plan;
-  int network_width = 0, network_height = 0;  // what ups_upscale delivers
-  bool resample = false;                      // because no one factor gives both sides of the picture
+  int channels = 0;
   ups_depth depth = UPS_U8;
   int64_t image_bytes = 0;  // all images at once
 };
 
-// Decides all sizes and sets l.scale.
+// Decides all sizes and sets l.scale, or l.width and l.height.
 Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options& o, ups_options& l,
                const std::string& out_name) {
   Sizes s;
-  const double own = default_scale(model);
+  double own = default_scale(model), before_pixels = 0, w = lr.width, h = lr.height;
+  for (const auto& m : model.before()) {
+    const double f = default_scale(*m);
+    own *= f, w *= f, h *= f;
+    before_pixels += w * h;
+  }
   SizePlan& p = s.plan;
   p = plan_size(o.size, lr.width, lr.height, own);
-  if (o.size.exact()) {
-    std::optional<double> f = single_factor(lr.width, lr.height, p.picture_width, p.picture_height);
-    l.scale = f ? *f : covering_factor(lr.width, lr.height, p.picture_width, p.picture_height);
-  } else {
-    l.scale = o.size.scale > 0 ? o.size.scale : own;
+  std::optional<double> factor;
+  if (!o.size.exact())
+    factor = o.size.scale > 0 ? o.size.scale : own;
+  else
+    factor = single_factor(lr.width, lr.height, p.picture_width, p.picture_height);
+  if (factor) {
+    l.scale = *factor;
+    check(ups_output_size(model.get(), lr.width, lr.height, &l, &p.picture_width, &p.picture_height));
+    if (!o.size.exact()) p.width = p.picture_width, p.height = p.picture_height;
   }
-  check(ups_output_size(model.get(), lr.width, lr.height, &l, &s.network_width, &s.network_height));
-  if (!o.size.exact()) {
-    p.width = p.picture_width = s.network_width, p.height = p.picture_height = s.network_height;
-  }
-  s.resample = s.network_width != p.picture_width || s.network_height != p.picture_height;
-  double pixels = std::max(double(s.network_width) * s.network_height, double(p.width) * p.height);
+  if (!factor || !model.before().empty()) l.scale = 0, l.width = p.picture_width, l.height = p.picture_height;
+  double pixels = std::max(double(p.picture_width) * p.picture_height, double(p.width) * p.height);
   if (pixels > double(int64_t(1) << 36)) {
     fail(kMemory, out_name, ": would have ", p.width, "x", p.height, " pixels (use a smaller --scale)");
   }
   check_writable(format, p.width, p.height, out_name);
+  s.channels = lr.channels - (o.alpha == UPS_ALPHA_DROP && lr.channels % 2 == 0);
+  if (o.kind != UPS_KIND_COLOR && s.channels % 2 == 0 && !has_alpha(format)) {
+    fail(kUsage, out_name, ": ", format_name(format), " has no room for the last of ", s.channels,
+         " channels, which is data (write a .png or .tif)");
+  }
   s.depth = stored_depth(format, o.depth ? *o.depth : lr.depth);
-  auto bytes = [&](int w, int h, ups_depth d) {
-    return int64_t(w) * h * lr.channels * Image::sample_bytes(d);
+  auto bytes = [&](int width, int height, ups_depth d) {
+    return int64_t(width) * height * s.channels * Image::sample_bytes(d);
   };
-  s.image_bytes = int64_t(lr.bytes()) + bytes(p.picture_width, p.picture_height, s.depth);
-  if (s.resample) s.image_bytes += bytes(s.network_width, s.network_height, UPS_F32);
+  s.image_bytes = int64_t(lr.bytes()) + bytes(p.picture_width, p.picture_height, s.depth) +
+                  int64_t(before_pixels * lr.channels * sizeof(float));
   if (!p.same()) s.image_bytes += bytes(p.width, p.height, s.depth);
   int64_t ram = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
   if (ram > 0 && s.image_bytes > ram) {
@@ -131,15 +173,22 @@ Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options
   return s;
 }
 
+int64_t peak_bytes(const std::vector<Json>& plans) {
+  int64_t sum = 0;  // each network keeps its working memory
+  for (const Json& plan : plans) sum += plan.value("peak_bytes", int64_t(0));
+  return sum;
+}
+
 // Lowers the tile budget until images, weights and tiles together stay within --max-ram.
 void fit_memory(const Model& model, const Image& lr, const Sizes& sizes, const Options& o, ups_options& l) {
   if (o.max_ram_bytes == 0) return;
+  const int64_t networks = int64_t(model.before().size()) + 1;
   int64_t limit = o.max_ram_bytes - sizes.image_bytes, need = 0;
-  l.max_memory_bytes = limit;
+  l.max_memory_bytes = limit / networks;
   for (int attempt = 0; attempt < 6 && l.max_memory_bytes > 0; attempt++) {
-    need = plan_of(model, lr, l).value("peak_bytes", int64_t(0));
+    need = peak_bytes(plans_of(model, lr, o, l));
     if (need <= limit) return;
-    l.max_memory_bytes -= need - limit;
+    l.max_memory_bytes -= (need - limit) / networks + 1;
   }
   fail(kMemory, "--max-ram: the images take ", sizes.image_bytes >> 20, " MiB and the network at least ",
        need >> 20, " MiB more, the limit is ", o.max_ram_bytes >> 20,
@@ -158,6 +207,38 @@ void finish(ups_status status, const Call& call) {
   if (call.error) std::rethrow_exception(call.error);
   throw_if_cancelled();
   check(status);
+}
+
+double cost_of(const Model& model, double width, double height) {
+  return Json::parse(ups_model_info(model.get())).value("flop_per_pixel", 1.0) * width * height;
+}
+
+// What the networks before the last make of lr, in float.
+Image run_before(const Model& model, const Image& lr, const Options& o, const ups_options& last, Call& call) {
+  std::vector<double> costs;
+  double w = lr.width, h = lr.height, all = 0;
+  for (const auto& m : model.before()) {
+    all += costs.emplace_back(cost_of(*m, w, h));
+    w *= default_scale(*m), h *= default_scale(*m);
+  }
+  all += cost_of(model, w, h);
+  Image image;
+  for (size_t i = 0; i < costs.size(); i++) {
+    const Model& m = *model.before()[i];
+    const ups_image in = i ? image.view() : lr.view();
+    ups_options l = before_options(m, o, last);
+    l.user = &call, l.progress = on_progress;
+    call.share = costs[i] / all;
+    int width = 0, height = 0;
+    check(ups_output_size(m.get(), in.width, in.height, &l, &width, &height));
+    Image next = allocate_image(width, height, lr.channels, UPS_F32);
+    ups_image out = next.view();
+    finish(ups_upscale(m.get(), &in, &out, &l), call);
+    call.from += call.share;
+    image = std::move(next);
+  }
+  call.share = 1 - call.from;
+  return image;
 }
 
 // Computes hr row by row while whoever got it from `early` encodes it.
@@ -179,77 +260,90 @@ void stream(const Model& model, const Image& lr, Image hr, ups_options& l, Call&
   ready->end(error, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
+std::string name_of(const Model& model) {
+  std::string name = Json::parse(ups_model_info(model.get())).value("name", "");
+  return name.empty() ? std::filesystem::path(model.opened()).stem().string() : name;
+}
+
+// "dejpeg, then RealESRGAN_x4plus"
+std::string names_of(const Model& model) {
+  std::string names;
+  for (const auto& m : model.before()) names += name_of(*m) + ", then ";
+  return names + name_of(model);
+}
+
 std::string size_text(const Json& size) {
   return std::to_string(size.at(0).get<int>()) + "x" + std::to_string(size.at(1).get<int>());
 }
 
 }  // namespace
 
-std::optional<Image> upscale_image(const Model& model, const Image& lr, Format format, const Options& o,
+std::optional<Image> upscale_image(const Model& model, const Image& source, Format format, const Options& o,
                                    const std::string& out_name, Progress& progress,
                                    const std::function<void(Image hr)>& early) {
   throw_if_cancelled();
-  ups_options l = library_options(o);
-  Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
-  fit_memory(model, lr, sizes, o, l);
-  Image hr = allocate_image(sizes.network_width, sizes.network_height, lr.channels,
-                            sizes.resample ? UPS_F32 : sizes.depth);
-  Call call{o, progress, lr.depth};
+  ups_options l = library_options(model, o);
+  Sizes sizes = sizes_of(model, source, format, o, l, out_name);
+  fit_memory(model, source, sizes, o, l);
+  Image hr = allocate_image(sizes.plan.picture_width, sizes.plan.picture_height, sizes.channels, sizes.depth);
+  Call call{o, progress, source.depth};
+  Image changed;  // by what comes before the last network
+  if (o.alpha == UPS_ALPHA_DROP && o.background && source.channels % 2 == 0)
+    changed = flatten(packed(source.view()), *o.background);
+  if (!model.before().empty()) changed = run_before(model, changed.width ? changed : source, o, l, call);
+  const Image& lr = changed.width ? changed : source;
   l.user = &call;
   l.progress = on_progress;
   if (!o.save_steps.empty()) l.step_done = on_step;
   const SizePlan& plan = sizes.plan;
-  if (format == Format::png && !sizes.resample && plan.same()) {
+  if (format == Format::png && plan.same()) {
     stream(model, lr, std::move(hr), l, call, early);
     return std::nullopt;
   }
   ups_image in = lr.view(), out = hr.view();
   finish(ups_upscale(model.get(), &in, &out, &l), call);
-  if (sizes.resample) {
-    Image exact = allocate_image(plan.picture_width, plan.picture_height, lr.channels, sizes.depth);
-    ups_image from = hr.view(), to = exact.view();
-    check(ups_resize(&from, &to, o.filter));
-    hr = std::move(exact);
-  }
   return plan.same() ? std::move(hr) : place_on_canvas(hr, plan, o.background);
 }
 
 std::string plan_text(const Model& model, const Image& lr, Format format, const Options& o,
                       const std::string& in_name, const std::string& out_name) {
-  ups_options l = library_options(o);
+  ups_options l = library_options(model, o);
   Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l);
-  Json plan = plan_of(model, lr, l);
-  std::string text = in_name + " " + size_text(plan.at("input")) + " -> " + out_name + " " +
+  const std::vector<Json> plans = plans_of(model, lr, o, l);
+  std::string text = in_name + " " + size_text(plans[0].at("input")) + " -> " + out_name + " " +
                      std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + ", " +
-                     std::to_string(lr.channels) + " channel" + (lr.channels > 1 ? "s" : "") + " of " +
+                     std::to_string(sizes.channels) + " channel" + (sizes.channels > 1 ? "s" : "") + " of " +
                      (sizes.depth == UPS_U8    ? "8"
                       : sizes.depth == UPS_U16 ? "16"
                                                : "32") +
                      " bits\n";
-  int k = 0;
-  for (const Json& step : plan.at("steps")) {
-    text += "  step " + std::to_string(++k) + " to " + size_text(step.at("target")) + ":";
-    for (const Json& pass : step.value("passes", Json::array())) {
-      text += " pass over " + size_text(pass.at("network")) + " in " + pass.at("tiles").dump() + " tile" +
-              (pass.at("tiles") != 1 ? "s" : "") + " of " + size_text(pass.at("tile")) + ";";
+  double seconds = 0;
+  for (size_t i = 0; i < plans.size(); i++) {
+    seconds += plans[i].value("estimated_seconds", 0.0);
+    if (plans.size() > 1)
+      text += "  " + std::string(i + 1 < plans.size() ? "first " : "then ") +
+              name_of(i + 1 < plans.size() ? *model.before()[i] : model) + "\n";
+    int k = 0;
+    for (const Json& step : plans[i].at("steps")) {
+      text += "  step " + std::to_string(++k) + " to " + size_text(step.at("target")) + ":";
+      for (const Json& pass : step.value("passes", Json::array())) {
+        text += " pass over " + size_text(pass.at("network")) + " in " + pass.at("tiles").dump() + " tile" +
+                (pass.at("tiles") != 1 ? "s" : "") + " of " + size_text(pass.at("tile")) + ";";
+      }
+      if (step.at("passes").empty()) text += " pixels are repeated;";
+      text.back() = '\n';
     }
-    text.back() = '\n';
-  }
-  if (sizes.resample) {
-    text += "  resampled to " + std::to_string(sizes.plan.picture_width) + "x" +
-            std::to_string(sizes.plan.picture_height) + "\n";
   }
   if (!sizes.plan.same()) {
     text += std::string("  ") + (sizes.plan.x < 0 || sizes.plan.y < 0 ? "cropped" : "padded") + " to " +
             std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + "\n";
   }
-  int64_t peak = plan.value("peak_bytes", int64_t(0)) + sizes.image_bytes;
+  int64_t peak = peak_bytes(plans) + sizes.image_bytes;
   text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, estimated " +
-          seconds_text(plan.value("estimated_seconds", 0.0)) + " on " + plan.value("device", "the CPU") +
-          "\n";
+          seconds_text(seconds) + " on " + plans.back().value("device", "the CPU") + "\n";
   if (o.verbose) {
-    const Json kernels = plan.value("kernels", Json::object());
+    const Json kernels = plans.back().value("kernels", Json::object());
     for (const auto& [kernel, calls] : kernels.items()) text += "  " + calls.dump() + " x " + kernel + "\n";
   }
   return text;
@@ -261,19 +355,10 @@ std::string device_note(const Model& model) {
   return why.empty() ? "" : why + "; computing on the CPU";
 }
 
-namespace {
-
-std::string name_of(const Json& info, const Options& o) {
-  std::string name = info.value("name", "");
-  return name.empty() ? std::filesystem::path(o.model).stem().string() : name;
-}
-
-}  // namespace
-
 Provenance provenance(const Model& model, const Options& o, Format format, const Image& lr, const Image& hr) {
   Json info = Json::parse(ups_model_info(model.get()));
   double scale = o.scale > 0 ? o.scale : double(hr.width) / lr.width;
-  return {name_of(info, o), info.value("source_sha256", ""), scale,
+  return {names_of(model), info.value("source_sha256", ""), scale,
           format == Format::jpeg || format == Format::webp};
 }
 
@@ -281,7 +366,7 @@ int network_scale(const Model& model) { return Json::parse(ups_model_info(model.
 
 std::string model_text(const Model& model, const Options& o) {
   Json info = Json::parse(ups_model_info(model.get()));
-  std::string name = name_of(info, o);
+  std::string name = names_of(model);
   std::string variant = info.value("variant", "");
   return name + " (" + info.value("architecture", "") + (variant.empty() ? "" : " " + variant) + ", " +
          std::to_string(info.value("scale", 0)) + "x)";

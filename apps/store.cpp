@@ -54,12 +54,14 @@ bool is_fetched(const std::string& file) {
   return fs::is_regular_file(store_path(file), ignored);
 }
 
-Model::Model(const std::string& what, int threads, const std::string& device, ups_precision precision) {
+Model::Model(const std::string& what, int threads, const std::string& device, ups_precision precision,
+             const std::string& mix, double share) {
   ups_options options{};
   options.size = sizeof options;
   options.threads = threads;
   options.device = device.c_str();
   options.precision = precision;
+  if (!mix.empty()) options.mix_path = mix.c_str(), options.mix = share;
   if (const Alias* alias = find_alias(what)) {
     default_scale_ = alias->scale;
     Embedded embedded = embedded_model();

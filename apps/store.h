@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -64,19 +65,24 @@ inline constexpr const char* kEmbeddedName = "realesr-animevideov3";
 class Model {
  public:
   // A file or an alias. Throws Failure(kModel, ...), with what to do when an alias is not fetched.
+  // mix: the path of a second weight file, or "".
   explicit Model(const std::string& file_or_alias, int threads = 0, const std::string& device = "cpu",
-                 ups_precision precision = UPS_PRECISION_AUTO);
+                 ups_precision precision = UPS_PRECISION_AUTO, const std::string& mix = "", double share = 0);
   ~Model() { ups_model_close(model_); }
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
   ups_model* get() const { return model_; }
   double default_scale() const { return default_scale_; }  // of the alias; 0: the network's own
   const std::string& opened() const { return opened_; }    // path, or "embedded"
+  // The networks that run before this one.
+  const std::vector<std::unique_ptr<Model>>& before() const { return before_; }
+  void put_after(std::vector<std::unique_ptr<Model>> before) { before_ = std::move(before); }
 
  private:
   ups_model* model_ = nullptr;
   double default_scale_ = 0;
   std::string opened_;
+  std::vector<std::unique_ptr<Model>> before_;
 };
 
 }  // namespace ups::apps

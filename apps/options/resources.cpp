@@ -29,7 +29,7 @@ void set_tile(Options& o, const Value& v) {
 
 }  // namespace
 
-int64_t parse_size(const std::string& text) {
+int64_t parse_size(const std::string& text, const std::string& option) {
   char* end = nullptr;
   double v = std::strtod(text.c_str(), &end);
   std::string unit(end);
@@ -42,7 +42,7 @@ int64_t parse_size(const std::string& text) {
                   : unit == "G"               ? 0x1p30
                                               : 0;
   if (end == text.c_str() || factor == 0 || !std::isfinite(v) || !(v * factor >= 1) || v * factor > 0x1p50) {
-    fail(kUsage, "--max-ram: got '", text, "', expected a size such as 500M or 2G");
+    fail(kUsage, option, ": got '", text, "', expected a size such as 500M or 2G");
   }
   return int64_t(v * factor);
 }
@@ -64,6 +64,30 @@ void add_resource_options(OptionTable& table) {
                o.overlap_px = int(v.integer(0, 4096));
                if (o.overlap_px == 0) o.overlap_px = -1;  // the library's "none"
              }});
+  table.add(
+      {.names = "--tile-blend",
+       .argument = "HOW",
+       .group = Group::resources,
+       .level = Level::advanced,
+       .help = "how tiles are joined: smooth (default), linear or hard",
+       .details =
+           "smooth: the outer part of the overlap, which knows least, is thrown away and its middle faded. "
+           "linear: as AUTOMATIC1111, a one-sided fade over --overlap (8). hard: as RealESRGANer, cut every "
+           "--tile with half of --overlap (20) as context on each side. The last two are for comparison: "
+           "they show seams.",
+       .set =
+           [](Options& o, const Value& v) {
+             o.tile_blend = v.choice<ups_tile_blend>(
+                 {{"smooth", UPS_BLEND_SMOOTH}, {"linear", UPS_BLEND_LINEAR}, {"hard", UPS_BLEND_HARD}});
+           },
+       .choices = {"smooth", "linear", "hard"}});
+  table.add(
+      {.names = "--max-vram",
+       .argument = "SIZE",
+       .group = Group::resources,
+       .level = Level::advanced,
+       .help = "memory of the GPU to stay within; has no meaning on the CPU (default 70 % of the GPU's)",
+       .set = [](Options& o, const Value& v) { o.max_vram_bytes = parse_size(v.text, v.option); }});
   table.add({.names = "--max-ram",
              .argument = "SIZE",
              .group = Group::resources,

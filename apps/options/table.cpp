@@ -12,6 +12,7 @@ const OptionTable& option_table() {
     add_model_options(t);
     add_size_options(t);
     add_step_options(t);
+    add_picture_options(t);
     add_format_options(t);
     add_batch_options(t);
     add_resource_options(t);
