@@ -10,6 +10,7 @@
 #include "apps/failure.h"
 #include "apps/help.h"
 #include "apps/options/option.h"
+#include "apps/recipe.h"
 
 namespace ups::apps {
 namespace {
@@ -119,7 +120,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
       parsed.push_back(app.add_option(o.names, values[i])->take_all()->allow_extra_args(false));
   }
 
-  arguments = with_bare_values(normalise_long_options(std::move(arguments)));
+  arguments = with_bare_values(with_recipe(normalise_long_options(std::move(arguments))));
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
   try {
     app.parse(arguments);

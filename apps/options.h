@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "apps/finish_settings.h"
 #include "apps/image_io.h"
+#include "apps/loop_settings.h"
 #include "apps/size.h"
 #include "upscale.h"
 
@@ -25,6 +27,8 @@ struct Options {
   std::optional<Colour> background;  // of padding; else transparent, or black without alpha
   int steps = 1;
   ups_step_mode step_mode = UPS_STEPS_NATIVE;
+  LoopSettings loop;
+  FinishSettings finish;
   std::string save_steps;  // prefix
   ups_filter filter = UPS_FILTER_LANCZOS3;
   int tile_px = 0;     // as ups_options

@@ -8,12 +8,12 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/cancel.h"
-#include "apps/canvas.h"
 #include "apps/failure.h"
+#include "apps/finish_rows.h"
+#include "apps/model_facts.h"
 #include "apps/pixel_format.h"
 
 namespace ups::apps {
@@ -28,10 +28,11 @@ struct Call {
   ups_depth step_depth = UPS_U8;
   double from = 0, share = 1;  // of the network that runs in the progress of all
   std::exception_ptr error{};
-  // Of a streamed image:
+  // Of an image that is filled row by row:
   uint8_t* pixels = nullptr;
   size_t row_bytes = 0;
   RowsReady* ready = nullptr;
+  FinishRows* line = nullptr;  // rows of the network go through it
 };
 
 int on_progress(void* user, double done) {
@@ -72,13 +73,15 @@ bool on_cpu(const Model& model) {
   return Json::parse(ups_model_info(model.get())).value("device", "").rfind("CPU", 0) == 0;
 }
 
-ups_options library_options(const Model& model, const Options& o) {
+// loop must outlive the result; NULL: no loop.
+ups_options library_options(const Model& model, const Options& o, const ups_loop* loop) {
   ups_options l{};
   l.size = sizeof l;
   l.threads = o.threads;
   l.steps = o.steps;
   l.step_mode = o.step_mode;
   l.filter = o.filter;
+  l.loop = loop;
   l.tile_px = o.tile_px;
   l.overlap_px = o.overlap_px;
   l.tile_blend = o.tile_blend;
@@ -89,7 +92,7 @@ ups_options library_options(const Model& model, const Options& o) {
 
 // For a network that others follow: one pass at its own scale; alpha is left to the last.
 ups_options before_options(const Model& model, const Options& o, const ups_options& last) {
-  ups_options l = library_options(model, o);
+  ups_options l = library_options(model, o, nullptr);
   l.scale = default_scale(model);
   l.steps = 1, l.step_mode = UPS_STEPS_NATIVE;
   l.blend = 0;
@@ -122,7 +125,9 @@ struct Sizes {
   SizePlan plan;
   int channels = 0;
   ups_depth depth = UPS_U8;
-  int64_t image_bytes = 0;  // all images at once
+  ups_finish finish{};
+  int64_t image_bytes = 0;  // all images at once, and the finishing line
+  bool finishes(const Options& o) const { return o.finish.any() || !plan.same(); }
 };
 
 // Decides all sizes and sets l.scale, or l.width and l.height.
@@ -148,6 +153,7 @@ Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options
     if (!o.size.exact()) p.width = p.picture_width, p.height = p.picture_height;
   }
   if (!factor || !model.before().empty()) l.scale = 0, l.width = p.picture_width, l.height = p.picture_height;
+  if (o.finish.crop) crop_plan(p, *o.finish.crop);
   double pixels = std::max(double(p.picture_width) * p.picture_height, double(p.width) * p.height);
   if (pixels > double(int64_t(1) << 36)) {
     fail(kMemory, out_name, ": would have ", p.width, "x", p.height, " pixels (use a smaller --scale)");
@@ -162,9 +168,14 @@ Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options
   auto bytes = [&](int width, int height, ups_depth d) {
     return int64_t(width) * height * s.channels * Image::sample_bytes(d);
   };
-  s.image_bytes = int64_t(lr.bytes()) + bytes(p.picture_width, p.picture_height, s.depth) +
+  s.image_bytes = int64_t(lr.bytes()) + bytes(p.width, p.height, s.depth) +
                   int64_t(before_pixels * lr.channels * sizeof(float));
-  if (!p.same()) s.image_bytes += bytes(p.width, p.height, s.depth);
+  s.finish = finish_of(o.finish, p, o.background);
+  if (s.finishes(o)) {
+    Image hr;
+    hr.channels = s.channels, hr.depth = s.depth;
+    s.image_bytes += FinishRows(model.get(), p.picture_width, p.picture_height, s.finish, hr).bytes();
+  }
   int64_t ram = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
   if (ram > 0 && s.image_bytes > ram) {
     fail(kMemory, out_name, ": ", p.width, "x", p.height, " pixels need ", s.image_bytes >> 20,
@@ -195,11 +206,20 @@ void fit_memory(const Model& model, const Image& lr, const Sizes& sizes, const O
        " MiB (raise it, or use a smaller --scale)");
 }
 
+// Finished rows.
 int on_rows(void* user, int y, int rows, const void* data) {
   Call* call = static_cast<Call*>(user);
   memcpy(call->pixels + call->row_bytes * size_t(y), data, call->row_bytes * size_t(rows));
-  call->ready->advance(y + rows);
+  if (call->ready) call->ready->advance(y + rows);
   return cancelled();
+}
+
+// Rows of the network that are to be finished.
+int on_network_rows(void* user, int, int rows, const void* data) {
+  Call* call = static_cast<Call*>(user);
+  if (!call->line->push(rows, data)) return 0;
+  call->error = call->line->error();
+  return 1;
 }
 
 // After ups_upscale: what went wrong, if anything did.
@@ -241,35 +261,43 @@ Image run_before(const Model& model, const Image& lr, const Options& o, const up
   return image;
 }
 
-// Computes hr row by row while whoever got it from `early` encodes it.
-void stream(const Model& model, const Image& lr, Image hr, ups_options& l, Call& call,
-            const std::function<void(Image)>& early) {
-  const auto ready = std::make_shared<RowsReady>();
+// Computes the rows of hr, which lie at `pixels`.
+void compute(const Model& model, const Image& lr, const Sizes& sizes, const Options& o, const Image& hr,
+             ups_options& l, Call& call, uint8_t* pixels) {
+  const SizePlan& p = sizes.plan;
   ups_image in = lr.view(), out = hr.view();
-  call.pixels = hr.pixels.get(), call.row_bytes = hr.row_bytes(), call.ready = ready.get();
+  std::optional<FinishRows> line;
+  call.pixels = pixels, call.row_bytes = hr.row_bytes();
   l.rows = on_rows;
+  if (sizes.finishes(o)) {
+    line.emplace(model.get(), p.picture_width, p.picture_height, sizes.finish, hr);
+    line->send_to(on_rows, &call);
+    call.line = &*line;
+    l.rows = on_network_rows;
+    out = {nullptr, p.picture_width, p.picture_height, hr.channels, UPS_F32, 0};
+  }
+  finish(ups_upscale(model.get(), &in, &out, &l), call);
+}
+
+// The same while whoever got hr from `early` encodes it.
+void stream(const Model& model, const Image& lr, const Sizes& sizes, const Options& o, Image hr,
+            ups_options& l, Call& call, const std::function<void(Image)>& early) {
+  const auto ready = std::make_shared<RowsReady>();
+  call.ready = ready.get();
   hr.pending.state = ready;
+  Image described;  // what is known of hr when it is gone; it lives until `ready` has ended
+  described.width = hr.width, described.height = hr.height;
+  described.channels = hr.channels, described.depth = hr.depth;
+  uint8_t* pixels = hr.pixels.get();
   early(std::move(hr));
   const auto start = std::chrono::steady_clock::now();
   std::exception_ptr error;
   try {
-    finish(ups_upscale(model.get(), &in, &out, &l), call);
+    compute(model, lr, sizes, o, described, l, call, pixels);
   } catch (...) {
     error = std::current_exception();
   }
   ready->end(error, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-}
-
-std::string name_of(const Model& model) {
-  std::string name = Json::parse(ups_model_info(model.get())).value("name", "");
-  return name.empty() ? std::filesystem::path(model.opened()).stem().string() : name;
-}
-
-// "dejpeg, then RealESRGAN_x4plus"
-std::string names_of(const Model& model) {
-  std::string names;
-  for (const auto& m : model.before()) names += name_of(*m) + ", then ";
-  return names + name_of(model);
 }
 
 std::string size_text(const Json& size) {
@@ -282,10 +310,11 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
                                    const std::string& out_name, Progress& progress,
                                    const std::function<void(Image hr)>& early) {
   throw_if_cancelled();
-  ups_options l = library_options(model, o);
+  const ups_loop loop = o.loop.library();
+  ups_options l = library_options(model, o, &loop);
   Sizes sizes = sizes_of(model, source, format, o, l, out_name);
   fit_memory(model, source, sizes, o, l);
-  Image hr = allocate_image(sizes.plan.picture_width, sizes.plan.picture_height, sizes.channels, sizes.depth);
+  Image hr = allocate_image(sizes.plan.width, sizes.plan.height, sizes.channels, sizes.depth);
   Call call{o, progress, source.depth};
   Image changed;  // by what comes before the last network
   if (o.alpha == UPS_ALPHA_DROP && o.background && source.channels % 2 == 0)
@@ -295,19 +324,18 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
   l.user = &call;
   l.progress = on_progress;
   if (!o.save_steps.empty()) l.step_done = on_step;
-  const SizePlan& plan = sizes.plan;
-  if (format == Format::png && plan.same()) {
-    stream(model, lr, std::move(hr), l, call, early);
+  if (format == Format::png) {
+    stream(model, lr, sizes, o, std::move(hr), l, call, early);
     return std::nullopt;
   }
-  ups_image in = lr.view(), out = hr.view();
-  finish(ups_upscale(model.get(), &in, &out, &l), call);
-  return plan.same() ? std::move(hr) : place_on_canvas(hr, plan, o.background);
+  compute(model, lr, sizes, o, hr, l, call, hr.pixels.get());
+  return hr;
 }
 
 std::string plan_text(const Model& model, const Image& lr, Format format, const Options& o,
                       const std::string& in_name, const std::string& out_name) {
-  ups_options l = library_options(model, o);
+  const ups_loop loop = o.loop.library();
+  ups_options l = library_options(model, o, &loop);
   Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l);
   const std::vector<Json> plans = plans_of(model, lr, o, l);
@@ -326,19 +354,23 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
               name_of(i + 1 < plans.size() ? *model.before()[i] : model) + "\n";
     int k = 0;
     for (const Json& step : plans[i].at("steps")) {
-      text += "  step " + std::to_string(++k) + " to " + size_text(step.at("target")) + ":";
+      text += "  step " + std::to_string(++k) + " to " +
+              (plans[i].value("sizes_at_most", false) ? "at most " : "") + size_text(step.at("target")) +
+              (step.contains("crop") ? ", cut to " + size_text(step["crop"]) : "") + ":";
       for (const Json& pass : step.value("passes", Json::array())) {
         text += " pass over " + size_text(pass.at("network")) + " in " + pass.at("tiles").dump() + " tile" +
                 (pass.at("tiles") != 1 ? "s" : "") + " of " + size_text(pass.at("tile")) + ";";
       }
-      if (step.at("passes").empty()) text += " pixels are repeated;";
+      if (step.at("passes").empty()) text += " no network pass;";
       text.back() = '\n';
     }
   }
   if (!sizes.plan.same()) {
-    text += std::string("  ") + (sizes.plan.x < 0 || sizes.plan.y < 0 ? "cropped" : "padded") + " to " +
+    text += std::string("  ") +
+            (sizes.plan.x < 0 || sizes.plan.y < 0 || o.finish.crop ? "cropped" : "padded") + " to " +
             std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + "\n";
   }
+  if (o.finish.any()) text += "  finished row by row: " + finish_text(o.finish) + "\n";
   int64_t peak = peak_bytes(plans) + sizes.image_bytes;
   text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, estimated " +
           seconds_text(seconds) + " on " + plans.back().value("device", "the CPU") + "\n";
@@ -347,29 +379,6 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
     for (const auto& [kernel, calls] : kernels.items()) text += "  " + calls.dump() + " x " + kernel + "\n";
   }
   return text;
-}
-
-std::string device_note(const Model& model) {
-  Json info = Json::parse(ups_model_info(model.get()));
-  std::string why = info.value("device_note", "");
-  return why.empty() ? "" : why + "; computing on the CPU";
-}
-
-Provenance provenance(const Model& model, const Options& o, Format format, const Image& lr, const Image& hr) {
-  Json info = Json::parse(ups_model_info(model.get()));
-  double scale = o.scale > 0 ? o.scale : double(hr.width) / lr.width;
-  return {names_of(model), info.value("source_sha256", ""), scale,
-          format == Format::jpeg || format == Format::webp};
-}
-
-int network_scale(const Model& model) { return Json::parse(ups_model_info(model.get())).value("scale", 0); }
-
-std::string model_text(const Model& model, const Options& o) {
-  Json info = Json::parse(ups_model_info(model.get()));
-  std::string name = names_of(model);
-  std::string variant = info.value("variant", "");
-  return name + " (" + info.value("architecture", "") + (variant.empty() ? "" : " " + variant) + ", " +
-         std::to_string(info.value("scale", 0)) + "x)";
 }
 
 }  // namespace ups::apps

@@ -1,7 +1,27 @@
 // How the size is reached: network steps and the resampling at the end.
+#include <sstream>
+
 #include "apps/options/registry.h"
 
 namespace ups::apps {
+namespace {
+
+void set_filters(Options& o, const Value& v) {
+  std::istringstream parts(v.text + (v.text.empty() || v.text.back() == ',' ? "," : ""));
+  std::string part;
+  while (std::getline(parts, part, ',')) {
+    o.loop.filters.push_back(v.with(part).choice<ups_filter>({{"lanczos3", UPS_FILTER_LANCZOS3},
+                                                              {"bicubic", UPS_FILTER_BICUBIC},
+                                                              {"mitchell", UPS_FILTER_MITCHELL},
+                                                              {"bilinear", UPS_FILTER_BILINEAR},
+                                                              {"box", UPS_FILTER_BOX},
+                                                              {"nearest", UPS_FILTER_NEAREST}}));
+  }
+  o.filter = o.loop.filters.back();
+  if (o.loop.filters.size() == 1) o.loop.filters.clear();
+}
+
+}  // namespace
 
 void add_step_options(OptionTable& table) {
   table.add({.names = "--steps",
@@ -10,18 +30,24 @@ void add_step_options(OptionTable& table) {
              .level = Level::basic,
              .help = "reach the size in N network steps, 1..64 (1)",
              .set = [](Options& o, const Value& v) { o.steps = int(v.integer(1, 64)); }});
-  table.add({.names = "--step-mode",
-             .argument = "MODE",
-             .group = Group::steps,
-             .level = Level::advanced,
-             .help = "simple, geometric or native; default native for one step, else geometric",
-             .set =
-                 [](Options& o, const Value& v) {
-                   o.step_mode = v.choice<ups_step_mode>({{"simple", UPS_STEPS_SIMPLE},
-                                                          {"geometric", UPS_STEPS_GEOMETRIC},
-                                                          {"native", UPS_STEPS_NATIVE}});
-                 },
-             .choices = {"simple", "geometric", "native"}});
+  table.add(
+      {.names = "--step-mode",
+       .argument = "MODE",
+       .group = Group::steps,
+       .level = Level::advanced,
+       .help = "simple, geometric, native or loopback; default native for one step, else geometric",
+       .details =
+           "How the sizes of the steps are spaced: simple evenly, geometric by equal factors, loopback along "
+           "--ease (4 steps unless told). native is one step: as few network passes as reach the size, at "
+           "most 3.",
+       .set =
+           [](Options& o, const Value& v) {
+             o.step_mode = v.choice<ups_step_mode>({{"simple", UPS_STEPS_SIMPLE},
+                                                    {"geometric", UPS_STEPS_GEOMETRIC},
+                                                    {"native", UPS_STEPS_NATIVE},
+                                                    {"loopback", UPS_STEPS_LOOPBACK}});
+           },
+       .choices = {"simple", "geometric", "native", "loopback"}});
   table.add({.names = "--save-steps",
              .argument = "PREFIX",
              .group = Group::steps,
@@ -29,22 +55,17 @@ void add_step_options(OptionTable& table) {
              .help = "write PREFIX1.png, PREFIX2.png ... after each step but the last",
              .set = [](Options& o, const Value& v) { o.save_steps = v.text; },
              .completes = Completes::file});
-  table.add({.names = "--filter",
-             .argument = "F",
-             .group = Group::steps,
-             .level = Level::advanced,
-             .help = "resampling to the exact size: lanczos3, bicubic, mitchell, bilinear, box or nearest",
-             .set =
-                 [](Options& o, const Value& v) {
-                   o.filter = v.choice<ups_filter>({{"lanczos3", UPS_FILTER_LANCZOS3},
-                                                    {"bicubic", UPS_FILTER_BICUBIC},
-                                                    {"mitchell", UPS_FILTER_MITCHELL},
-                                                    {"bilinear", UPS_FILTER_BILINEAR},
-                                                    {"box", UPS_FILTER_BOX},
-                                                    {"nearest", UPS_FILTER_NEAREST}});
-                 },
-             .choices = {"lanczos3", "bicubic", "mitchell", "bilinear", "box", "nearest"}});
+  table.add(
+      {.names = "--filter",
+       .argument = "F",
+       .group = Group::steps,
+       .level = Level::advanced,
+       .help = "resampling to the exact size: lanczos3, bicubic, mitchell, bilinear, box or nearest",
+       .details = "With several, as in box,lanczos3: after step 1, 2, ...; the last one after all others.",
+       .set = set_filters,
+       .choices = {"lanczos3", "bicubic", "mitchell", "bilinear", "box", "nearest"}});
   table.check([](Options& o, const Given& given) {
+    if (o.step_mode == UPS_STEPS_LOOPBACK && !given("--steps")) o.steps = 4;  // as the script
     if (!given("--step-mode")) o.step_mode = o.steps > 1 ? UPS_STEPS_GEOMETRIC : UPS_STEPS_NATIVE;
     if (given("--save-steps") && o.steps < 2)
       fail(kUsage, "--save-steps: there is no step before the last (use --steps 2 or more)");

@@ -12,6 +12,8 @@ const OptionTable& option_table() {
     add_model_options(t);
     add_size_options(t);
     add_step_options(t);
+    add_loop_options(t);
+    add_finish_options(t);
     add_picture_options(t);
     add_format_options(t);
     add_batch_options(t);

@@ -1,0 +1,47 @@
+// Names, scales and notes from ups_model_info.
+#include "apps/model_facts.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/run.h"
+
+namespace ups::apps {
+
+using Json = nlohmann::ordered_json;
+
+std::string name_of(const Model& model) {
+  std::string name = Json::parse(ups_model_info(model.get())).value("name", "");
+  return name.empty() ? std::filesystem::path(model.opened()).stem().string() : name;
+}
+
+std::string names_of(const Model& model) {
+  std::string names;
+  for (const auto& m : model.before()) names += name_of(*m) + ", then ";
+  return names + name_of(model);
+}
+
+std::string device_note(const Model& model) {
+  Json info = Json::parse(ups_model_info(model.get()));
+  std::string why = info.value("device_note", "");
+  return why.empty() ? "" : why + "; computing on the CPU";
+}
+
+Provenance provenance(const Model& model, const Options& o, Format format, const Image& lr, const Image& hr) {
+  Json info = Json::parse(ups_model_info(model.get()));
+  double scale = o.scale > 0 ? o.scale : double(hr.width) / lr.width;
+  return {names_of(model), info.value("source_sha256", ""), scale,
+          format == Format::jpeg || format == Format::webp};
+}
+
+int network_scale(const Model& model) { return Json::parse(ups_model_info(model.get())).value("scale", 0); }
+
+std::string model_text(const Model& model, const Options& o) {
+  Json info = Json::parse(ups_model_info(model.get()));
+  std::string name = names_of(model);
+  std::string variant = info.value("variant", "");
+  return name + " (" + info.value("architecture", "") + (variant.empty() ? "" : " " + variant) + ", " +
+         std::to_string(info.value("scale", 0)) + "x)";
+}
+
+}  // namespace ups::apps

@@ -1,0 +1,14 @@
+// What an open model says about itself, in words.
+#pragma once
+
+#include <string>
+
+#include "apps/store.h"
+
+namespace ups::apps {
+
+std::string name_of(const Model& model);
+// With the networks before it: "dejpeg, then RealESRGAN_x4plus".
+std::string names_of(const Model& model);
+
+}  // namespace ups::apps
