@@ -5,9 +5,15 @@ namespace ups::apps {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list = {
-      {info_syntax, info_command},     {convert_syntax, convert_command},
-      {models_syntax, models_command}, {fetch_syntax, fetch_command},
-      {help_syntax, help_command},     {completions_syntax, completions_command},
+      {info_syntax, info_command},
+      {convert_syntax, convert_command},
+      {models_syntax, models_command},
+      {fetch_syntax, fetch_command},
+      {encode_syntax, encode_command},
+      {decode_syntax, decode_command},
+      {latent_syntax, latent_command},
+      {help_syntax, help_command},
+      {completions_syntax, completions_command},
   };
   return list;
 }

@@ -271,6 +271,80 @@ ups_status ups_filter_picture(ups_image* picture, ups_picture_filter filter, dou
  * ("3" of an old-style ESRGAN x3, whose keys are those of x2). */
 ups_status ups_convert(const char* in, const char* out_safetensors, const char* const* metadata);
 
+/* --- Autoencoders: the VAE of Stable Diffusion, SDXL, SD3 and FLUX.1 (AutoencoderKL), and TAESD
+ * -------------- */
+
+/* A latent [channels, height, width], planar, as diffusion models use it: (z - shift) * scaling. picture_*:
+ * the size of what it was made from, when decoding would give a few pixels more; 0: unknown. */
+typedef struct {
+  int channels, height, width;
+  float* data;
+  int picture_width, picture_height;
+} ups_latent;
+
+typedef enum {
+  UPS_REFINE_NONE = 0,    /* latents stay as they are */
+  UPS_REFINE_NOISE = 1,   /* + denoise * normal noise, seed + 2 * step */
+  UPS_REFINE_LOW_PASS = 2 /* what is coarse becomes that of the source by the share `denoise` */
+} ups_refiner;
+
+/* All zero means the defaults; set `size` to sizeof(ups_vae_options). */
+typedef struct {
+  size_t size;
+  int threads;        /* 0: all cores. For ups_vae_open, as device, precision, second_path, scaling, shift */
+  const char* device; /* as in ups_options */
+  ups_precision precision; /* of activations on a GPU */
+  const char* second_path; /* TAESD's other half, where the release has a file for each */
+  double scaling, shift;   /* 0, 0: from the file's metadata or the rest of a checkpoint; else assumed */
+  int64_t
+      max_memory_bytes; /* for weights and intermediates; 0: no limit. Beyond it a temporary file serves */
+  int crop;   /* pictures are cropped to multiples of 8 around the centre; 0: padded by reflection */
+  int sample; /* 1: encode a sample, by Philox4x32-10 with `seed`; 0: the mean */
+  uint64_t seed;
+  /* ups_vae_upscale: steps of resizing, encoding, refining and decoding. */
+  double scale;            /* total factor; 0: 2 */
+  int steps;               /* 0: 3 */
+  ups_step_mode step_mode; /* UPS_STEPS_SIMPLE or, as NATIVE, its default, or UPS_STEPS_GEOMETRIC */
+  int faithful;      /* 1: sizes, cropping and encode/decode pairs of Impact Pack's IterativeImageUpscale;
+                        0: sizes from the picture, the exact size at the end, no needless pair */
+  ups_filter filter; /* the resampler between decode and encode, or after `upscaler` */
+  struct ups_model* upscaler; /* NULL, or a network that enlarges in every step */
+  ups_refiner refiner;
+  double denoise, denoise_end; /* of the first and of the last step, 0..1 */
+  double anchor; /* 0..1: how far each decoded picture gets back the coarse colours it had before */
+  int (*progress)(void* user, double done);
+  int (*step_done)(void* user, int step, int steps, const ups_image* image); /* f32 RGB */
+  void* user;
+} ups_vae_options;
+
+typedef struct ups_vae ups_vae;
+
+/* path: AutoencoderKL in LDM or diffusers keys, also within a checkpoint of a whole model, of which only its
+ * own tensors are read; or TAESD. */
+ups_status ups_vae_open(const char* path, const ups_vae_options* options, ups_vae** out);
+void ups_vae_close(ups_vae* vae);
+/* JSON (valid until the vae is closed): family, keys, latent_channels, factor, scaling, shift, scaling_from
+ * ("option", "metadata", "checkpoint", "assumed" or ""), encoder, decoder (whether it has them), device,
+ * encodes, decodes (runs so far), working_bytes (of the last), spilled (whether that used a file). */
+const char* ups_vae_info(ups_vae* vae);
+/* The latent is the library's: ups_latent_free. Alpha is not looked at. */
+ups_status ups_vae_encode(ups_vae* vae, const ups_image* in, const ups_vae_options* options,
+                          ups_latent** out);
+/* The size ups_vae_decode produces. */
+ups_status ups_vae_decoded_size(const ups_vae* vae, const ups_latent* latent, int* width, int* height);
+/* out: three channels. */
+ups_status ups_vae_decode(ups_vae* vae, const ups_latent* latent, ups_image* out,
+                          const ups_vae_options* options);
+/* in -> out of ups_vae_upscaled_size and in's channels; alpha is resampled. */
+ups_status ups_vae_upscaled_size(const ups_vae* vae, int width, int height, const ups_vae_options* options,
+                                 int* out_width, int* out_height);
+ups_status ups_vae_upscale(ups_vae* vae, const ups_image* in, ups_image* out, const ups_vae_options* options);
+
+/* safetensors with one tensor [1, c, h, w]: "latent", or as diffusers and ComfyUI name it. */
+ups_status ups_latent_read(const ups_vae* vae, const char* path, ups_latent** out);
+ups_status ups_latent_write(const ups_vae* vae, const char* path, const ups_latent* latent);
+void ups_latent_free(ups_latent* latent);
+
 /* SHA-256 of a file as 64 hex digits and a terminating zero. */
 ups_status ups_sha256_file(const char* path, char out[65]);
 

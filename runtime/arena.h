@@ -15,13 +15,18 @@ class Arena {
 
   // At least `bytes`; keeps what it has when that is enough, otherwise contents are lost.
   // Throws Error{Code::memory}.
-  void* reserve(size_t bytes);
+  // in_file: backed by a temporary file without a name (in TMPDIR), so that the system can take the memory
+  // back. Throws Error{Code::io} when there is no room for it.
+  void* reserve(size_t bytes, bool in_file = false);
+  // What is in a file leaves memory until it is touched again. Nothing otherwise.
+  void forget();
   void release();
   size_t bytes() const { return bytes_; }
 
  private:
   void* data_ = nullptr;
   size_t bytes_ = 0;
+  bool in_file_ = false;
 };
 
 }  // namespace ups

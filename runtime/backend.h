@@ -34,6 +34,11 @@ class Backend {
   // Throws Error{Code::memory}.
   virtual void bind(Plan& plan) = 0;
   virtual void run(const Plan& plan, const Progress& progress) = 0;
+  // From the next bind() on the arena lives in a temporary file, of which only what a step touches is in
+  // memory; or no longer. Does nothing on devices with memory of their own.
+  virtual void spill(bool) {}
+  // Gives the arena back; bind() takes one again.
+  virtual void release() {}
   // Whole passes on the device (runtime/device_pass.h); null: pictures are cut and joined on the host.
   virtual DevicePass* device_pass() { return nullptr; }
   // One line per step: operator, shape, kernel variant. For --verbose.

@@ -29,7 +29,9 @@ class CpuBackend final : public Backend {
   size_t weight_bytes() const override { return weight_bytes_; }
   // Transforms and packed panels are bounded by design (docs/kernels.md).
   size_t scratch_bytes(const Plan&) const override { return std::max(scratch_.capacity(), size_t(24) << 20); }
-  void bind(Plan& plan) override { plan.bind(arena_.reserve(plan.arena_bytes)); }
+  void bind(Plan& plan) override { plan.bind(arena_.reserve(plan.arena_bytes, spill_)); }
+  void spill(bool on) override { spill_ = on; }
+  void release() override { arena_.release(); }
   void run(const Plan& plan, const Progress& progress) override;
   std::string explain(const Plan& plan) const override;
 
@@ -46,6 +48,7 @@ class CpuBackend final : public Backend {
   Pool& pool_;
   Arena weight_memory_, arena_;
   size_t weight_bytes_ = 0;
+  bool spill_ = false;
   std::vector<Weight> weights_;
   cpu::Scratch scratch_;
 };
@@ -123,6 +126,7 @@ void CpuBackend::run(const Plan& plan, const Progress& progress) {
     }
     const cpu::Rows rows{step.row_begin, step.row_end};
     std::visit([&](const auto& op) { cpu::run(with_weights(op), context, rows); }, step.op);
+    arena_.forget();
     done += step.flop;
     i++;
   }

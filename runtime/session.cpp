@@ -14,6 +14,7 @@ Session::Session(Network network, std::unique_ptr<Backend> backend)
         info_.out_c, " at ", info_.scale);
   facts_ = {network.parameters ? network.parameters : graph_->parameters(), graph_->flop_per_px(),
             graph_->context_px(), graph_->statistics()};
+  options_ = backend_->plan_options();
   backend_->load(*graph_);
   graph_->release_weights();
 }
@@ -24,7 +25,7 @@ Plan& Session::cached(Extent lr) {
       plans_.splice(plans_.begin(), plans_, it);
       return plans_.front();
     }
-  plans_.push_front(make_plan(*graph_, lr, backend_->plan_options()));
+  plans_.push_front(make_plan(*graph_, lr, options_));
   constexpr size_t kMostPlans = 32;  // a plan is a few hundred kB; searching a tile size asks for a dozen
   if (plans_.size() > kMostPlans) plans_.pop_back();
   return plans_.front();
@@ -48,6 +49,19 @@ const Plan& Session::prepare(Extent lr) {
 void Session::run(const Progress& progress) {
   check(bound_.lr.h > 0, Code::usage, "session: run() before prepare()");
   backend_->run(bound_, progress);
+}
+
+void Session::use_segments(size_t bytes, bool spill) {
+  if (options_.segment_bytes == bytes && spill_ == spill) return;
+  plans_.clear();
+  release();
+  options_.segment_bytes = bytes, spill_ = spill;
+  backend_->spill(spill);
+}
+
+void Session::release() {
+  bound_ = {};
+  backend_->release();
 }
 
 }  // namespace ups

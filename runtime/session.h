@@ -37,6 +37,12 @@ class Session {
   const Plan& prepare(Extent lr);
   void run(const Progress& progress = {});
 
+  // For graphs with statistics over the whole image: the working set of a strip, and whether intermediates
+  // live in a temporary file. Forgets all plans when that changes anything.
+  void use_segments(size_t bytes, bool spill);
+  // Gives back the memory of the plan that is ready; weights stay.
+  void release();
+
  private:
   Plan& cached(Extent lr);
 
@@ -46,6 +52,8 @@ class Session {
   std::unique_ptr<Backend> backend_;
   std::list<Plan> plans_;  // unbound, most recent first
   Plan bound_;
+  PlanOptions options_;
+  bool spill_ = false;
 };
 
 }  // namespace ups

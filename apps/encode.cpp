@@ -1,0 +1,93 @@
+// `upscale encode` and `upscale decode`: a picture to the latent of an autoencoder, and back.
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/command_list.h"
+#include "apps/failure.h"
+#include "apps/latent_options.h"
+#include "apps/options/values.h"
+#include "apps/output_file.h"
+
+namespace ups::apps {
+
+const SmallSyntax& encode_syntax() {
+  static const SmallSyntax syntax = {
+      "encode",
+      "IN OUT.safetensors",
+      "a picture to the latent of a Stable Diffusion autoencoder",
+      with_autoencoder_options({{"--sample", "SEED", "a seeded sample; else the mean"},
+                                {"--faithful", "", "crop to multiples of 8 as ComfyUI does; else pad"}}),
+      2,
+      2,
+      "The file holds \"latent\" [1, c, h/8, w/8] in f32, multiplied as diffusion models expect it.\n"};
+  return syntax;
+}
+
+int encode_command(const std::vector<std::string>& arguments) {
+  SmallArguments a;
+  if (!parse_small(encode_syntax(), arguments, a)) return kOk;
+  const std::string &in = a.positional[0], &out = a.positional[1];
+  if (std::filesystem::path(out).extension() != ".safetensors") {
+    fail(kUsage, "encode: got the output ", out, ", expected a name ending in .safetensors");
+  }
+  Autoencoder vae(a);
+  ups_vae_options o = vae.options();
+  o.crop = a.flag("--faithful");
+  if (const char* seed = a.value("--sample")) {
+    o.sample = 1, o.seed = uint64_t(Value{"--sample", seed}.integer(0, 0x7fffffffffffffffL));
+  }
+  Image picture = read_image(in);
+  if (!picture.notes.empty()) fprintf(stderr, "upscale: %s\n", picture.notes.c_str());
+  if (picture.channels == 2 || picture.channels == 4) {
+    fprintf(stderr, "upscale: %s: transparency is not part of a latent\n", in.c_str());
+  }
+  { OutputFile probe(out); }  // a missing or read-only folder is found first
+  const ups_image view = picture.view();
+  OwnedLatent latent;
+  check(ups_vae_encode(vae.get(), &view, &o, &latent.latent));
+  check(ups_latent_write(vae.get(), out.c_str(), latent.latent));
+  printf("%s %dx%d -> %s [1, %d, %d, %d]%s\n", in.c_str(), picture.width, picture.height, out.c_str(),
+         latent.latent->channels, latent.latent->height, latent.latent->width, vae.scaling_text().c_str());
+  return kOk;
+}
+
+const SmallSyntax& decode_syntax() {
+  static const SmallSyntax syntax = {
+      "decode",
+      "LATENT.safetensors OUT",
+      "a latent to a picture",
+      with_autoencoder_options({{"--depth", "8|16", "bits per channel (8)"}}),
+      2,
+      2,
+      "Reads what encode writes, and latents as diffusers and ComfyUI save them.\n"};
+  return syntax;
+}
+
+int decode_command(const std::vector<std::string>& arguments) {
+  SmallArguments a;
+  if (!parse_small(decode_syntax(), arguments, a)) return kOk;
+  const std::string &in = a.positional[0], &out = a.positional[1];
+  ups_depth depth = UPS_U8;
+  if (const char* bits = a.value("--depth")) {
+    depth = Value{"--depth", bits}.choice<ups_depth>({{"8", UPS_U8}, {"16", UPS_U16}});
+  }
+  if (!can_write(format_of_path(out))) {
+    fail(kUsage, out, ": cannot be written, expected a name ending in one of ", writable_extensions());
+  }
+  Autoencoder vae(a);
+  OwnedLatent latent;
+  check(ups_latent_read(vae.get(), in.c_str(), &latent.latent));
+  int width = 0, height = 0;
+  check(ups_vae_decoded_size(vae.get(), latent.latent, &width, &height));
+  { OutputFile probe(out); }
+  Image picture = allocate_image(width, height, 3, depth);
+  ups_image view = picture.view();
+  ups_vae_options o = vae.options();
+  check(ups_vae_decode(vae.get(), latent.latent, &view, &o));
+  write_picture(out, std::move(picture));
+  printf("%s [1, %d, %d, %d] -> %s %dx%d%s\n", in.c_str(), latent.latent->channels, latent.latent->height,
+         latent.latent->width, out.c_str(), width, height, vae.scaling_text().c_str());
+  return kOk;
+}
+
+}  // namespace ups::apps

@@ -1,0 +1,97 @@
+// Options and files shared by the commands about latents.
+#include "apps/latent_options.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "apps/cancel.h"
+#include "apps/failure.h"
+#include "apps/options/values.h"
+#include "apps/output_file.h"
+#include "apps/pixel_format.h"
+
+namespace ups::apps {
+namespace {
+
+int stop_if_cancelled(void*, double) { return cancelled(); }
+
+}  // namespace
+
+std::vector<SmallOption> autoencoder_options() {
+  return {{"--vae", "FILE", "AutoencoderKL: a file of its own or a checkpoint that holds one"},
+          {"--taesd", "FILE[,FILE]", "TAESD instead: one file, or encoder and decoder"},
+          {"--scaling", "F[,SHIFT]", "latents are (z - SHIFT) * F; else as the file says"},
+          {"--max-ram", "SIZE", "memory for weights and intermediates, e.g. 800M; a file takes the rest"},
+          {"--threads", "N", "CPU threads (all cores)"},
+          {"--device", "WHERE", "cpu (the default), auto, an index or a name"}};
+}
+
+std::vector<SmallOption> with_autoencoder_options(std::vector<SmallOption> own) {
+  std::vector<SmallOption> all = autoencoder_options();
+  own.insert(own.begin(), all.begin(), all.end());
+  return own;
+}
+
+int64_t memory_size(const std::string& option, const std::string& text) {
+  char* end = nullptr;
+  double v = std::strtod(text.c_str(), &end);
+  const std::string unit = end;
+  const double factor = unit.empty()  ? 1
+                        : unit == "K" ? 1 << 10
+                        : unit == "M" ? 1 << 20
+                        : unit == "G" ? 1 << 30
+                                      : 0;
+  if (end == text.c_str() || factor == 0 || !(v * factor >= 1) || !(v * factor < 1e18)) {
+    fail(kUsage, option, ": got '", text, "', expected a size such as 500M or 2G");
+  }
+  return int64_t(v * factor);
+}
+
+Autoencoder::Autoencoder(const SmallArguments& a) {
+  const char *vae = a.value("--vae"), *taesd = a.value("--taesd");
+  if ((vae != nullptr) == (taesd != nullptr)) {
+    fail(kUsage, vae ? "got both --vae and --taesd, expected one"
+                     : "no autoencoder given, expected --vae FILE or --taesd FILE");
+  }
+  std::string path = vae ? vae : taesd, second;
+  if (size_t comma = path.find(','); taesd && comma != std::string::npos) {
+    second = path.substr(comma + 1);
+    path.resize(comma);
+  }
+  options_.size = sizeof options_;
+  std::string device = "cpu";
+  if (const char* v = a.value("--device")) device = v;
+  if (const char* v = a.value("--threads")) options_.threads = int(Value{"--threads", v}.integer(1, 4096));
+  if (const char* v = a.value("--max-ram")) options_.max_memory_bytes = memory_size("--max-ram", v);
+  if (const char* v = a.value("--scaling")) {
+    const std::string text = v;
+    const size_t comma = std::min(text.find(','), text.size());
+    options_.scaling = Value{"--scaling", text.substr(0, comma)}.number(1e-6, 1e6);
+    if (comma < text.size()) options_.shift = Value{"--scaling", text.substr(comma + 1)}.number(-1e6, 1e6);
+  }
+  options_.device = device.c_str();
+  options_.second_path = second.empty() ? nullptr : second.c_str();
+  options_.progress = stop_if_cancelled;
+  check(ups_vae_open(path.c_str(), &options_, &vae_));
+  options_.device = options_.second_path = nullptr;  // used by opening only
+}
+
+std::string Autoencoder::scaling_text() const {
+  const auto info = nlohmann::json::parse(ups_vae_info(vae_));
+  return info.value("scaling_from", "") == "assumed"
+             ? " (scaling " + info["scaling"].dump() + " assumed, see --scaling)"
+             : "";
+}
+
+void write_picture(const std::string& path, Image image) {
+  const Format format = format_of_path(path);
+  if (!can_write(format)) {
+    fail(kUsage, path, ": cannot be written, expected a name ending in one of ", writable_extensions());
+  }
+  check_writable(format, image.width, image.height, path);
+  const ups_depth depth = stored_depth(format, image.depth);
+  OutputFile file(path);
+  write_image(file, format, convert_depth(std::move(image), depth), {});
+}
+
+}  // namespace ups::apps

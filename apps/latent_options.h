@@ -1,0 +1,50 @@
+// What `encode`, `decode` and `latent` have in common: the autoencoder's file, its options, closing it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/commands.h"
+#include "apps/image_io.h"
+#include "upscale.h"
+
+namespace ups::apps {
+
+// --vae, --taesd, --scaling, --max-ram, -j ...: appended to each command's own.
+std::vector<SmallOption> autoencoder_options();
+std::vector<SmallOption> with_autoencoder_options(std::vector<SmallOption> own);
+
+// Closes itself. Throws Failure.
+class Autoencoder {
+ public:
+  explicit Autoencoder(const SmallArguments& arguments);
+  ~Autoencoder() { ups_vae_close(vae_); }
+  Autoencoder(const Autoencoder&) = delete;
+  Autoencoder& operator=(const Autoencoder&) = delete;
+  ups_vae* get() const { return vae_; }
+  // Threads, memory and cancelling filled in; the command sets the rest.
+  const ups_vae_options& options() const { return options_; }
+  // " (assumed)" when neither the file nor the user said what latents are multiplied by.
+  std::string scaling_text() const;
+
+ private:
+  ups_vae* vae_ = nullptr;
+  ups_vae_options options_{};
+};
+
+class OwnedLatent {
+ public:
+  OwnedLatent() = default;
+  ~OwnedLatent() { ups_latent_free(latent); }
+  OwnedLatent(const OwnedLatent&) = delete;
+  OwnedLatent& operator=(const OwnedLatent&) = delete;
+  ups_latent* latent = nullptr;
+};
+
+// "512M", "2G", "300000": bytes. Throws Failure(kUsage).
+int64_t memory_size(const std::string& option, const std::string& text);
+
+// Writes 8 or 16 bit pixels as `path` says. Throws Failure.
+void write_picture(const std::string& path, Image image);
+
+}  // namespace ups::apps

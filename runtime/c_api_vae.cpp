@@ -1,0 +1,260 @@
+// The part of the C API about autoencoders and latents.
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "kernels/convert.h"
+#include "runtime/c_boundary.h"
+#include "runtime/device.h"
+#include "runtime/latent_loop.h"
+#include "weights/open.h"
+
+struct ups_vae {
+  explicit ups_vae(int threads) : pool(threads) {}
+  ups::Pool pool;
+  std::unique_ptr<ups::Autoencoder> autoencoder;
+  std::string device = "auto", info_json;
+  ups::Precision precision = ups::Precision::automatic;
+};
+
+namespace ups {
+namespace {
+
+ups_vae_options read_options(const ups_vae_options* given) {
+  ups_vae_options o{};
+  if (!given) return o;
+  check(given->size >= sizeof(size_t) && given->size <= 65536, Code::usage, "ups_vae_options: size is ",
+        given->size, ", expected sizeof(ups_vae_options) = ", sizeof o);
+  std::memcpy(&o, given, std::min(given->size, sizeof o));
+  check(o.max_memory_bytes >= 0, Code::usage, "max_memory_bytes: got ", o.max_memory_bytes,
+        ", expected at least 0");
+  return o;
+}
+
+struct OwnedLatent : ups_latent {
+  Latent latent;
+};
+
+ups_latent* give(Latent latent) {
+  auto owned = std::make_unique<OwnedLatent>();
+  owned->latent = std::move(latent);
+  Latent& l = owned->latent;
+  owned->channels = l.c, owned->height = l.h, owned->width = l.w, owned->data = l.v.data();
+  owned->picture_width = l.picture.w, owned->picture_height = l.picture.h;
+  return owned.release();
+}
+
+Latent take(const ups_latent* latent) {
+  check(latent && latent->data && latent->channels >= 1 && latent->channels <= 65536 && latent->height >= 1 &&
+            latent->width >= 1 &&
+            int64_t(latent->height) * latent->width < (int64_t(1) << 40) / latent->channels,
+        Code::usage, "latent: is NULL or empty");
+  Latent l;
+  l.c = latent->channels, l.h = latent->height, l.w = latent->width;
+  l.picture = {latent->picture_height, latent->picture_width};
+  l.v.assign(latent->data, latent->data + l.count());
+  return l;
+}
+
+// What decoding gives: the picture's size if that is within the last few pixels of the decoder's.
+Extent decoded_extent(const Autoencoder& a, const ups_latent& l) {
+  const int f = a.networks().factor;
+  check(l.height >= 1 && l.width >= 1 && l.height < (1 << 24) / f && l.width < (1 << 24) / f, Code::usage,
+        "latent: is ", l.width, "x", l.height, ", expected at least 1x1");
+  auto side = [f](int latent, int picture) {
+    return picture > (latent - 1) * f && picture <= latent * f ? picture : latent * f;
+  };
+  return {side(l.height, l.picture_height), side(l.width, l.picture_width)};
+}
+
+Progress progress_of(const ups_vae_options& o) {
+  if (!o.progress) return {};
+  return [o](double done) { check(!o.progress(o.user, done), Code::cancelled, "cancelled"); };
+}
+
+LatentLoopOptions loop_options(const ups_vae_options& o) {
+  check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_GEOMETRIC, Code::usage, "step_mode: got ",
+        int(o.step_mode), ", expected 0 to 2");
+  check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_NEAREST, Code::usage, "filter: got ",
+        int(o.filter), ", expected 0 to 5");
+  for (double share : {o.denoise, o.denoise_end, o.anchor})
+    check(share >= 0 && share <= 1, Code::usage, "denoise or anchor: got ", share, ", expected 0 to 1");
+  LatentLoopOptions l;
+  l.scale = o.scale == 0 ? 2 : o.scale;
+  l.steps = o.steps == 0 ? 3 : o.steps;
+  l.geometric = o.step_mode == UPS_STEPS_GEOMETRIC;
+  l.faithful = o.faithful, l.filter = Filter(o.filter);
+  l.denoise = o.denoise, l.denoise_end = o.denoise_end, l.anchor = o.anchor;
+  return l;
+}
+
+std::unique_ptr<Refiner> refiner_of(const ups_vae_options& o, Pool& pool) {
+  switch (o.refiner) {
+    case UPS_REFINE_NONE:
+      return nullptr;
+    case UPS_REFINE_NOISE:
+      return make_noise_refiner(o.seed);
+    case UPS_REFINE_LOW_PASS:
+      return make_low_pass_refiner(pool);
+  }
+  fail(Code::usage, "refiner: got ", int(o.refiner), ", expected 0 to 2");
+}
+
+// A network between decode and encode. Failures of the call keep their sentence and code.
+PixelUpscale upscaler_of(const ups_vae_options& o) {
+  if (!o.upscaler) return {};
+  return [o](const Image& in, Image& out) {
+    ups_options options{};
+    options.size = sizeof options;
+    options.width = out.w, options.height = out.h, options.filter = o.filter;
+    options.max_memory_bytes = o.max_memory_bytes;
+    const ups_image from{const_cast<void*>(static_cast<const void*>(in.data)),
+                         in.w,
+                         in.h,
+                         3,
+                         UPS_F32,
+                         ptrdiff_t(in.stride_bytes)};
+    ups_image to{out.data, out.w, out.h, 3, UPS_F32, ptrdiff_t(out.stride_bytes)};
+    const ups_status status = ups_upscale(o.upscaler, &from, &to, &options);
+    if (status) throw Error(Code(status), ups_last_error());
+  };
+}
+
+}  // namespace
+}  // namespace ups
+
+extern "C" {
+
+ups_status ups_vae_open(const char* path, const ups_vae_options* given, ups_vae** out) {
+  return ups::guarded([&] {
+    ups::check(path && out, ups::Code::usage, "ups_vae_open: path and out must not be NULL");
+    *out = nullptr;
+    const ups_vae_options o = ups::read_options(given);
+    ups::check(o.threads >= 0 && o.threads <= 4096, ups::Code::usage, "threads: got ", o.threads,
+               ", expected 0 to 4096");
+    ups::check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_BF16, ups::Code::usage,
+               "precision: got ", int(o.precision), ", expected 0 to 3");
+    auto vae = std::make_unique<ups_vae>(o.threads);
+    if (o.device) vae->device = o.device;
+    vae->precision = ups::Precision(o.precision);
+    auto networks = ups::open_autoencoder(ups::open_weights(path),
+                                          o.second_path ? ups::open_weights(o.second_path) : nullptr);
+    ups_vae* v = vae.get();
+    auto backend = [v] { return ups::make_backend(v->device, v->precision, v->pool); };
+    backend();  // a device that is not there is found now
+    vae->autoencoder = std::make_unique<ups::Autoencoder>(std::move(networks), backend, vae->pool);
+    if (o.scaling != 0 || o.shift != 0) vae->autoencoder->set_scaling(o.scaling, o.shift);
+    *out = vae.release();
+  });
+}
+
+void ups_vae_close(ups_vae* vae) { delete vae; }
+
+const char* ups_vae_info(ups_vae* vae) {
+  if (!vae) return "{}";
+  const ups::AutoencoderNetworks& n = vae->autoencoder->networks();
+  nlohmann::ordered_json j;
+  j["family"] = n.family, j["keys"] = n.dialect, j["latent_channels"] = n.latent_c, j["factor"] = n.factor;
+  j["scaling"] = n.scaling, j["shift"] = n.shift, j["scaling_from"] = n.origin;
+  j["encoder"] = n.encoder.has_value(), j["decoder"] = n.decoder.has_value();
+  j["encodes"] = vae->autoencoder->encodes(), j["decodes"] = vae->autoencoder->decodes();
+  j["working_bytes"] = vae->autoencoder->working_bytes(), j["spilled"] = vae->autoencoder->spilled();
+  vae->info_json = j.dump();
+  return vae->info_json.c_str();
+}
+
+ups_status ups_vae_encode(ups_vae* vae, const ups_image* in, const ups_vae_options* given, ups_latent** out) {
+  return ups::guarded([&] {
+    ups::check(vae && out, ups::Code::usage, "ups_vae_encode: an argument is NULL");
+    *out = nullptr;
+    const ups_vae_options o = ups::read_options(given);
+    vae->autoencoder->set_budget(o.max_memory_bytes);
+    *out = ups::give(vae->autoencoder->encode(
+        ups::view(in, "in", true), o.crop ? ups::Fit::crop : ups::Fit::pad,
+        o.sample ? std::optional<uint64_t>(o.seed) : std::nullopt, ups::progress_of(o)));
+  });
+}
+
+ups_status ups_vae_decoded_size(const ups_vae* vae, const ups_latent* latent, int* width, int* height) {
+  return ups::guarded([&] {
+    ups::check(vae && latent && width && height, ups::Code::usage,
+               "ups_vae_decoded_size: an argument is NULL");
+    const ups::Extent e = ups::decoded_extent(*vae->autoencoder, *latent);
+    *width = e.w, *height = e.h;
+  });
+}
+
+ups_status ups_vae_decode(ups_vae* vae, const ups_latent* latent, ups_image* out,
+                          const ups_vae_options* given) {
+  return ups::guarded([&] {
+    ups::check(vae != nullptr, ups::Code::usage, "ups_vae_decode: vae is NULL");
+    const ups_vae_options o = ups::read_options(given);
+    const ups::Image to = ups::view(out, "out", true);
+    const ups::Latent l = ups::take(latent);
+    const ups::Extent e = ups::decoded_extent(*vae->autoencoder, *latent);
+    ups::check(to.extent() == e && to.c == 3, ups::Code::usage, "out: is ", to.w, "x", to.h, " of ", to.c,
+               " channels, expected ", e.w, "x", e.h, " of 3 (see ups_vae_decoded_size)");
+    vae->autoencoder->set_budget(o.max_memory_bytes);
+    const int f = vae->autoencoder->networks().factor, w = l.w * f;
+    std::vector<float> rgb(size_t(l.h) * f * w * 3);
+    vae->autoencoder->decode(l, rgb.data(), ups::progress_of(o));
+    ups::Image target = to;
+    for (int y = 0; y < e.h; y++)
+      ups::store_rows(rgb.data() + int64_t(y) * w * 3, 1, e.w, 3, 3, target.row(y), 3, 0, to.depth,
+                      to.stride_bytes, vae->pool);
+  });
+}
+
+ups_status ups_vae_upscaled_size(const ups_vae* vae, int width, int height, const ups_vae_options* given,
+                                 int* out_width, int* out_height) {
+  return ups::guarded([&] {
+    ups::check(vae && out_width && out_height, ups::Code::usage,
+               "ups_vae_upscaled_size: an argument is NULL");
+    const ups::Extent e = ups::latent_loop_result({height, width}, vae->autoencoder->networks().factor,
+                                                  ups::loop_options(ups::read_options(given)));
+    *out_width = e.w, *out_height = e.h;
+  });
+}
+
+ups_status ups_vae_upscale(ups_vae* vae, const ups_image* in, ups_image* out, const ups_vae_options* given) {
+  return ups::guarded([&] {
+    ups::check(vae != nullptr, ups::Code::usage, "ups_vae_upscale: vae is NULL");
+    const ups_vae_options o = ups::read_options(given);
+    const ups::Image from = ups::view(in, "in", true), to = ups::view(out, "out", true);
+    vae->autoencoder->set_budget(o.max_memory_bytes);
+    ups::LatentStepDone step_done;
+    if (o.step_done)
+      step_done = [&](int step, int steps, const ups::Image& image) {
+        const ups_image shown{image.data, image.w, image.h, 3, UPS_F32, ptrdiff_t(image.stride_bytes)};
+        ups::check(!o.step_done(o.user, step, steps, &shown), ups::Code::cancelled, "cancelled");
+      };
+    const auto refiner = ups::refiner_of(o, vae->pool);
+    ups::run_latent_loop(*vae->autoencoder, vae->pool, from, to, ups::loop_options(o), refiner.get(),
+                         ups::upscaler_of(o), step_done, ups::progress_of(o));
+  });
+}
+
+ups_status ups_latent_read(const ups_vae* vae, const char* path, ups_latent** out) {
+  return ups::guarded([&] {
+    ups::check(vae && path && out, ups::Code::usage, "ups_latent_read: an argument is NULL");
+    *out = nullptr;
+    bool raw = false;
+    ups::Latent l = ups::read_latent(path, &raw);
+    const ups::AutoencoderNetworks& n = vae->autoencoder->networks();
+    if (raw)
+      for (float& v : l.v) v = float((v - n.shift) * n.scaling);
+    *out = ups::give(std::move(l));
+  });
+}
+
+ups_status ups_latent_write(const ups_vae* vae, const char* path, const ups_latent* latent) {
+  return ups::guarded([&] {
+    ups::check(vae && path, ups::Code::usage, "ups_latent_write: an argument is NULL");
+    const ups::AutoencoderNetworks& n = vae->autoencoder->networks();
+    ups::write_latent(path, ups::take(latent), n.scaling, n.shift);
+  });
+}
+
+void ups_latent_free(ups_latent* latent) { delete static_cast<ups::OwnedLatent*>(latent); }
+
+}  // extern "C"

@@ -1,0 +1,73 @@
+// Latent files: safetensors, read with suspicion.
+#include "runtime/latent.h"
+
+#include <cmath>
+#include <sstream>
+
+#include "kernels/error.h"
+#include "weights/open.h"
+#include "weights/safetensors.h"
+
+namespace ups {
+namespace {
+
+constexpr int kMostChannels = 256, kMostSide = 1 << 16;
+
+int stated_side(const StateDict& file, const char* key) {
+  const auto it = file.metadata.find(key);
+  if (it == file.metadata.end() || it->second.empty() || it->second.size() > 7) return 0;
+  int n = 0;
+  for (char c : it->second) {
+    if (c < '0' || c > '9') return 0;
+    n = n * 10 + (c - '0');
+  }
+  return n;
+}
+
+std::string text(double v) {
+  std::ostringstream s;
+  s.precision(9);
+  s << v;
+  return s.str();
+}
+
+}  // namespace
+
+Latent read_latent(const std::string& path, bool* raw) {
+  const auto file = open_weights(path);
+  *raw = file->has("latent_format_version_0");
+  std::string key;
+  for (const char* name : {"latent", "latents", "samples", "latent_tensor"})
+    if (key.empty() && file->has(name)) key = name;
+  if (key.empty() && file->entries().size() == 1) key = file->entries().begin()->first;
+  check(!key.empty(), Code::model, path, ": got ", file->entries().size(),
+        " tensors and none called latent, expected a file of `upscale encode`");
+  const Entry& entry = file->at(key);
+  std::vector<int64_t> shape = entry.shape;
+  if (shape.size() == 4 && shape[0] == 1) shape.erase(shape.begin());
+  check(shape.size() == 3 && shape[0] >= 1 && shape[0] <= kMostChannels && shape[1] >= 1 &&
+            shape[1] <= kMostSide && shape[2] >= 1 && shape[2] <= kMostSide,
+        Code::model, path, ": tensor '", key, "' has ", entry.shape.size(), " dimensions and ", entry.count(),
+        " values, expected [1, channels, height, width]");
+  Latent l;
+  l.c = int(shape[0]), l.h = int(shape[1]), l.w = int(shape[2]);
+  l.v = file->floats(key);
+  for (float v : l.v)
+    check(std::isfinite(v), Code::model, path, ": tensor '", key, "' holds infinity or NaN");
+  l.picture = {stated_side(*file, "height"), stated_side(*file, "width")};
+  return l;
+}
+
+void write_latent(const std::string& path, const Latent& latent, double scaling, double shift) {
+  StateDict out;
+  out.add_owned("latent", {1, latent.c, latent.h, latent.w}, latent.v);
+  out.metadata["scaling_factor"] = text(scaling);
+  out.metadata["shift_factor"] = text(shift);
+  if (latent.picture.h > 0) {
+    out.metadata["width"] = std::to_string(latent.picture.w);
+    out.metadata["height"] = std::to_string(latent.picture.h);
+  }
+  write_safetensors(path, out);
+}
+
+}  // namespace ups
