@@ -1,6 +1,8 @@
 // `upscale encode` and `upscale decode`: a picture to the latent of an autoencoder, and back.
 #include <cstdio>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "apps/command_list.h"
 #include "apps/failure.h"
@@ -10,12 +12,41 @@
 
 namespace ups::apps {
 
+namespace {
+
+SmallOption tiling_option() {
+  return {"--vae-tiling", "MODE[,TILE[,OVERLAP]]",
+          "exact, or ComfyUI's feather or mean-of-three, for comparison (exact)"};
+}
+
+void read_tiling(const SmallArguments& a, ups_vae_options& o) {
+  const char* text = a.value("--vae-tiling");
+  if (!text) return;
+  std::vector<std::string> parts{""};
+  for (const char* c = text; *c; c++) {
+    if (*c == ',')
+      parts.emplace_back();
+    else
+      parts.back() += *c;
+  }
+  o.tiling = Value{"--vae-tiling", parts[0]}.choice<ups_vae_tiling>(
+      {{"exact", UPS_VAE_EXACT}, {"feather", UPS_VAE_FEATHER}, {"mean-of-three", UPS_VAE_MEAN_OF_THREE}});
+  if (parts.size() > 3 || (parts.size() > 1 && o.tiling == UPS_VAE_EXACT)) {
+    fail(kUsage, "--vae-tiling: got '", text, "', expected exact or MODE,TILE,OVERLAP");
+  }
+  if (parts.size() > 1) o.tile_px = int(Value{"--vae-tiling", parts[1]}.integer(32, 65536));
+  if (parts.size() > 2) o.overlap_px = int(Value{"--vae-tiling", parts[2]}.integer(8, 32768));
+}
+
+}  // namespace
+
 const SmallSyntax& encode_syntax() {
   static const SmallSyntax syntax = {
       "encode",
       "IN OUT.safetensors",
       "a picture to the latent of a Stable Diffusion autoencoder",
-      with_autoencoder_options({{"--sample", "SEED", "a seeded sample; else the mean"},
+      with_autoencoder_options({tiling_option(),
+                                {"--sample", "SEED", "a seeded sample; else the mean"},
                                 {"--faithful", "", "crop to multiples of 8 as ComfyUI does; else pad"}}),
       2,
       2,
@@ -33,6 +64,7 @@ int encode_command(const std::vector<std::string>& arguments) {
   Autoencoder vae(a);
   ups_vae_options o = vae.options();
   o.crop = a.flag("--faithful");
+  read_tiling(a, o);
   if (const char* seed = a.value("--sample")) {
     o.sample = 1, o.seed = uint64_t(Value{"--sample", seed}.integer(0, 0x7fffffffffffffffL));
   }
@@ -56,7 +88,7 @@ const SmallSyntax& decode_syntax() {
       "decode",
       "LATENT.safetensors OUT",
       "a latent to a picture",
-      with_autoencoder_options({{"--depth", "8|16", "bits per channel (8)"}}),
+      with_autoencoder_options({{"--depth", "8|16", "bits per channel (8)"}, tiling_option()}),
       2,
       2,
       "Reads what encode writes, and latents as diffusers and ComfyUI save them.\n"};
@@ -83,6 +115,7 @@ int decode_command(const std::vector<std::string>& arguments) {
   Image picture = allocate_image(width, height, 3, depth);
   ups_image view = picture.view();
   ups_vae_options o = vae.options();
+  read_tiling(a, o);
   check(ups_vae_decode(vae.get(), latent.latent, &view, &o));
   write_picture(out, std::move(picture));
   printf("%s [1, %d, %d, %d] -> %s %dx%d%s\n", in.c_str(), latent.latent->channels, latent.latent->height,

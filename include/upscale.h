@@ -288,6 +288,12 @@ typedef enum {
   UPS_REFINE_LOW_PASS = 2 /* what is coarse becomes that of the source by the share `denoise` */
 } ups_refiner;
 
+typedef enum {
+  UPS_VAE_EXACT = 0,        /* the whole picture at once, in strips that fit the memory: no tiles */
+  UPS_VAE_FEATHER = 1,      /* ComfyUI's tiles, faded over their overlap; each has statistics of its own */
+  UPS_VAE_MEAN_OF_THREE = 2 /* the mean of three of these, of different tile shapes, as its tiled nodes do */
+} ups_vae_tiling;
+
 /* All zero means the defaults; set `size` to sizeof(ups_vae_options). */
 typedef struct {
   size_t size;
@@ -315,6 +321,9 @@ typedef struct {
   int (*progress)(void* user, double done);
   int (*step_done)(void* user, int step, int steps, const ups_image* image); /* f32 RGB */
   void* user;
+  ups_vae_tiling tiling; /* of ups_vae_encode and ups_vae_decode */
+  int tile_px;           /* side of a tile in the picture; 0: 512 */
+  int overlap_px;        /* 0: 64 to encode, 128 to decode */
 } ups_vae_options;
 
 typedef struct ups_vae ups_vae;

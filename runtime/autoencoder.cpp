@@ -52,8 +52,11 @@ int64_t touched_bytes(const Plan& plan) {
   return most;
 }
 
-Autoencoder::Autoencoder(AutoencoderNetworks networks, MakeBackend make_backend, Pool& pool)
-    : networks_(std::move(networks)), make_backend_(std::move(make_backend)), pool_(pool) {}
+Autoencoder::Autoencoder(OpenNetworks open, MakeBackend make_backend, Pool& pool)
+    : open_(std::move(open)), networks_(open_()), make_backend_(std::move(make_backend)), pool_(pool) {
+  for (auto* network : {&networks_.encoder, &networks_.decoder})
+    if (*network) (*network)->weights.reset();
+}
 
 void Autoencoder::set_scaling(double scaling, double shift) {
   check(std::isfinite(scaling) && scaling > 0 && std::isfinite(shift), Code::usage,
@@ -79,20 +82,16 @@ Extent Autoencoder::latent_extent(Extent picture, Fit fit) const {
   return {e.h / networks_.factor, e.w / networks_.factor};
 }
 
-Session& Autoencoder::half(std::optional<Session>& session, const std::optional<Network>& network,
-                           const char* name) {
-  if (!session) {
-    check(network.has_value(), Code::model, networks_.family, ": the file has no ", name);
-    session.emplace(*network, make_backend_());
-  }
-  return *session;
+Session& Autoencoder::encoder() {
+  check(networks_.encoder.has_value(), Code::model, networks_.family, ": the file has no encoder");
+  if (!encoder_) encoder_.emplace(*open_().encoder, make_backend_());
+  return *encoder_;
 }
 
-std::string Autoencoder::device() {
-  return (networks_.decoder ? half(decoder_, networks_.decoder, "decoder")
-                            : half(encoder_, networks_.encoder, "encoder"))
-      .backend()
-      .describe();
+Session& Autoencoder::decoder() {
+  check(networks_.decoder.has_value(), Code::model, networks_.family, ": the file has no decoder");
+  if (!decoder_) decoder_.emplace(*open_().decoder, make_backend_());
+  return *decoder_;
 }
 
 const Plan& Autoencoder::prepare(Session& session, Extent lr) {
@@ -117,7 +116,7 @@ const Plan& Autoencoder::prepare(Session& session, Extent lr) {
 
 Latent Autoencoder::encode(const Image& picture, Fit fit, std::optional<uint64_t> seed,
                            const Progress& progress) {
-  Session& session = half(encoder_, networks_.encoder, "encoder");
+  Session& session = encoder();
   if (decoder_) decoder_->release();
   const Extent whole = fitted(picture.extent(), fit);
   const Plan& plan = prepare(session, whole);
@@ -156,7 +155,7 @@ Latent Autoencoder::encode(const Image& picture, Fit fit, std::optional<uint64_t
 }
 
 void Autoencoder::decode(const Latent& latent, float* rgb, const Progress& progress) {
-  Session& session = half(decoder_, networks_.decoder, "decoder");
+  Session& session = decoder();
   check(latent.c == networks_.latent_c, Code::usage, networks_.family, ": the latent has ", latent.c,
         " channels, this autoencoder expects ", networks_.latent_c);
   if (encoder_) encoder_->release();

@@ -20,9 +20,11 @@ enum class Fit : uint8_t {
 
 class Autoencoder {
  public:
+  using OpenNetworks = std::function<AutoencoderNetworks()>;
   using MakeBackend = std::function<std::unique_ptr<Backend>()>;
-  // Weights are loaded by the first use of each half.
-  Autoencoder(AutoencoderNetworks networks, MakeBackend make_backend, Pool& pool);
+  // Files are opened at once, to see what they are, and again by the first use of each half, which loads its
+  // weights: in between they are closed, and take no memory.
+  Autoencoder(OpenNetworks open, MakeBackend make_backend, Pool& pool);
 
   const AutoencoderNetworks& networks() const { return networks_; }
   void set_scaling(double scaling, double shift);
@@ -45,14 +47,15 @@ class Autoencoder {
   // Of the last run: weights, and what its plan keeps in memory, scratch included; whether a file is used.
   int64_t working_bytes() const { return working_bytes_; }
   bool spilled() const { return spilled_; }
-  std::string device();
 
  private:
-  Session& half(std::optional<Session>& session, const std::optional<Network>& network, const char* name);
+  Session& encoder();
+  Session& decoder();
   // Chooses strips for the budget and binds the plan.
   const Plan& prepare(Session& session, Extent lr);
 
-  AutoencoderNetworks networks_;
+  OpenNetworks open_;
+  AutoencoderNetworks networks_;  // without weights
   MakeBackend make_backend_;
   Pool& pool_;
   int64_t budget_ = 0, working_bytes_ = 0;

@@ -7,6 +7,7 @@
 #include "runtime/c_boundary.h"
 #include "runtime/device.h"
 #include "runtime/latent_loop.h"
+#include "runtime/vae_tiles.h"
 #include "weights/open.h"
 
 struct ups_vae {
@@ -70,6 +71,16 @@ Extent decoded_extent(const Autoencoder& a, const ups_latent& l) {
 Progress progress_of(const ups_vae_options& o) {
   if (!o.progress) return {};
   return [o](double done) { check(!o.progress(o.user, done), Code::cancelled, "cancelled"); };
+}
+
+VaeTileOptions tiles_of(const ups_vae_options& o) {
+  check(o.tiling >= UPS_VAE_EXACT && o.tiling <= UPS_VAE_MEAN_OF_THREE, Code::usage, "tiling: got ",
+        int(o.tiling), ", expected 0 to 2");
+  VaeTileOptions t;
+  t.tiling = VaeTiling(o.tiling);
+  if (o.tile_px) t.tile_px = o.tile_px;
+  t.overlap_px = o.overlap_px;
+  return t;
 }
 
 LatentLoopOptions loop_options(const ups_vae_options& o) {
@@ -137,12 +148,14 @@ ups_status ups_vae_open(const char* path, const ups_vae_options* given, ups_vae*
     auto vae = std::make_unique<ups_vae>(o.threads);
     if (o.device) vae->device = o.device;
     vae->precision = ups::Precision(o.precision);
-    auto networks = ups::open_autoencoder(ups::open_weights(path),
-                                          o.second_path ? ups::open_weights(o.second_path) : nullptr);
     ups_vae* v = vae.get();
+    auto open = [path = std::string(path), second = std::string(o.second_path ? o.second_path : "")] {
+      return ups::open_autoencoder(ups::open_weights(path),
+                                   second.empty() ? nullptr : ups::open_weights(second));
+    };
     auto backend = [v] { return ups::make_backend(v->device, v->precision, v->pool); };
     backend();  // a device that is not there is found now
-    vae->autoencoder = std::make_unique<ups::Autoencoder>(std::move(networks), backend, vae->pool);
+    vae->autoencoder = std::make_unique<ups::Autoencoder>(open, backend, vae->pool);
     if (o.scaling != 0 || o.shift != 0) vae->autoencoder->set_scaling(o.scaling, o.shift);
     *out = vae.release();
   });
@@ -169,9 +182,10 @@ ups_status ups_vae_encode(ups_vae* vae, const ups_image* in, const ups_vae_optio
     *out = nullptr;
     const ups_vae_options o = ups::read_options(given);
     vae->autoencoder->set_budget(o.max_memory_bytes);
-    *out = ups::give(vae->autoencoder->encode(
-        ups::view(in, "in", true), o.crop ? ups::Fit::crop : ups::Fit::pad,
-        o.sample ? std::optional<uint64_t>(o.seed) : std::nullopt, ups::progress_of(o)));
+    *out = ups::give(ups::encode_tiled(*vae->autoencoder, ups::view(in, "in", true),
+                                       o.crop ? ups::Fit::crop : ups::Fit::pad,
+                                       o.sample ? std::optional<uint64_t>(o.seed) : std::nullopt,
+                                       ups::tiles_of(o), vae->pool, ups::progress_of(o)));
   });
 }
 
@@ -197,7 +211,7 @@ ups_status ups_vae_decode(ups_vae* vae, const ups_latent* latent, ups_image* out
     vae->autoencoder->set_budget(o.max_memory_bytes);
     const int f = vae->autoencoder->networks().factor, w = l.w * f;
     std::vector<float> rgb(size_t(l.h) * f * w * 3);
-    vae->autoencoder->decode(l, rgb.data(), ups::progress_of(o));
+    ups::decode_tiled(*vae->autoencoder, l, rgb.data(), ups::tiles_of(o), ups::progress_of(o));
     ups::Image target = to;
     for (int y = 0; y < e.h; y++)
       ups::store_rows(rgb.data() + int64_t(y) * w * 3, 1, e.w, 3, 3, target.row(y), 3, 0, to.depth,

@@ -1,0 +1,107 @@
+// `upscale encode`, `decode` and `latent` through the binary, with a tiny autoencoder written for the test.
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/process.h"
+#include "tests/arch/vae_net.h"
+#include "weights/safetensors.h"
+
+using namespace ups::testing;
+
+namespace {
+
+struct Work {
+  TemporaryFolder folder;
+  std::string taesd = folder / "taesd.safetensors", vae = folder / "checkpoint.safetensors",
+              picture = folder / "in.ppm";
+  Work() {
+    const auto golden = [](const char* name) {
+      return ups::open_weights(std::string(UPS_GOLDEN) + "/vae/" + name + ".io.safetensors");
+    };
+    ups::write_safetensors(taesd, *taesd_weights(*golden("taesd"), -1));
+    ups::write_safetensors(vae, *vae_weights(*golden("kl_no_attention"), VaeDialect::ldm_checkpoint));
+    std::string ppm = "P6\n37 21\n255\n";
+    for (int i = 0; i < 37 * 21 * 3; i++) ppm += char(40 + i * 7 % 150);
+    spill(picture, ppm);
+  }
+};
+
+int side(const std::string& ppm, int which) {
+  int w = 0, h = 0;
+  std::istringstream(ppm.substr(2)) >> w >> h;
+  return which ? h : w;
+}
+
+}  // namespace
+
+TEST_CASE("a picture is encoded and decoded to its own size", "[apps][latents]") {
+  Work w;
+  const std::string latent = w.folder / "l.safetensors", out = w.folder / "out.ppm";
+  Finished r = run({"encode", w.picture, latent, "--vae", w.vae});
+  INFO(r.err);
+  REQUIRE(r.code == 0);
+  CHECK(r.out.find("37x21 -> ") != std::string::npos);
+  CHECK(r.out.find("[1, 4, 6, 10]") != std::string::npos);  // this network halves twice
+  CHECK(r.out.find("assumed") == std::string::npos);        // the checkpoint tells
+  const auto file = ups::open_weights(latent);
+  CHECK(file->at("latent").shape == std::vector<int64_t>{1, 4, 6, 10});
+  CHECK(file->metadata.at("width") == "37");
+  r = run({"decode", latent, out, "--vae", w.vae, "--max-ram", "64M"});
+  REQUIRE(r.code == 0);
+  CHECK(side(slurp(out), 0) == 37);
+  CHECK(side(slurp(out), 1) == 21);
+  r = run({"encode", w.picture, latent, "--vae", w.vae, "--faithful", "--sample", "3"});
+  REQUIRE(r.code == 0);
+  CHECK(r.out.find("[1, 4, 5, 9]") != std::string::npos);
+  CHECK(run({"decode", latent, out, "--vae", w.vae}).code == 0);
+  CHECK(side(slurp(out), 0) == 36);
+}
+
+TEST_CASE("the latent loop enlarges to the exact size and saves its steps", "[apps][latents]") {
+  Work w;
+  const std::string out = w.folder / "out.ppm";
+  Finished r =
+      run({"latent", w.picture, out, "--taesd", w.taesd, "--scale", "1.5", "--latent-steps", "2", "--refine",
+           "noise", "--denoise", "0.1,0", "--save-steps", w.folder / "step", "--anchor", "1"});
+  INFO(r.err);
+  REQUIRE(r.code == 0);
+  CHECK(r.out.find("encoded 2 and decoded 2 times") != std::string::npos);
+  CHECK(side(slurp(out), 0) == 56);
+  CHECK(side(slurp(out), 1) == 32);
+  CHECK(std::filesystem::exists(w.folder / "step1.png"));
+  CHECK(!std::filesystem::exists(w.folder / "step2.png"));
+  r = run({"latent", w.picture, out, "--taesd", w.taesd, "--scale", "1.5", "--latent-steps", "2",
+           "--faithful", "--step-mode", "geometric"});
+  REQUIRE(r.code == 0);
+  CHECK(r.out.find("48x24, encoded 3 and decoded 3 times") != std::string::npos);
+}
+
+TEST_CASE("mistakes about latents are one sentence and the right code", "[apps][latents]") {
+  Work w;
+  const std::string latent = w.folder / "l.safetensors", out = w.folder / "out.png";
+  const auto fails = [](const std::vector<std::string>& arguments, int code, const char* words) {
+    const Finished r = run(arguments);
+    INFO(r.err);
+    CHECK(r.code == code);
+    CHECK(r.one_line_error());
+    CHECK(r.err.find(words) != std::string::npos);
+  };
+  fails({"encode", w.picture, latent}, 1, "--vae FILE");
+  fails({"encode", w.picture, latent, "--vae", w.vae, "--taesd", w.taesd}, 1, "both");
+  fails({"encode", w.picture, out, "--vae", w.vae}, 1, ".safetensors");
+  fails({"encode", w.picture, latent, "--vae", w.picture}, 3, "");
+  fails({"encode", w.folder / "none.png", latent, "--vae", w.vae}, 6, "none.png");
+  fails({"decode", w.taesd, out, "--vae", w.vae}, 3, "none called latent");
+  fails({"decode", w.folder / "none.safetensors", out, "--vae", w.vae}, 6, "none.safetensors");
+  fails({"latent", w.picture, out, "--taesd", w.taesd, "--latent-steps", "0"}, 1, "--latent-steps");
+  fails({"latent", w.picture, out, "--taesd", w.taesd, "--denoise", "0.5"}, 1, "--refine");
+  fails({"latent", w.picture, out, "--taesd", w.taesd, "--scale", "0.5", "--faithful"}, 1, "at least 1");
+  fails({"decode", w.taesd, out, "--vae", w.vae, "--max-ram", "many"}, 1, "--max-ram");
+  REQUIRE(run({"encode", w.picture, latent, "--vae", w.vae}).code == 0);
+  fails({"decode", latent, out, "--vae", w.vae, "--max-ram", "1M"}, 5, "needs at least");
+  const std::string whole = slurp(latent);
+  for (size_t cut : {size_t(3), size_t(40), whole.size() - 1}) {
+    spill(latent, whole.substr(0, cut));
+    fails({"decode", latent, out, "--vae", w.vae}, 3, "l.safetensors");
+  }
+  CHECK(!std::filesystem::exists(out));
+}
