@@ -218,7 +218,7 @@ struct WindowAttention {
   void weights(F&& f) {
     f(bias);
   }
-  Extent grid() const { return {(x.h + pad - 1) / pad * pad, (x.w + pad - 1) / pad * pad}; }  // of tensors
+  constexpr Extent grid() const { return {(x.h + pad - 1) / pad * pad, (x.w + pad - 1) / pad * pad}; }
   RowUse rows() const { return {.whole = true}; }  // windows wrap around the image
   double flop() const { return 4.0 * keys.h * keys.w * heads * d; }
 };
