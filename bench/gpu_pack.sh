@@ -24,7 +24,7 @@ for program in upscale test_gpu bench_gpu; do
   ldd "$build/$program" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' |
     grep -vE '/(lib(c|m|dl|rt|pthread|resolv|stdc\+\+|gcc_s)\.so|ld-linux)' | xargs -r -I{} cp -Lu {} "$out/lib/"
 done
-cp -r "$root/tests/golden/nets" "$out/golden/"
+cp -r "$root/tests/golden/." "$out/golden/"
 cp "$root/bench/gpu_check.sh" "$out/"
 cp "$root/bench/peers/nets.py" "$root/bench/peers/gpu_models.py" "$root/bench/peers/gpu_report.py" "$out/peers/"
 if [ -n "${UPSCALE_MODELS:-}" ]; then

@@ -72,6 +72,30 @@ TEST_CASE("pixel_unshuffle, copy and upsample on the device equal their definiti
   take_schedule(0);
 }
 
+TEST_CASE("copies of whole vectors between slices leave their neighbours alone", "[simt][rearrange][small]") {
+  UPS_RANDOM(random);
+  for (int round = 0; round < 8; round++) {
+    take_schedule(round);
+    const int n = random.integer(1, 2), h = random.integer(1, 4), w = random.integer(1, round ? 40 : 700),
+              c = 8 * random.integer(1, 9), begin = random.integer(0, h - 1);
+    const DType d = any_dtype(random);
+    TwinImage from(d, n, h, w, c, 8 * random.integer(0, 2), 24, &random),
+        to(d, n, h, w, c, 8, 8 * 3, nullptr);
+    run(Copy<Tensor>{from.on_device, to.on_device}, stream(), {begin});
+    CHECK(everywhere(fetched(to), [&](int i, int y, int x, int k) {
+      const float v = at(to.mirror, i, y, x, k);
+      return y < begin ? std::isnan(v) : v == at(from.mirror, i, y, x, k);
+    }));
+    bool untouched = true;
+    for (int y = 0; y < h; y++)
+      for (int x = 0; x < w; x++)
+        untouched =
+            untouched && std::isnan(at(to.mirror, 0, y, x, -1)) && std::isnan(at(to.mirror, 0, y, x, c));
+    CHECK(untouched);
+  }
+  take_schedule(0);
+}
+
 TEST_CASE("cubic upsampling on the device equals the host's", "[simt][rearrange][small]") {
   UPS_RANDOM(random);
   Pool pool(1);
