@@ -30,6 +30,8 @@ CASES = [
     ("anime-6B", "realesrgan-x4plus-anime", RRDB6, (128, 128)),
     ("animevideov3-x4", "realesr-animevideov3-x4", {"kind": "srvgg", "n": 16}, (256, 256)),
     ("general-x4v3", "realesr-general-x4v3", {"kind": "srvgg", "n": 32}, (256, 256)),
+    ("swinir-m-x4", "", {"kind": "swinir", "n": 6}, (64, 64)),
+    ("hat-x4", "", {"kind": "hat", "n": 6}, (64, 64)),
 ]
 
 
@@ -179,7 +181,7 @@ def main() -> None:
         if wanted and not any(w in label for w in wanted):
             continue
         param = (args.ncnn_models / f"{model}.param").resolve()
-        real = param.exists() and param.with_suffix(".bin").exists()
+        real = bool(model) and param.exists() and param.with_suffix(".bin").exists()
         if not real and arch["kind"] == "rrdb":
             print(f"{label}: left out: {param.name} or its .bin is not in the folder", file=sys.stderr)
             continue

@@ -79,8 +79,28 @@ class SRVGGNetCompact(nn.Module):
         return F.pixel_shuffle(y, self.scale) + F.interpolate(x, scale_factor=self.scale, mode="nearest")
 
 
+def swinir(groups: int) -> nn.Module:
+    """SwinIR-M, classical x4 (Liang et al. 2021): spandrel's module."""
+    from spandrel.architectures.SwinIR.__arch.SwinIR import SwinIR
+
+    return SwinIR(img_size=64, embed_dim=180, depths=[6] * groups, num_heads=[6] * groups, window_size=8, mlp_ratio=2,
+                  upscale=4, img_range=1.0, upsampler="pixelshuffle", resi_connection="1conv")
+
+
+def hat(groups: int) -> nn.Module:
+    """HAT x4 (Chen et al. 2023): spandrel's module."""
+    from spandrel.architectures.HAT.__arch.HAT import HAT
+
+    return HAT(img_size=64, embed_dim=180, depths=[6] * groups, num_heads=[6] * groups, window_size=16, compress_ratio=3,
+               squeeze_factor=30, overlap_ratio=0.5, mlp_ratio=2, upscale=4, upsampler="pixelshuffle",
+               resi_connection="1conv")
+
+
+TRANSFORMERS = {"swinir": swinir, "hat": hat}
+
+
 def build(arch: dict) -> nn.Module:
-    kinds = {"rrdb": RRDBNet, "srvgg": SRVGGNetCompact}
+    kinds = {"rrdb": RRDBNet, "srvgg": SRVGGNetCompact} | TRANSFORMERS
     return kinds[arch["kind"]](arch["n"]).eval()
 
 
@@ -95,14 +115,21 @@ def conv_keys(arch: dict) -> list[str]:
 def flop(net: nn.Module, height: int, width: int) -> float:
     """Of direct convolution, a multiply-add counted as two; what every runtime's GFLOP/s is based on."""
     total = 0.0
+    side = 64 if hasattr(net, "layers") else 8  # every extent is a multiple of the input's; windows are whole
 
     def count(module, _, y):
         nonlocal total
-        total += 2.0 * module.weight.numel() * y.shape[2] * y.shape[3]
+        if isinstance(module, nn.Conv2d):
+            total += 2.0 * module.weight.numel() * y.shape[2] * y.shape[3]
+        elif isinstance(module, nn.Linear):
+            total += 2.0 * module.weight.numel() * y.numel() / y.shape[-1]
+        else:  # the softmax of an attention: [windows, heads, queries, keys], two products over the head's channels
+            total += 4.0 * y.numel() * net.embed_dim / y.shape[1]
 
-    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d)]
+    kinds = (nn.Conv2d, nn.Linear, nn.Softmax)
+    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, kinds)]
     with torch.inference_mode():
-        net(torch.zeros(1, 3, 8, 8))  # every extent is a multiple of the input's
+        net(torch.zeros(1, 3, side, side))
     for hook in hooks:
         hook.remove()
-    return total * height * width / 64
+    return total * height * width / side**2

@@ -59,8 +59,11 @@ def prepare(case: dict, folder: Path) -> None:
     Image.fromarray(pixels).save(folder / "input.png")
     (pixels.astype(np.float32) / np.float32(255)).tofile(folder / "input.f32")
 
+    torch.manual_seed(11)
     net = nets.build(case["arch"])
-    if case["param"]:
+    if case["arch"]["kind"] in nets.TRANSFORMERS:  # the module's own random start; ncnn has no such file
+        param, state = "", {k: v.contiguous().numpy() for k, v in net.state_dict().items()}
+    elif case["param"]:
         param = Path(case["param"])
         state = ncnn_files.state_dict(param, nets.conv_keys(case["arch"]))
     else:
@@ -70,7 +73,7 @@ def prepare(case: dict, folder: Path) -> None:
     net.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
     # Where the source was fp16, keep it so on disk: exact, and what a converted checkpoint looks like.
     half = {k: v.astype(np.float16) for k, v in state.items() if v.ndim == 4}
-    exact = all(np.array_equal(half[k].astype(np.float32), state[k]) for k in half)
+    exact = bool(param) and all(np.array_equal(half[k].astype(np.float32), state[k]) for k in half)
     save_file({**state, **half} if exact else state, folder / "model.safetensors")
 
     x = torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).permute(2, 0, 1)[None]

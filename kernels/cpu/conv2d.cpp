@@ -50,6 +50,33 @@ Epilogue::Add addend(const Addend<Tensor>& add, int image) {
           add.scale};
 }
 
+}  // namespace
+
+Extent conv_extent(const Conv2d<Tensor>& op) { return {op.y.h / op.shuffle, op.y.w / op.shuffle}; }
+
+Epilogue make_epilogue(const Conv2d<Tensor>& op, float* room) {
+  Epilogue e;
+  const int padded = round_up(op.w.cout, kCoutPad);
+  e.act = op.act, e.slope = op.slope, e.scale = op.scale, e.act_last = op.act_last;
+  std::memset(room, 0, 2 * size_t(padded) * sizeof(float));
+  if (op.w.bias) std::memcpy(room, op.w.bias, op.w.cout * sizeof(float));
+  e.bias = room;
+  if (op.act == Act::prelu) {
+    std::memcpy(room + padded, op.w.slope, op.w.cout * sizeof(float));
+    e.slopes = room + padded;
+  }
+  e.y_row = op.y.row, e.y_px = op.y.px, e.shuffle = op.shuffle, e.cout = op.w.cout;
+  aim_epilogue(e, op, 0);
+  return e;
+}
+
+void aim_epilogue(Epilogue& e, const Conv2d<Tensor>& op, int image) {
+  e.adds = 0;
+  if (present(op.add.t)) e.add[e.adds++] = addend(op.add, image);
+  if (present(op.add2.t)) e.add[e.adds++] = addend(op.add2, image);
+  e.y = static_cast<float*>(op.y.data) + image * op.y.image;
+}
+
 void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   const DirectKernels& kernels = direct_kernels();
   const Extent out = conv_extent(op);
@@ -95,33 +122,6 @@ void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   }
 }
 
-}  // namespace
-
-Extent conv_extent(const Conv2d<Tensor>& op) { return {op.y.h / op.shuffle, op.y.w / op.shuffle}; }
-
-Epilogue make_epilogue(const Conv2d<Tensor>& op, float* room) {
-  Epilogue e;
-  const int padded = round_up(op.w.cout, kCoutPad);
-  e.act = op.act, e.slope = op.slope, e.scale = op.scale, e.act_last = op.act_last;
-  std::memset(room, 0, 2 * size_t(padded) * sizeof(float));
-  if (op.w.bias) std::memcpy(room, op.w.bias, op.w.cout * sizeof(float));
-  e.bias = room;
-  if (op.act == Act::prelu) {
-    std::memcpy(room + padded, op.w.slope, op.w.cout * sizeof(float));
-    e.slopes = room + padded;
-  }
-  e.y_row = op.y.row, e.y_px = op.y.px, e.shuffle = op.shuffle, e.cout = op.w.cout;
-  aim_epilogue(e, op, 0);
-  return e;
-}
-
-void aim_epilogue(Epilogue& e, const Conv2d<Tensor>& op, int image) {
-  e.adds = 0;
-  if (present(op.add.t)) e.add[e.adds++] = addend(op.add, image);
-  if (present(op.add2.t)) e.add[e.adds++] = addend(op.add2, image);
-  e.y = static_cast<float*>(op.y.data) + image * op.y.image;
-}
-
 void check_conv2d(const Conv2d<Tensor>& op) {
   check(present(op.x) && present(op.y) && op.w.w, Code::device, "conv2d: x, y or the weight is absent");
   check_f32(op.x, "x"), check_f32(op.y, "y");
@@ -149,13 +149,14 @@ void check_conv2d(const Conv2d<Tensor>& op) {
 
 const char* variant_name(const Conv2d<Tensor>& op) {
   const bool fits = op.w.k == 3 && op.stride == 1 && op.up <= 2 && !op.pad_end;
+  const bool linear = op.w.k == 1 && op.stride == 1 && op.up == 1;
   if (const char* forced = forced_variant()) {
     const std::string_view name(forced);
-    if (name == "direct" || !fits) return "direct";
-    check(name == "winograd_f4", Code::usage, "UPSCALE_VARIANT: conv2d got '", forced,
-          "', expected direct or winograd_f4");
-    return "winograd_f4";
+    check(name == "direct" || name == "winograd_f4" || name == "gemm", Code::usage,
+          "UPSCALE_VARIANT: conv2d got '", forced, "', expected direct, winograd_f4 or gemm");
+    return name == "winograd_f4" && fits ? "winograd_f4" : name == "gemm" && linear ? "gemm" : "direct";
   }
+  if (linear && op.w.cout > 4) return "gemm";
   // Multiply-adds per pair of channels. Measured: transforms add 40 % to the products of Winograd, and U
   // costs as much as five tiles.
   const Extent out = conv_extent(op);
@@ -172,6 +173,8 @@ void run(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   if (rows.begin >= rows.end) return;
   if (std::string_view(variant_name(op)) == "winograd_f4")
     run_winograd(op, context, rows);
+  else if (std::string_view(variant_name(op)) == "gemm")
+    run_gemm(op, context, rows);
   else
     run_direct(op, context, rows);
 }

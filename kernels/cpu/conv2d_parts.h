@@ -16,6 +16,8 @@ Epilogue make_epilogue(const Conv2d<Tensor>& op, float* room);
 void aim_epilogue(Epilogue& e, const Conv2d<Tensor>& op, int image);
 
 // Rows within the output; neither checks the operator.
+void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows);
+void run_gemm(const Conv2d<Tensor>& op, Context& context, Rows rows);
 void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows);
 
 }  // namespace ups::cpu

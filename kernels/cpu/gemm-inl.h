@@ -31,7 +31,8 @@ template <int P, int NV>
 HWY_NOINLINE void tile(const float* a, int64_t a_row, int k, const float* HWY_RESTRICT panel,
                        float* HWY_RESTRICT out, int64_t out_row) {
   const D d;
-  V acc[P][NV];
+  V acc[P][NV];  // every loop over it unrolled, or GCC keeps it in memory
+#pragma GCC unroll 16
   for (int p = 0; p < P; p++)
     for (int v = 0; v < NV; v++) acc[p][v] = hn::Zero(d);
   const float* ap[(P + 3) / 4];  // few enough pointers for 16 integer registers
@@ -47,8 +48,35 @@ HWY_NOINLINE void tile(const float* a, int64_t a_row, int k, const float* HWY_RE
     }
     for (int q = 0; q < (P + 3) / 4; q++) ap[q]++;
   }
+#pragma GCC unroll 16
   for (int p = 0; p < P; p++)
     for (int v = 0; v < NV; v++) hn::StoreU(acc[p][v], d, out + p * out_row + v * kL);
+}
+
+// The first n floats at p, zero beyond. What lies beyond is not touched.
+HWY_INLINE V load_first(const float* p, int n) {
+  const D d;
+  if (n >= kL) return hn::LoadU(d, p);
+  if constexpr (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2) {
+    return hn::MaskedLoad(hn::FirstN(d, size_t(n)), d, p);
+  } else {
+    HWY_ALIGN float whole[kL] = {};
+    for (int i = 0; i < n; i++) whole[i] = p[i];
+    return hn::Load(d, whole);
+  }
+}
+
+// Stores the first n lanes.
+HWY_INLINE void store_first(V v, float* p, int n) {
+  const D d;
+  if (n >= kL) return hn::StoreU(v, d, p);
+  if constexpr (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2) {
+    hn::BlendedStore(v, hn::FirstN(d, size_t(n)), d, p);
+  } else {
+    HWY_ALIGN float whole[kL];
+    hn::Store(v, d, whole);
+    for (int i = 0; i < n; i++) p[i] = whole[i];
+  }
 }
 
 using Tile = void (*)(const float*, int64_t, int, const float*, float*, int64_t);

@@ -214,7 +214,7 @@ TEST_CASE("variant_name is a function of the shape, and UPSCALE_VARIANT override
   CHECK(variant({.h = 4, .w = 4, .cin = 64, .cout = 64}) == "direct");  // U would cost more than it saves
   CHECK(variant({.h = 32, .w = 32, .cin = 3, .cout = 64}) == "direct");
   CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 3}) == "direct");
-  CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 64, .k = 1}) == "direct");
+  CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 64, .k = 1}) == "gemm");
   CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 64, .stride = 2}) == "direct");
 
   ConvCase c({.h = 32, .w = 32, .cin = 64, .cout = 64}, random);
@@ -223,7 +223,7 @@ TEST_CASE("variant_name is a function of the shape, and UPSCALE_VARIANT override
   Machine machine(2);
   check_case(c, machine);
   setenv("UPSCALE_VARIANT", "conv2d=fft", 1);
-  CHECK_THROWS_WITH(cpu::variant_name(c.op), Catch::Contains("expected direct or winograd_f4"));
+  CHECK_THROWS_WITH(cpu::variant_name(c.op), Catch::Contains("expected direct, winograd_f4 or gemm"));
   unsetenv("UPSCALE_VARIANT");
 }
 
