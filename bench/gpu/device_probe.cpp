@@ -48,6 +48,19 @@ int64_t driver_used_bytes() {
   return int64_t(total) - int64_t(free);
 }
 int64_t driver_peak_bytes() { return std::max(g_driver_peak, driver_used_bytes()); }
+namespace {
+std::string version_text(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
+}  // namespace
+std::string runtime_version() {
+  int v = 0;
+  cudaRuntimeGetVersion(&v);
+  return version_text(v);
+}
+std::string driver_cuda_version() {
+  int v = 0;
+  cudaDriverGetVersion(&v);
+  return version_text(v);
+}
 void trim_pool() {
   cudaDeviceSynchronize();
   cudaMemPool_t pool;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace ups::bench {
@@ -23,6 +24,9 @@ void reset_peak();
 int64_t driver_used_bytes();
 // The highest value of that seen after any allocation since reset_peak().
 int64_t driver_peak_bytes();
+// "13.0": of the runtime in this program, and the newest that the driver supports.
+std::string runtime_version();
+std::string driver_cuda_version();
 // Returns the memory pool's unused memory to the driver.
 void trim_pool();
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "bench/gpu/bench.h"
+#include "bench/gpu/device_probe.h"
 #include "kernels/error.h"
 
 namespace ups::bench {
@@ -93,7 +94,9 @@ int run(int argc, char** argv) {
               {"sm", d.sm},
               {"multiprocessors", d.num_sms},
               {"l2_bytes", d.l2_bytes},
-              {"memory_bytes", d.memory_bytes}});
+              {"memory_bytes", d.memory_bytes},
+              {"cuda", runtime_version()},
+              {"driver_cuda", driver_cuda_version()}});
   std::printf("%s, sm_%d, %d multiprocessors, %.0f MiB of L2\n", d.name.c_str(), d.sm, d.num_sms,
               double(d.l2_bytes) / (1 << 20));
   if (o.only != "models") bench_kernels(o, d, record);

@@ -42,7 +42,7 @@ def head(lines: list[dict]) -> list[str]:
     peaks = [f"{p['tflops']:.0f} TFLOP/s ({p['by']})" for p in of(lines, "peak")]
     facts = [
         ("GPU", f"{device.get('name', run.get('gpu', '?'))}, sm_{device.get('sm', '?')}"),
-        ("driver, CUDA", f"{run.get('driver', '?')}, {run.get('cuda', '?')}"),
+        ("driver, CUDA", f"{run.get('driver', '?')}, {device.get('cuda') or run.get('cuda') or '?'}"),
         ("commit", run.get("commit", "unknown")),
         ("date", run.get("date", "?")),
         ("measured f16 matmul peak", "; ".join(peaks) or "not measured"),

@@ -22,6 +22,18 @@ namespace ups::testing {
 const cuda::DeviceInfo& test_device();
 cuda::Stream& test_stream();
 
+// compute-sanitizer slows kernels a hundredfold: UPS_TEST_GUARD=0 says that it is there.
+bool under_sanitizer();
+// How often to draw a random case.
+inline int rounds(int in_emulator, int on_gpu) {
+#if defined(UPS_TEST_GPU)
+  return under_sanitizer() ? (in_emulator + 2) / 3 : on_gpu;
+#else
+  (void)on_gpu;
+  return in_emulator;
+#endif
+}
+
 // Device memory; in the emulator between red zones that it checks, on a GPU between guards of NaN that
 // download() checks (UPS_TEST_GUARD=0 leaves the guards out, for compute-sanitizer).
 void* twin_allocate(size_t bytes);

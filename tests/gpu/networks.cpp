@@ -146,7 +146,7 @@ TEST_CASE("running out of device memory is a sentence, and the next run works", 
 TEST_CASE("a picture that does not fit beside other programs is tiled or refused, never wrong",
           "[gpu][errors]") {
   const std::string path = golden_folder() + "/nets/srvgg_x2.pth";
-  Opened net(path, UPS_PRECISION_FP16);
+  Opened net(path, UPS_PRECISION_FP16), crowded(path, UPS_PRECISION_FP16);
   const Picture p{"large", 1600, 1200, synthetic_picture(1600, 1200)};
   const std::vector<float> expected = net.run(p);
   cuda::Stream stream(test_device());
@@ -158,7 +158,6 @@ TEST_CASE("a picture that does not fit beside other programs is tiled or refused
       bytes /= 2;
     }
   REQUIRE(!hogs.empty());
-  Opened crowded(path, UPS_PRECISION_FP16);
   ups_status status = UPS_OK;
   const std::vector<float> got = crowded.run(p, &status);
   if (status == UPS_OK) {

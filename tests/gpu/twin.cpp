@@ -16,10 +16,7 @@ namespace {
 // 0xFF bytes are NaN as f32, f16 and bf16: what a kernel reads there shows in its result.
 constexpr unsigned char kGuard = 0xFF;
 
-size_t guard_bytes() {
-  static const char* setting = std::getenv("UPS_TEST_GUARD");
-  return setting && std::string(setting) == "0" ? 0 : 4096;
-}
+size_t guard_bytes() { return under_sanitizer() ? 0 : 4096; }
 
 void verify(cudaError_t status, const char* doing) {
   if (status == cudaSuccess) return;
@@ -44,6 +41,11 @@ void check_guard(const unsigned char* device, const char* where) {
 }
 
 }  // namespace
+
+bool under_sanitizer() {
+  static const char* setting = std::getenv("UPS_TEST_GUARD");
+  return setting && std::string(setting) == "0";
+}
 
 const cuda::DeviceInfo& test_device() {
   static const cuda::DeviceInfo device = cuda::devices().at(0);
@@ -72,13 +74,16 @@ void twin_release(void* device) {
   cudaFree(static_cast<unsigned char*>(device) - guard_bytes());
 }
 
+// The streams under test do not wait for the default stream, and a copy from pageable memory may return
+// before it has arrived: hence a wait on both sides.
 void twin_upload(void* device, const void* host, size_t bytes) {
-  test_stream().synchronize();
+  verify(cudaDeviceSynchronize(), "running kernels");
   verify(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice), "copying to the device");
+  verify(cudaDeviceSynchronize(), "copying to the device");
 }
 
 void twin_download(void* host, const void* device, size_t bytes) {
-  test_stream().synchronize();
+  verify(cudaDeviceSynchronize(), "running kernels");
   verify(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost), "copying to the host");
   const auto found = allocations().find(const_cast<void*>(device));
   if (!guard_bytes() || found == allocations().end()) return;

@@ -47,7 +47,7 @@ void check_spec(const DeviceConvSpec& spec, Random& random, int sms = 3) {
 TEST_CASE("the wgmma variant equals the double reference on random shapes", "[simt][conv2d][hopper][small]") {
   if (!runs_here()) return;
   UPS_RANDOM(random);
-  for (int i = 0; i < (kOnGpu ? 100 : 14); i++) {
+  for (int i = 0; i < rounds(14, 150); i++) {
     take_schedule(i);
     DeviceConvSpec s;
     s.h = random.integer(1, 9), s.w = random.integer(1, 150);
