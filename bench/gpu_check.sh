@@ -25,6 +25,7 @@ while [ $# -gt 0 ]; do
       esac
       shift 2 ;;
     --quick) quick=--quick; shift ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 1 ;;
   esac
 done
@@ -153,7 +154,10 @@ has_torch=''
 [ -n "$python" ] && "$python" -c 'import importlib.util as u, sys; sys.exit(not (u.find_spec("torch") and u.find_spec("safetensors")))' && has_torch=yes
 
 # --- Stages, what is most worth knowing first -----------------------------------------------------------------------
-wanted tests && stage tests "$([ -n "$quick" ] && echo 60 || echo 110)" "$bin/test_gpu" ${quick:+"[small]"}
+if wanted tests; then  # two processes: after an illegal access nothing works in the first one
+  stage "tests, small" 60 "$bin/test_gpu" "[small]"
+  [ -z "$quick" ] && stage "tests, others" 90 "$bin/test_gpu" "~[small]"
+fi
 # shellcheck disable=SC2086  # --quick or nothing
 if wanted models; then stage networks 80 "$bin/bench_gpu" --only models --models "$models" --json "$lines" $quick; fi
 # shellcheck disable=SC2086
@@ -170,7 +174,9 @@ if wanted sanitizer; then
   if [ -n "$sanitizer" ]; then sanitize memcheck 60; else echo "compute-sanitizer is not installed"; fi
 fi
 if wanted peers && [ -n "$has_torch" ] && [ -z "$quick" ]; then
-  for model in video x4 anime general; do peer compile 100 --sizes 512x512 --model "$model"; done
+  for model in video x4 anime general; do
+    peer compile "$([ "$model" = x4 ] && echo 100 || echo 50)" --sizes 512x512 --model "$model"
+  done
 fi
 if wanted sanitizer && [ -n "$sanitizer" ]; then
   sanitize racecheck 45
