@@ -12,7 +12,7 @@
 namespace ups {
 namespace {
 
-constexpr ConvOptions kRelu{.act = Act::relu};
+const ConvOptions kRelu{.act = Act::relu};
 
 struct Layers {
   Scope root;
