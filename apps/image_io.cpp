@@ -1,6 +1,8 @@
 // Chooses the codec, checks sizes, converts what a format cannot hold.
 #include "apps/image_io.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <new>
@@ -19,6 +21,11 @@ constexpr int64_t kMaxFileBytes = int64_t(8) << 30;
 
 Image allocate_image(int width, int height, int channels, ups_depth depth) {
   Image image{width, height, channels, depth, nullptr};
+  static const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
+  if (memory > 0 && double(image.bytes()) > memory) {  // the system might promise it and then kill us
+    fail(kMemory, "an image of ", width, "x", height, " pixels takes ", image.bytes() >> 20,
+         " MiB, this machine has ", int64_t(memory) >> 20, " MiB");
+  }
   try {
     image.pixels = std::make_unique_for_overwrite<uint8_t[]>(image.bytes());
   } catch (const std::bad_alloc&) {
@@ -36,6 +43,8 @@ Format format_of_extension(std::string_view e) {
   if (s == "jpg" || s == "jpeg" || s == "jpe" || s == "jfif") return Format::jpeg;
   if (s == "webp") return Format::webp;
   if (s == "tif" || s == "tiff") return Format::tiff;
+  if (s == "avif") return Format::avif;
+  if (s == "jxl") return Format::jxl;
   if (s == "gif") return Format::gif;
   if (s == "pfm") return Format::pfm;
   if (s == "bmp" || s == "dib") return Format::bmp;
@@ -58,6 +67,10 @@ const char* format_name(Format f) {
       return "WebP";
     case Format::tiff:
       return "TIFF";
+    case Format::avif:
+      return "AVIF";
+    case Format::jxl:
+      return "JPEG XL";
     case Format::bmp:
       return "BMP";
     case Format::tga:
@@ -77,6 +90,12 @@ bool is_built(Format f) {
 #ifndef UPS_WEBP
   if (f == Format::webp) return false;
 #endif
+#ifndef UPS_AVIF
+  if (f == Format::avif) return false;
+#endif
+#ifndef UPS_JXL
+  if (f == Format::jxl) return false;
+#endif
 #ifndef UPS_TIFF
   if (f == Format::tiff) return false;
 #endif
@@ -89,11 +108,22 @@ bool has_alpha(Format f) { return f != Format::jpeg && f != Format::pnm && f != 
 
 std::string writable_extensions() {
   std::string list;
-  for (const char* e : {"png", "jpg", "webp", "tif", "bmp", "tga", "ppm", "pgm", "pfm"}) {
+  for (const char* e : {"png", "jpg", "webp", "tif", "avif", "jxl", "bmp", "tga", "ppm", "pgm", "pfm"}) {
     if (can_write(format_of_extension(e))) list += (list.empty() ? "" : ", ") + std::string(e);
   }
   return list;
 }
+
+std::string readable_formats() {
+  std::string list;
+  for (Format f : {Format::png, Format::jpeg, Format::webp, Format::tiff, Format::avif, Format::jxl,
+                   Format::bmp, Format::tga, Format::gif, Format::pnm}) {
+    if (is_built(f)) list += std::string(format_name(f)) + ", ";
+  }
+  return list + "PFM";
+}
+
+bool can_be_lossless(Format f) { return f != Format::jpeg; }
 
 bool looks_like_image(const std::string& path) { return format_of_path(path) != Format::unknown; }
 
@@ -137,13 +167,23 @@ Image decode_any(std::string_view b, const std::string& name) {
     fail(kIo, name, ": is a TIFF, which this build cannot read (libtiff was missing when it was built)");
 #endif
   }
+  if (holds(4, "ftypavif") || holds(4, "ftypavis")) {
+#ifdef UPS_AVIF
+    return decode_avif(b, name);
+#else
+    fail(kIo, name, ": is an AVIF, which this build cannot read (libavif was missing when it was built)");
+#endif
+  }
+  if (starts("\xff\x0a") || starts({"\0\0\0\x0cJXL \r\n\x87\n", 12})) {
+#ifdef UPS_JXL
+    return decode_jxl(b, name);
+#else
+    fail(kIo, name, ": is a JPEG XL, which this build cannot read (libjxl was missing when it was built)");
+#endif
+  }
   if (format_of_path(name) == Format::tga) return decode_tga(b, name);
-  const char* known = "";
-  if (holds(4, "ftypavif")) known = " (it is an AVIF)";
-  if (holds(4, "ftyphe")) known = " (it is a HEIC)";
-  if (starts("\xff\x0a") || holds(4, "JXL ")) known = " (it is a JPEG XL)";
-  fail(kIo, name, ": is not a readable image", known,
-       ", expected PNG, JPEG, WebP, TIFF, BMP, TGA, GIF, PPM, PGM or PFM");
+  const char* known = holds(4, "ftyphe") ? " (it is a HEIC)" : "";
+  fail(kIo, name, ": is not a readable image", known, ", expected one of ", readable_formats());
 }
 
 }  // namespace
@@ -157,15 +197,27 @@ Image decode_image(std::string_view b, const std::string& name) {
 
 Image read_image(const std::string& path) { return decode_image(read_file(path, kMaxFileBytes), path); }
 
-void check_writable(Format format, int width, int height, const std::string& name) {
-  // JFIF and TGA store a side in 16 bits; the BMP header counts the file's bytes in 32.
-  if ((format == Format::jpeg || format == Format::tga) && std::max(width, height) > 65535) {
-    fail(kUsage, name, ": an image of ", width, "x", height,
-         " pixels does not fit this format, expected at most 65535 a side (write a .png)");
+int most_side(Format format) {
+  switch (format) {
+    case Format::jpeg:
+      return 65500;
+    case Format::webp:
+      return 16383;
+    case Format::tga:
+      return 65535;
+    case Format::avif:
+      return 65536;
+    default:
+      return 1 << 30;
   }
-  if (format == Format::webp && std::max(width, height) > 16383) {
-    fail(kUsage, name, ": an image of ", width, "x", height,
-         " pixels does not fit a WebP, expected at most 16383 a side (write a .png)");
+}
+
+void check_writable(Format format, int width, int height, const std::string& name) {
+  // libjpeg stops short of the 65535 that JPEG's 16 bits allow; the BMP header counts the file's bytes in 32.
+  const int most = most_side(format);
+  if (std::max(width, height) > most) {
+    fail(kUsage, name, ": an image of ", width, "x", height, " pixels does not fit a ", format_name(format),
+         ", expected at most ", most, " a side (write a .png)");
   }
   if (format == Format::bmp && int64_t(width) * height > (int64_t(1) << 29) - 65536) {
     fail(kUsage, name, ": an image of ", width, "x", height, " pixels does not fit a BMP (write a .png)");
@@ -174,8 +226,9 @@ void check_writable(Format format, int width, int height, const std::string& nam
 
 ups_depth stored_depth(Format format, ups_depth depth) {
   if (format == Format::pfm) return UPS_F32;
-  if (format == Format::tiff) return depth;
-  if (format == Format::png || format == Format::pnm) return depth == UPS_U8 ? UPS_U8 : UPS_U16;
+  if (format == Format::tiff || format == Format::jxl) return depth;
+  if (format == Format::png || format == Format::pnm || format == Format::avif)
+    return depth == UPS_U8 ? UPS_U8 : UPS_U16;
   return UPS_U8;
 }
 
@@ -192,6 +245,16 @@ void write_image(OutputFile& file, Format format, Image image, const EncodeOptio
 #ifdef UPS_WEBP
     case Format::webp:
       encode_webp(file, image, options.quality ? options.quality : 90, options.lossless);
+      break;
+#endif
+#ifdef UPS_AVIF
+    case Format::avif:
+      encode_avif(file, image, options.quality ? options.quality : 80, options.lossless, options.threads);
+      break;
+#endif
+#ifdef UPS_JXL
+    case Format::jxl:
+      encode_jxl(file, image, options.quality ? options.quality : 90, options.lossless);
       break;
 #endif
 #ifdef UPS_TIFF

@@ -1,6 +1,6 @@
-// Image files in and out. Reads PNG, JPEG, WebP, TIFF, BMP, TGA, GIF, PPM, PGM and PFM; writes all but GIF.
-// Formats are recognised by content on the way in (TGA, which has no signature, by its extension) and by
-// extension on the way out. WebP and TIFF may be left out of a build.
+// Image files in and out. Reads PNG, JPEG, WebP, TIFF, AVIF, JPEG XL, BMP, TGA, GIF, PPM, PGM and PFM; writes
+// all but GIF. Formats are recognised by content on the way in (TGA, which has no signature, by its
+// extension) and by extension on the way out. WebP, TIFF, AVIF and JPEG XL may be left out of a build.
 #pragma once
 
 #include <cstddef>
@@ -41,21 +41,23 @@ struct Colour {
   float r = 0, g = 0, b = 0;
 };
 
-enum class Format { unknown, png, jpeg, webp, tiff, bmp, tga, gif, pnm, pfm };
+enum class Format { unknown, png, jpeg, webp, tiff, avif, jxl, bmp, tga, gif, pnm, pfm };
 Format format_of_extension(std::string_view extension);  // without or with the dot, any case
 Format format_of_path(const std::string& path);
 const char* format_name(Format format);
 bool is_built(Format format);                    // whether this build has its codec
 bool can_write(Format format);                   // and is built
 bool has_alpha(Format format);                   // whether it stores transparency
+bool can_be_lossless(Format format);             // at all, or with EncodeOptions::lossless
 std::string writable_extensions();               // "png, jpg, ..." of this build
+std::string readable_formats();                  // "PNG, JPEG, ..." of this build
 bool looks_like_image(const std::string& path);  // by its extension
 
 struct EncodeOptions {
   int png_level = 1;              // 0 stored .. 12 smallest; 4 is 1 to 5 % smaller than 1 at twice the time
-  int quality = 0;                // 1..100 of JPEG and WebP; 0: 95 and 90
+  int quality = 0;                // 1..100 of the lossy formats; 0: JPEG 95, WebP and JPEG XL 90, AVIF 80
   int threads = 0;                // 0: all cores
-  bool lossless = false;          // WebP
+  bool lossless = false;          // WebP, AVIF, JPEG XL
   Colour background = {1, 1, 1};  // below transparency, where a format has none
 };
 
@@ -64,6 +66,7 @@ struct EncodeOptions {
 Image read_image(const std::string& path);
 Image decode_image(std::string_view bytes, const std::string& name);
 
+int most_side(Format format);  // the longest side it can hold, in pixels
 // What a format can hold: throws Failure(kUsage) if an image of this size does not fit.
 void check_writable(Format format, int width, int height, const std::string& name);
 // The depth `format` stores for an image of this depth.
@@ -81,10 +84,14 @@ Image decode_gif(std::string_view bytes, const std::string& name);
 Image decode_pnm(std::string_view bytes, const std::string& name);
 Image decode_pfm(std::string_view bytes, const std::string& name);
 Image decode_webp(std::string_view bytes, const std::string& name);
+Image decode_avif(std::string_view bytes, const std::string& name);
+Image decode_jxl(std::string_view bytes, const std::string& name);
 Image decode_tiff(std::string_view bytes, const std::string& name);
 void encode_png(OutputFile& file, const Image& image, int level, int threads);
 void encode_jpeg(OutputFile& file, const Image& image, int quality);
 void encode_webp(OutputFile& file, const Image& image, int quality, bool lossless);
+void encode_avif(OutputFile& file, const Image& image, int quality, bool lossless, int threads);
+void encode_jxl(OutputFile& file, const Image& image, int quality, bool lossless);
 void encode_tiff(OutputFile& file, const Image& image);
 void encode_pnm(OutputFile& file, const Image& image);
 void encode_pfm(OutputFile& file, const Image& image);
@@ -92,6 +99,10 @@ void encode_with_stb(OutputFile& file, Format format, const Image& image);
 
 // Turns the pixels as an EXIF orientation (1..8) asks.
 Image upright(Image image, int orientation);
+
+// Formats that may say "all of it is one colour" in a few bytes are held to this many pixels a byte: a file
+// of 4 KB can ask for no more than any.
+inline constexpr int64_t kMostPixelsPerByte = int64_t(1) << 18;
 
 // Refuses sizes that are absurd or that `file_bytes` of a format holding at most `pixels_per_byte` cannot
 // contain. Throws Failure(kIo).

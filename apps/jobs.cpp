@@ -58,9 +58,7 @@ std::string identity(const std::string& path) {
 std::vector<Job> list_jobs(const Options& o) {
   std::error_code ignored;
   const auto [inputs, several] = list_inputs(o);
-  if (inputs.empty())
-    fail(kIo, o.inputs.front(),
-         ": holds no image files (PNG, JPEG, WebP, TIFF, BMP, TGA, GIF, PPM, PGM or PFM)");
+  if (inputs.empty()) fail(kIo, o.inputs.front(), ": holds no image files (", readable_formats(), ")");
 
   bool to_folder =
       several || inputs.size() > 1 || o.output.back() == '/' || fs::is_directory(o.output, ignored);
@@ -110,12 +108,12 @@ std::vector<Job> list_jobs(const Options& o) {
   Format format = jobs.front().format;  // all have the same
   if (o.depth && stored_depth(format, *o.depth) != *o.depth) {
     fail(kUsage, "--depth: a ", format_name(format), " cannot hold this depth, expected ",
-         format == Format::pfm                            ? "32f"
-         : format == Format::png || format == Format::pnm ? "8 or 16"
-                                                          : "8",
+         format == Format::pfm                                                      ? "32f"
+         : format == Format::png || format == Format::pnm || format == Format::avif ? "8 or 16"
+                                                                                    : "8",
          " (a .tif holds every depth)");
   }
-  if (o.encode.lossless && format == Format::jpeg) fail(kUsage, "--lossless: a JPEG is always lossy");
+  if (o.encode.lossless && !can_be_lossless(format)) fail(kUsage, "--lossless: a JPEG is always lossy");
 
   std::set<std::string> sources, targets;
   for (const Job& j : jobs) sources.insert(identity(j.in));

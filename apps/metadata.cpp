@@ -65,7 +65,7 @@ Metadata result_metadata(const Metadata& source, MetaPolicy policy, double dpi, 
     char scale[32];
     snprintf(scale, sizeof scale, "%.6g", made_by.scale);
     std::string what = made_by.model + ", scale " + scale;
-    if (!made_by.source_sha256.empty()) what += ", source sha256 " + made_by.source_sha256;
+    if (!made_by.digest.empty()) what += ", " + made_by.digest;
     for (auto& c : {text_chunk("Software", software), text_chunk("upscale", what)}) {
       bool there = std::any_of(m.chunks.begin(), m.chunks.end(), [&](const Metadata::Chunk& k) {
         return k.type == c.type && k.data == c.data;

@@ -24,7 +24,7 @@ enum class MetaPolicy { keep, strip, icc_only };
 
 // Whom to name as the maker. Empty model: nobody.
 struct Provenance {
-  std::string model, source_sha256;
+  std::string model, digest;  // digest: "sha256 ..." of its weights, or ""
   double scale = 0;
   bool in_exif = false;  // the format has no text fields of its own but EXIF
 };

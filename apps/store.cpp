@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "apps/failure.h"
 
@@ -85,6 +86,17 @@ Model::Model(const std::string& what, int threads, const std::string& device, up
     }
   }
   check(ups_model_open(opened_.c_str(), &options, &model_));
+}
+
+const std::string& Model::digest() const {
+  if (!digest_.empty()) return digest_;
+  const std::string source = nlohmann::json::parse(ups_model_info(model_)).value("source_sha256", "");
+  char of_file[65];
+  if (!source.empty())
+    digest_ = "source sha256 " + source;
+  else if (ups_sha256_file(opened_.c_str(), of_file) == UPS_OK)
+    digest_ = std::string("sha256 ") + of_file;
+  return digest_;
 }
 
 }  // namespace ups::apps

@@ -77,12 +77,15 @@ class Model {
   // The networks that run before this one.
   const std::vector<std::unique_ptr<Model>>& before() const { return before_; }
   void put_after(std::vector<std::unique_ptr<Model>> before) { before_ = std::move(before); }
+  // "source sha256 ..." of what it was converted from, if its file says so, else "sha256 ..." of the file.
+  const std::string& digest() const;
 
  private:
   ups_model* model_ = nullptr;
   double default_scale_ = 0;
   std::string opened_;
   std::vector<std::unique_ptr<Model>> before_;
+  mutable std::string digest_;
 };
 
 }  // namespace ups::apps

@@ -24,21 +24,22 @@ void add_file_options(OptionTable& table) {
                         "they are missing. A result takes its name only when it is complete.",
              .set = [](Options& o, const Value& v) { o.output = v.text; },
              .completes = Completes::file});
-  table.add({.names = "-f,--format",
-             .argument = "EXT",
-             .group = Group::files,
-             .level = Level::basic,
-             .help = "png, jpg, webp, tif, bmp, tga, ppm, pgm or pfm; default: by OUT, png in a folder",
-             .details = "All of these and GIF are read, "
-                        "recognised by their content. WebP and TIFF are there if the build has them.",
-             .set =
-                 [](Options& o, const Value& v) {
-                   o.format = v.text[0] == '.' ? v.text.substr(1) : v.text;
-                   if (!can_write(format_of_extension(o.format))) {
-                     fail(kUsage, "--format: got '", v.text, "', expected one of ", writable_extensions());
-                   }
-                 },
-             .choices = {"png", "jpg", "webp", "tif", "bmp", "tga", "ppm", "pgm", "pfm"}});
+  table.add(
+      {.names = "-f,--format",
+       .argument = "EXT",
+       .group = Group::files,
+       .level = Level::basic,
+       .help = "png, jpg, webp, tif, avif, jxl, bmp, tga, ppm, pgm or pfm; default: by OUT, png in a folder",
+       .details = "All of these and GIF are read, "
+                  "recognised by their content. `upscale formats` tells which are in this build.",
+       .set =
+           [](Options& o, const Value& v) {
+             o.format = v.text[0] == '.' ? v.text.substr(1) : v.text;
+             if (!can_write(format_of_extension(o.format))) {
+               fail(kUsage, "--format: got '", v.text, "', expected one of ", writable_extensions());
+             }
+           },
+       .choices = {"png", "jpg", "webp", "tif", "avif", "jxl", "bmp", "tga", "ppm", "pgm", "pfm"}});
 }
 
 }  // namespace ups::apps

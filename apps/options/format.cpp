@@ -10,7 +10,7 @@ void add_format_options(OptionTable& table) {
              .argument = "N",
              .group = Group::format,
              .level = Level::basic,
-             .help = "1..100 of JPEG (95) and WebP (90)",
+             .help = "1..100 of JPEG (95), WebP and JPEG XL (90) and AVIF (80)",
              .set = [](Options& o, const Value& v) { o.encode.quality = int(v.integer(1, 100)); }});
   table.add({.names = "-c",
              .argument = "N",
@@ -24,13 +24,14 @@ void add_format_options(OptionTable& table) {
              .argument = "",
              .group = Group::format,
              .level = Level::basic,
-             .help = "WebP without loss",
+             .help = "WebP, AVIF and JPEG XL without loss",
              .set = [](Options& o, const Value&) { o.encode.lossless = true; }});
   table.add({.names = "--depth",
              .argument = "D",
              .group = Group::format,
              .level = Level::basic,
-             .help = "8, 16 (PNG, TIFF, PPM) or 32f (TIFF, PFM); default: the input's where it fits",
+             .help = "8, 16 (PNG, TIFF, JXL, PPM; AVIF: 12) or 32f (TIFF, JXL, PFM); default: the input's "
+                     "where it fits",
              .set =
                  [](Options& o, const Value& v) {
                    o.depth = v.choice<ups_depth>({{"8", UPS_U8}, {"16", UPS_U16}, {"32f", UPS_F32}});

@@ -164,7 +164,9 @@ TEST_CASE("a PNG keeps its profile, EXIF, XMP, resolution and text, and says who
   CHECK(seen.per_metre == 11811);
   CHECK(seen.gamma == Approx(0.45455));
   CHECK(seen.text("Software") == std::string("upscale ") + ups_version());
-  CHECK(seen.text("upscale") == "srvgg_x2, scale 3");
+  char digest_of_file[65];
+  REQUIRE(ups_sha256_file(tiny_model().c_str(), digest_of_file) == UPS_OK);
+  CHECK(seen.text("upscale") == std::string("srvgg_x2, scale 3, sha256 ") + digest_of_file);
   REQUIRE(run({"convert", tiny_model(), folder / "m.safetensors", "--name", "tiny"}).code == 0);
   REQUIRE(run({folder / "in.png", folder / "named.png", "-m", folder / "m.safetensors"}).code == 0);
   char digest[65];

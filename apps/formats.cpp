@@ -1,0 +1,38 @@
+// `upscale formats`: what this build reads and writes.
+#include <cstdio>
+
+#include "apps/command_list.h"
+#include "apps/failure.h"
+#include "apps/image_io.h"
+
+namespace ups::apps {
+
+const SmallSyntax& formats_syntax() {
+  static const SmallSyntax syntax = {"formats", "", "what this build reads and writes", {}, 0, 0};
+  return syntax;
+}
+
+int formats_command(const std::vector<std::string>& arguments) {
+  SmallArguments a;
+  if (!parse_small(formats_syntax(), arguments, a)) return kOk;
+  printf("%-11s %-11s %-10s %-6s %-13s %s\n", "format", "extension", "", "alpha", "depths", "largest side");
+  for (const char* e : {"png", "jpg", "webp", "tif", "avif", "jxl", "bmp", "tga", "ppm", "pfm", "gif"}) {
+    const Format f = format_of_extension(e);
+    std::string depths;
+    if (can_write(f)) {
+      if (stored_depth(f, UPS_U8) == UPS_U8) depths += "8 ";
+      if (stored_depth(f, UPS_U16) == UPS_U16) depths += f == Format::avif ? "12 " : "16 ";
+      if (stored_depth(f, UPS_F32) == UPS_F32) depths += "32f";
+    }
+    printf("%-11s %-11s %-10s %-6s %-13s", format_name(f), e,
+           !is_built(f)   ? "not built"
+           : can_write(f) ? "read,write"
+                          : "read",
+           can_write(f) && has_alpha(f) ? "yes" : "", depths.c_str());
+    if (can_write(f) && most_side(f) < 1 << 30) printf(" %d", most_side(f));
+    printf("\n");
+  }
+  return kOk;
+}
+
+}  // namespace ups::apps
