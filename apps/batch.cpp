@@ -10,6 +10,7 @@
 #include "apps/cancel.h"
 #include "apps/chain.h"
 #include "apps/commands.h"
+#include "apps/compare_page.h"
 #include "apps/failure.h"
 #include "apps/jobs.h"
 #include "apps/manifest.h"
@@ -204,6 +205,7 @@ class Batch {
         const std::shared_ptr<RowsReady> streamed = w.hr.pending.state;
         write_image(w.file, w.job.format, std::move(w.hr), options_.encode);
         if (streamed) w.compute_seconds = streamed->seconds();
+        if (!options_.report.empty()) write_report(w.job.in, w.job.out, model_text_, options_.report);
         done_++;
         report(w, seconds_since(start));
         note([&] { manifest_.add_done(w.job, w.stamp, seconds_since(w.start)); });
@@ -278,6 +280,10 @@ int run_command(const std::vector<std::string>& arguments) {
   if (!options->save_steps.empty()) {
     if (listed > 1) fail(kUsage, "--save-steps: got ", listed, " inputs, expected one");
     if (!options->dry_run) OutputFile probe(options->save_steps + "1.png");  // the folder must be there
+  }
+  if (!options->report.empty()) {
+    if (listed > 1) fail(kUsage, "--report: got ", listed, " inputs, expected one");
+    if (!options->dry_run) OutputFile probe(options->report);
   }
   const int skipped = int(listed - jobs.size());
   return Batch(*options, std::move(jobs), skipped, *manifest).run();

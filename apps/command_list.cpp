@@ -12,6 +12,7 @@ const std::vector<Command>& commands() {
       {encode_syntax, encode_command},
       {decode_syntax, decode_command},
       {latent_syntax, latent_command},
+      {compare_syntax, compare_command},
       {formats_syntax, formats_command},
       {help_syntax, help_command},
       {completions_syntax, completions_command},

@@ -19,6 +19,8 @@ const SmallSyntax& models_syntax();
 int models_command(const std::vector<std::string>& arguments);
 const SmallSyntax& fetch_syntax();
 int fetch_command(const std::vector<std::string>& arguments);
+const SmallSyntax& compare_syntax();
+int compare_command(const std::vector<std::string>& arguments);
 const SmallSyntax& formats_syntax();
 int formats_command(const std::vector<std::string>& arguments);
 const SmallSyntax& help_syntax();

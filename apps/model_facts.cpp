@@ -29,8 +29,9 @@ std::string device_note(const Model& model) {
 
 Provenance provenance(const Model& model, const Options& o, Format format, const Image& lr, const Image& hr) {
   double scale = o.scale > 0 ? o.scale : double(hr.width) / lr.width;
-  return {names_of(model), model.digest(), scale,
-          format == Format::jpeg || format == Format::webp || format == Format::avif || format == Format::jxl};
+  return {
+      names_of(model), model.digest(), scale,
+      format == Format::jpeg || format == Format::webp || format == Format::avif || format == Format::jxl};
 }
 
 int network_scale(const Model& model) { return Json::parse(ups_model_info(model.get())).value("scale", 0); }

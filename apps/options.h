@@ -51,6 +51,7 @@ struct Options {
   MetaPolicy meta = MetaPolicy::keep;
   double dpi = 0;            // 0: as the source says
   std::string suffix, name;  // of results in a folder; see options/batch.cpp
+  std::string report;        // a page with source and result, or ""
   std::string resume;        // path of the manifest, or ""
   int shard = 1, shard_count = 1;
   std::string settings;  // the options given that decide what the result is, as text

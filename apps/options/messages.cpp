@@ -10,6 +10,14 @@ void add_message_options(OptionTable& table) {
              .level = Level::basic,
              .help = "print sizes, tiles, memory and a time estimate, compute nothing",
              .set = [](Options& o, const Value&) { o.dry_run = true; }});
+  table.add({.names = "--report",
+             .argument = "OUT.html",
+             .group = Group::messages,
+             .level = Level::advanced,
+             .help = "also write a page with source and result, a slider between them and zoom",
+             .details = "For one input. See also `upscale compare`.",
+             .set = [](Options& o, const Value& v) { o.report = v.text; },
+             .completes = Completes::file});
   table.add({.names = "--progress",
              .argument = "MODE",
              .group = Group::messages,

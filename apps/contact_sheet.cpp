@@ -1,0 +1,73 @@
+// Lays pictures out.
+#include "apps/contact_sheet.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "apps/failure.h"
+#include "apps/metrics.h"
+
+namespace ups::apps {
+namespace {
+
+constexpr int kCell = 480, kGap = 8;
+constexpr int kDetail = 160, kZoom = kCell / kDetail;  // pixels of the largest picture, each shown as 3x3
+
+Image resized(const Image& in, int width, int height, ups_filter filter) {
+  Image out = allocate_image(width, height, in.channels, in.depth);
+  ups_image from = in.view(), to = out.view();
+  check(ups_resize(&from, &to, filter));
+  return out;
+}
+
+void paste(Image& sheet, const Image& picture, int x, int y) {
+  for (int row = 0; row < picture.height; row++)
+    memcpy(sheet.row(y + row) + 3 * size_t(x), picture.row(row), picture.row_bytes());
+}
+
+Image cropped(const Image& in, int x, int y, int width, int height) {
+  Image out = allocate_image(width, height, in.channels, in.depth);
+  for (int row = 0; row < height; row++)
+    memcpy(out.row(row), in.row(y + row) + 3 * size_t(x), out.row_bytes());
+  return out;
+}
+
+// What lies around the detail's centre: `side` pixels of a picture `largest` wide, fewer of smaller ones.
+Image detail_of(const Image& rgb, const SheetDetail& detail, int largest) {
+  const double share = double(rgb.width) / largest;
+  const int side = std::max(1, int(std::lround(kDetail * share)));
+  const int w = std::min(side, rgb.width), h = std::min(side, rgb.height);
+  const int x = std::clamp(int(detail.x * rgb.width) - w / 2, 0, rgb.width - w);
+  const int y = std::clamp(int(detail.y * rgb.height) - h / 2, 0, rgb.height - h);
+  const int to_w = std::clamp(int(std::lround(w / share)) * kZoom, 1, kCell);
+  const int to_h = std::clamp(int(std::lround(h / share)) * kZoom, 1, kCell);
+  return resized(cropped(rgb, x, y, w, h), to_w, to_h, UPS_FILTER_NEAREST);
+}
+
+}  // namespace
+
+Image contact_sheet(const std::vector<const Image*>& pictures, const SheetDetail& detail, int columns) {
+  columns = std::clamp(columns, 1, int(pictures.size()));
+  const int rows = (int(pictures.size()) + columns - 1) / columns;
+  int largest = 1;
+  for (const Image* p : pictures) largest = std::max(largest, p->width);
+  Image sheet =
+      allocate_image(columns * (kCell + kGap) + kGap, rows * (2 * (kCell + kGap) + kGap) + kGap, 3, UPS_U8);
+  std::fill_n(sheet.pixels.get(), sheet.bytes(), uint8_t(32));
+  for (size_t i = 0; i < pictures.size(); i++) {
+    const Image rgb = rgb_of(*pictures[i]);
+    const int x = kGap + int(i) % columns * (kCell + kGap),
+              y = kGap + int(i) / columns * (2 * (kCell + kGap) + kGap);
+    const double f = double(kCell) / std::max(rgb.width, rgb.height);
+    const int w = std::clamp(int(std::lround(rgb.width * f)), 1, kCell);
+    const int h = std::clamp(int(std::lround(rgb.height * f)), 1, kCell);
+    paste(sheet, resized(rgb, w, h, UPS_FILTER_BICUBIC), x + (kCell - w) / 2, y + (kCell - h) / 2);
+    const Image enlarged = detail_of(rgb, detail, largest);
+    paste(sheet, enlarged, x + (kCell - enlarged.width) / 2,
+          y + kCell + kGap + (kCell - enlarged.height) / 2);
+  }
+  return sheet;
+}
+
+}  // namespace ups::apps
