@@ -67,6 +67,7 @@ class Batch {
         progress_(options.progress, options.quiet) {}
 
   int run() {
+    ups_wake_device(options_.device.c_str());
     std::thread loader([this] { load(); });
     Joiner join_loader{loader, loaded_};
     model_ = open_models(options_);  // while the first image is decoded

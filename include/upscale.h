@@ -8,7 +8,8 @@
  *   ups_model_close(model);
  *
  * The library never prints, exits, aborts or touches an image file. Models are independent of each other;
- * one thread at a time may use a model. There are no globals but the per-thread error sentence.
+ * one thread at a time may use a model. There are no globals but the per-thread error
+ * sentence and what wakes devices.
  * C99; link with libupscale.a. */
 #ifndef UPSCALE_H
 #define UPSCALE_H
@@ -173,6 +174,11 @@ typedef struct {
 } ups_options;
 
 typedef struct ups_model ups_model;
+
+/* Optional: begins to make the device of `device` (as in ups_options) ready on a thread of its own and
+ * returns at once. A GPU takes some 0.2 s, which ups_model_open otherwise waits for. What fails is said
+ * there. */
+void ups_wake_device(const char* device);
 
 /* path: .safetensors, .pth/.pt/.ckpt or ncnn .param/.bin. The architecture is found from tensor names and
  * shapes. Of the options, threads, device, precision, mix_path and mix are used here, and only here. */

@@ -213,6 +213,10 @@ ups_status ups_model_open_memory(const void* data, size_t size, const char* name
 
 void ups_model_close(ups_model* model) { delete model; }
 
+void ups_wake_device(const char* device) {
+  ups::guarded([&] { ups::wake_device(device ? device : "auto"); });
+}
+
 ups_status ups_list_devices(const char** json) {
   return ups::guarded([&] {
     ups::check(json, ups::Code::usage, "ups_list_devices: json is NULL");

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <mutex>
+#include <optional>
+#include <thread>
 
 #include "kernels/error.h"
 
@@ -22,6 +25,9 @@ std::string describe(const cuda::DeviceInfo& d) {
 constexpr const char* kNoCuda = "this build has no GPU support";
 #endif
 
+bool is_cpu(const std::string& wanted) { return wanted == "cpu" || wanted == "-1"; }
+bool is_automatic(const std::string& wanted) { return wanted.empty() || wanted == "auto"; }
+
 bool contains_ignoring_case(const std::string& text, const std::string& part) {
   auto equal = [](char a, char b) {
     return std::tolower((unsigned char)a) == std::tolower((unsigned char)b);
@@ -29,7 +35,45 @@ bool contains_ignoring_case(const std::string& text, const std::string& part) {
   return std::search(text.begin(), text.end(), part.begin(), part.end(), equal) != text.end();
 }
 
+#if defined(UPS_WITH_CUDA)
+// The first GPU that is meant.
+std::optional<cuda::DeviceInfo> choose(const std::vector<cuda::DeviceInfo>& gpus, const std::string& wanted) {
+  for (const auto& d : gpus)
+    if (is_automatic(wanted) || wanted == std::to_string(d.index) ||
+        (!std::isdigit((unsigned char)wanted[0]) && contains_ignoring_case(d.name, wanted)))
+      return d;
+  return {};
+}
+
+// Threads that wake devices; a process that ends meanwhile waits for them.
+class Waking {
+ public:
+  ~Waking() {
+    for (std::thread& t : threads_) t.join();
+  }
+  void start(const std::string& wanted) {
+    const std::lock_guard lock(mutex_);
+    threads_.emplace_back([wanted] {
+      if (const auto device = choose(cuda::devices(), wanted)) cuda::wake(*device);
+    });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::thread> threads_;
+};
+#endif
+
 }  // namespace
+
+void wake_device(const std::string& wanted) {
+#if defined(UPS_WITH_CUDA)
+  static Waking waking;
+  if (!is_cpu(wanted)) waking.start(wanted);
+#else
+  (void)wanted;
+#endif
+}
 
 std::vector<DeviceEntry> list_devices(Pool& pool, std::string* why) {
   std::vector<DeviceEntry> list;
@@ -44,15 +88,12 @@ std::vector<DeviceEntry> list_devices(Pool& pool, std::string* why) {
 
 std::unique_ptr<Backend> make_backend(const std::string& wanted, Precision precision, Pool& pool,
                                       std::string* note) {
-  if (wanted == "cpu" || wanted == "-1") return make_cpu_backend(pool);
-  const bool automatic = wanted.empty() || wanted == "auto";
+  if (is_cpu(wanted)) return make_cpu_backend(pool);
+  const bool automatic = is_automatic(wanted);
 #if defined(UPS_WITH_CUDA)
   std::string why;
   const auto gpus = cuda::devices(&why);
-  for (const auto& d : gpus)
-    if (automatic || wanted == std::to_string(d.index) ||
-        (!std::isdigit((unsigned char)wanted[0]) && contains_ignoring_case(d.name, wanted)))
-      return make_cuda_backend(d, precision, &pool);
+  if (const auto gpu = choose(gpus, wanted)) return make_cuda_backend(*gpu, precision, &pool);
   if (automatic && note) *note = why;
   check(automatic, Code::device, "device: got '", wanted, "', expected cpu, auto",
         gpus.empty() ? " (no GPU can be used: " + why + ")" : ", or the index or name of a listed device");

@@ -26,6 +26,11 @@ struct DeviceEntry {
 // The CPU last. If no GPU can be used, *why (when given) gets a sentence.
 std::vector<DeviceEntry> list_devices(Pool& pool, std::string* why = nullptr);
 
+// Begins to make a GPU ready (driver, context) on a thread of its own and returns at once: this takes some
+// 0.2 s, in which a model file can be mapped and a picture decoded. What fails is said when a backend is
+// made.
+void wake_device(const std::string& wanted);
+
 // wanted: "auto" or "" (the first GPU, else the CPU), "cpu" or "-1", an index, or a part of a device's name.
 // *note (when given) gets a sentence when "auto" fell back to the CPU although this build has GPU support.
 // Throws Error{Code::device} when a device was named that does not exist.

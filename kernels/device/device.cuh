@@ -71,8 +71,10 @@ void launch(void (*kernel)(Params...), const LaunchConfig& c, const Args&... arg
   if (status == cudaSuccess) status = cudaLaunchKernelEx(&config, kernel, Params(args)...);
   if (status != cudaSuccess) {
     cudaGetLastError();
-    fail(Code::device, "CUDA: launch of ", c.grid.x, "x", c.grid.y, "x", c.grid.z, " blocks of ", c.block,
-         " threads with ", c.smem_bytes, " bytes of shared memory failed: ", cudaGetErrorString(status));
+    // Kernels are loaded when first launched, which takes device memory.
+    fail(status == cudaErrorMemoryAllocation ? Code::memory : Code::device, "CUDA: launch of ", c.grid.x, "x",
+         c.grid.y, "x", c.grid.z, " blocks of ", c.block, " threads with ", c.smem_bytes,
+         " bytes of shared memory failed: ", cudaGetErrorString(status));
   }
 #else
   check(c.cluster == 1, Code::device, "the host emulator has no clusters");

@@ -50,6 +50,11 @@ std::vector<DeviceInfo> devices(std::string* why) {
   return found;
 }
 
+void wake(const DeviceInfo& device) {
+  if (cudaSetDevice(device.index) == cudaSuccess) cudaFree(nullptr);  // does not free: waits for the context
+  cudaGetLastError();
+}
+
 Stream::Stream(const DeviceInfo& device) : device_(device) {
   verify(cudaSetDevice(device.index), "choosing the device");
   cudaStream_t stream;

@@ -25,6 +25,10 @@ struct DeviceInfo {
 // Usable devices. Never throws; if the result is empty and why is given, *why is a sentence.
 std::vector<DeviceInfo> devices(std::string* why = nullptr);
 
+// Makes the device's context, if this process has none there yet. Never throws: failure shows when a stream
+// is made.
+void wake(const DeviceInfo& device);
+
 // A queue of work on one device. Moves of data are asynchronous when the host side is PinnedMemory.
 // Errors: Error{Code::device}, or Error{Code::memory} from allocations.
 class Stream {

@@ -21,6 +21,8 @@ std::vector<DeviceInfo> devices(std::string*) {
   return {{0, 80, 2, 163 << 10, 40 << 20, int64_t(1) << 30, "host emulator"}};
 }
 
+void wake(const DeviceInfo&) {}
+
 // A stream's handle: whether it is being recorded, and what; what it has still to do.
 struct Queue {
   bool recording = false;
