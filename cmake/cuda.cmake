@@ -1,9 +1,20 @@
 # The CUDA kernels: compiled when nvcc is present, linked into the library with a static CUDA runtime. The
 # driver is found at run time. Without nvcc nothing changes: the kernels are still tested in the emulator.
 set(UPS_CUDA AUTO CACHE STRING "CUDA kernels: AUTO (if nvcc is found), ON or OFF")
-# A package names them all: -DUPS_CUDA_ARCHS="80-real;86-real;89-real;90-real;100-real;120-real;120-virtual". The
-# default builds six times faster and runs on the same GPUs: the driver compiles the PTX for those after sm_80.
-set(UPS_CUDA_ARCHS "80" CACHE STRING "architectures of *.cu: machine code and PTX")
+option(UPS_CUDA_RELEASE "machine code for every supported GPU, and PTX for later ones: builds six times as long" OFF)
+# By default for the GPU of this machine, if it has one; else for sm_80, whose PTX drivers compile for later ones at
+# the first run.
+set(ups_cuda_archs_default "80")
+if(UPS_CUDA_RELEASE)
+  set(ups_cuda_archs_default "80-real;86-real;89-real;90a-real;100-real;120-real;120-virtual")
+elseif(NOT UPS_CUDA STREQUAL "OFF" AND NOT DEFINED UPS_CUDA_ARCHS)
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+                  OUTPUT_VARIABLE ups_compute_cap ERROR_QUIET RESULT_VARIABLE ups_no_gpu)
+  if(NOT ups_no_gpu AND ups_compute_cap MATCHES "^([0-9]+)\\.([0-9])")
+    set(ups_cuda_archs_default "${CMAKE_MATCH_1}${CMAKE_MATCH_2}")
+  endif()
+endif()
+set(UPS_CUDA_ARCHS "${ups_cuda_archs_default}" CACHE STRING "architectures of *.cu")
 set(UPS_CUDA_ARCHS_SM90 "90a-real" CACHE STRING "architectures of *_sm90.cu (wgmma, TMA); empty: leave them out")
 
 set(UPS_HAVE_CUDA OFF)

@@ -65,11 +65,14 @@ typedef enum {
   UPS_FILTER_NEAREST = 5
 } ups_filter;
 
+/* In fp16 and bf16, a tile that comes out with a NaN or infinity, or all zero though its input is not, is
+ * computed again in the next safer precision (fp16, bf16, fp32). */
 typedef enum {
-  UPS_PRECISION_AUTO = 0, /* fp16; a tile that overflows is computed again in fp32 */
+  UPS_PRECISION_AUTO = 0, /* fp16, or bf16 where a weight is beyond fp16 */
   UPS_PRECISION_FP32 = 1,
   UPS_PRECISION_FP16 = 2,
-  UPS_PRECISION_BF16 = 3
+  UPS_PRECISION_BF16 = 3,
+  UPS_PRECISION_TF32 = 4 /* stored as fp32, multiplied with 10 bits of fraction on tensor cores */
 } ups_precision;
 
 /* What the numbers of an image are. */

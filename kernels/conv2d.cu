@@ -267,6 +267,7 @@ std::span<const Conv2dVariant> table() {
 #if !defined(UPS_WITHOUT_SM90)
     kConv2dWgmma,
 #endif
+    kConv2dTf32,
     {"mma", mma_declines, launch_mma},
     {"naive", accepts_all, launch_naive}
   };

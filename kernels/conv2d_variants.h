@@ -7,4 +7,6 @@ namespace ups::cuda {
 
 extern const Conv2dVariant kConv2dWgmma;  // conv2d_sm90.cu; not in builds without UPS_CUDA_ARCHS_SM90
 
+extern const Conv2dVariant kConv2dTf32;  // conv2d_tf32.cu
+
 }  // namespace ups::cuda

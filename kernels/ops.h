@@ -36,6 +36,7 @@ struct Weight {
   const void* w = nullptr;
   const float* bias = nullptr;   // null: no bias
   const float* slope = nullptr;  // PReLU slopes, null unless Act::prelu
+  bool tf32 = false;             // an f32 convolution may round its factors to tf32 (10 bits of fraction)
 };
 
 // scale * t. A default-constructed T means absent. Each addend channel serves `group` consecutive output

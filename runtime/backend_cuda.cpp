@@ -13,18 +13,12 @@ namespace ups {
 
 namespace {
 
-const char* precision_name(DType dtype) {
-  return dtype == DType::f32 ? "fp32" : dtype == DType::f16 ? "fp16" : "bf16";
-}
-
 class CudaBackend final : public Backend {
  public:
   CudaBackend(const cuda::DeviceInfo& device, Precision precision, Pool* pool)
       : network_(device, precision, pool), pass_(network_) {}
 
-  std::string describe() const override {
-    return network_.device().name + ", " + precision_name(network_.dtype());
-  }
+  std::string describe() const override { return network_.device().name + ", " + network_.precision_name(); }
   PlanOptions plan_options() const override { return network_.plan_options(); }
   // Most of what the device has; the rest is for the driver, the display and whoever else is there.
   int64_t budget_bytes() const override { return network_.device().memory_bytes / 10 * 7; }

@@ -12,10 +12,11 @@ namespace ups {
 
 // How activations are stored on a GPU. Sums always run in fp32. The CPU computes in fp32 whatever is asked.
 enum class Precision : uint8_t {
-  automatic,  // fp16, and fp32 for tiles that overflow
+  automatic,  // fp16, or bf16 where a weight is beyond fp16
   fp32,
   fp16,
-  bf16
+  bf16,
+  tf32  // stored as fp32, multiplied as tf32 (10 bits of fraction)
 };
 
 struct DeviceEntry {

@@ -12,7 +12,9 @@ namespace ups {
 namespace {
 
 DType dtype_for(Precision precision) {
-  return precision == Precision::fp32 ? DType::f32 : precision == Precision::bf16 ? DType::bf16 : DType::f16;
+  return precision == Precision::fp32 || precision == Precision::tf32 ? DType::f32
+         : precision == Precision::bf16                               ? DType::bf16
+                                                                      : DType::f16;
 }
 
 }  // namespace
@@ -20,6 +22,7 @@ DType dtype_for(Precision precision) {
 CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Pool* pool)
     : dtype_(dtype_for(precision)),
       automatic_(precision == Precision::automatic),
+      tf32_(precision == Precision::tf32),
       pool_(pool),
       stream_(device),
       staging_(device) {}
@@ -27,6 +30,11 @@ CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Po
 // A strip fills the device several times over, and all strips fit where the trunk's buffers were: at 512 x
 // 512 the trunk of an RRDB network holds 201 MB, of which 134 MB are free again in the tail.
 PlanOptions CudaNetwork::options(DType dtype) { return {.dtype = dtype, .strip_bytes = size_t(96) << 20}; }
+
+const char* CudaNetwork::precision_name() const {
+  if (tf32_) return "tf32";
+  return dtype_ == DType::f32 ? "fp32" : dtype_ == DType::f16 ? "fp16" : "bf16";
+}
 
 size_t CudaNetwork::weight_bytes() const {
   const auto it = weights_.find(dtype_);
@@ -48,7 +56,7 @@ void CudaNetwork::load(const Graph& graph) {
 const DeviceWeights& CudaNetwork::weights(DType dtype) {
   const auto it = weights_.find(dtype);
   if (it != weights_.end()) return it->second;
-  const PackedWeights packed = pack_weights(*graph_, *file_, dtype, pool_);
+  const PackedWeights packed = pack_weights(*graph_, *file_, dtype, tf32_, pool_);
   return weights_.emplace(dtype, upload_weights(packed, staging_, stream_)).first->second;
 }
 

@@ -21,7 +21,7 @@ class CudaNetwork {
   Staging& staging() { return staging_; }
 
   // The precision that tiles are computed in first.
-  DType dtype() const { return dtype_; }
+  const char* precision_name() const;
   PlanOptions plan_options() const { return options(dtype_); }
   size_t weight_bytes() const;
 
@@ -52,7 +52,7 @@ class CudaNetwork {
   void record(Bound& bound);
 
   DType dtype_;
-  bool automatic_;
+  bool automatic_, tf32_;
   Pool* pool_;
   cuda::Stream stream_;
   Staging staging_;

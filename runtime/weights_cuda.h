@@ -19,7 +19,8 @@ struct PackedWeights {
 
 // Packs every weight of `graph` in `dtype` (kernels/pack.h), in parallel if there is a pool. Throws
 // Error{Code::model} for weights that f16 cannot hold.
-PackedWeights pack_weights(const Graph& graph, const StateDict& file, DType dtype, Pool* pool);
+// tf32: convolutions in f32 may use it.
+PackedWeights pack_weights(const Graph& graph, const StateDict& file, DType dtype, bool tf32, Pool* pool);
 
 struct DeviceWeights {
   std::vector<Weight> list;  // by Weight::id

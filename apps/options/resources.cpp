@@ -112,15 +112,16 @@ void add_resource_options(OptionTable& table) {
              .argument = "P",
              .group = Group::resources,
              .level = Level::advanced,
-             .help = "auto, fp32, fp16 or bf16 activations on a GPU; the CPU always computes in fp32",
+             .help = "auto, fp32, tf32, fp16 or bf16 on a GPU; the CPU always computes in fp32",
              .set =
                  [](Options& o, const Value& v) {
                    o.precision = v.choice<ups_precision>({{"auto", UPS_PRECISION_AUTO},
                                                           {"fp32", UPS_PRECISION_FP32},
                                                           {"fp16", UPS_PRECISION_FP16},
-                                                          {"bf16", UPS_PRECISION_BF16}});
+                                                          {"bf16", UPS_PRECISION_BF16},
+                                                          {"tf32", UPS_PRECISION_TF32}});
                  },
-             .choices = {"auto", "fp32", "fp16", "bf16"}});
+             .choices = {"auto", "fp32", "tf32", "fp16", "bf16"}});
   table.add({.names = "--fp32",
              .argument = "",
              .group = Group::resources,

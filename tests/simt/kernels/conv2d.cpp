@@ -46,6 +46,7 @@ DeviceConvSpec random_spec(Random& r, bool small) {
   s.act = Act(r.integer(0, 5)), s.act_last = r.integer(0, 4) == 0, s.pad_end = r.integer(0, 6) == 0;
   const DType storage = r.integer(0, 3) == 0 ? (r.integer(0, 1) ? DType::bf16 : DType::f32) : DType::f16;
   s.x = s.y = s.adds_dtype = s.weight = storage;
+  s.tf32 = storage == DType::f32 && r.integer(0, 3) > 0;
   if (r.integer(0, 5) == 0) s.y = DType::f32;
   if (r.integer(0, 9) == 0) s.adds_dtype = DType::f32;
   s.adds = r.integer(0, 2);
@@ -108,8 +109,53 @@ TEST_CASE("the tensor core variant is right for the shapes of the released model
       {.h = 6, .w = 9, .cin = 64, .cout = 64, .act = Act::prelu},
       {.h = 6, .w = 9, .cin = 64, .cout = 24, .k = 1, .x_extra = dense},
       {.h = 4, .w = 5, .cin = 16, .cout = 130, .x = DType::bf16, .y = DType::bf16, .weight = DType::bf16},
+      {.h = 18,
+       .w = 35,
+       .cin = 96,
+       .cout = 32,
+       .act = Act::lrelu,
+       .x = DType::f32,
+       .y = DType::f32,
+       .weight = DType::f32,
+       .x_extra = 96,
+       .tf32 = true},
   };
   for (const DeviceConvSpec& spec : specs) under_each_schedule([&] { check_all_variants(spec, random, 2); });
+}
+
+TEST_CASE("tf32 takes the nearest value and only where it is allowed", "[simt][conv2d]") {
+  UPS_RANDOM(random);
+  DeviceConvCase c({.h = 2,
+                    .w = 2,
+                    .cin = 1,
+                    .cout = 1,
+                    .k = 1,
+                    .x = DType::f32,
+                    .y = DType::f32,
+                    .weight = DType::f32,
+                    .bias = false,
+                    .tf32 = true},
+                   random);
+  const float in[] = {1 + 0x1p-11f + 0x1p-20f, 1 + 0x1p-11f - 0x1p-20f, -1 - 0x1.8p-11f, 3},
+              rounded[] = {1 + 0x1p-10f, 1, -1 - 0x1p-10f, 3};
+  std::memcpy(c.x.memory->host(), in, sizeof in);
+  c.x.upload();
+  std::memset(c.packed.host(), 0, c.packed.size());
+  const float one = 1;
+  std::memcpy(c.packed.host(), &one, 4);
+  c.packed.upload();
+  const auto result = [&] {
+    run(c.op, stream());
+    c.y.download();
+    std::vector<float> y(4);
+    std::memcpy(y.data(), c.y.memory->host(), sizeof rounded);
+    return y;
+  };
+  CHECK(std::string(variant_name(c.op, stream().device())) == "tf32");
+  CHECK(result() == std::vector<float>(rounded, rounded + 4));
+  c.op.w.tf32 = false;
+  CHECK(std::string(variant_name(c.op, stream().device())) == "naive");
+  CHECK(result() == std::vector<float>(in, in + 4));
 }
 
 TEST_CASE("conv2d chooses by operator and device, and says why not", "[simt][conv2d]") {

@@ -22,7 +22,16 @@ struct DeviceConvSpec {
   float slope = 0.2f, scale = 1;
   bool act_last = false, pad_end = false;
   int row_begin = 0, row_end = 1 << 30;
+  bool tf32 = false;  // allowed; x and w are then made of tf32 values, so that it costs nothing
 };
+
+inline float to_tf32(float v) {
+  uint32_t bits;
+  std::memcpy(&bits, &v, 4);
+  bits &= 0xffffe000;
+  std::memcpy(&v, &bits, 4);
+  return v;
+}
 
 struct DeviceConvCase {
   DeviceConvSpec spec;
@@ -44,7 +53,14 @@ struct DeviceConvCase {
     x = TwinImage(s.x, s.n, s.h, s.w, s.cin, s.x_first, s.x_extra, &random);
     y = TwinImage(s.y, s.n, oh * r, ow * r, s.cout / (r * r), s.y_first, s.y_extra, nullptr);
     std::vector<float> weights = random.normals(size_t(s.k) * s.k * s.cin * s.cout);
-    for (float& v : weights) v = round_to(s.weight, v);
+    for (float& v : weights) v = s.tf32 ? to_tf32(v) : round_to(s.weight, v);
+    if (s.tf32) {
+      for (size_t i = 0; i < x.host.size(); i++) {
+        x.host[i] = to_tf32(x.host[i]);
+        std::memcpy(x.memory->host() + i * 4, &x.host[i], 4);
+      }
+      x.upload();
+    }
     wide.assign(weights.begin(), weights.end());
     pack_mma(weights.data(), WeightOrder::hwio, s.cout, s.cin, s.k, s.weight, packed.host());
     for (int c = 0; c < s.cout; c++) bias[size_t(c)] = random.normal(), slopes[size_t(c)] = random.normal();
@@ -58,7 +74,8 @@ struct DeviceConvCase {
             s.weight,
             packed.data(),
             s.bias ? bias.data() : nullptr,
-            s.act == Act::prelu ? slopes.data() : nullptr};
+            s.act == Act::prelu ? slopes.data() : nullptr,
+            s.tf32};
     op.act = s.act, op.slope = s.slope, op.scale = s.scale;
     op.stride = s.stride, op.up = s.up, op.shuffle = r;
     op.act_last = s.act_last, op.pad_end = s.pad_end;
@@ -109,7 +126,7 @@ struct DeviceConvCase {
       << " shuffle " << s.shuffle << " act " << int(s.act) << (s.act_last ? " last" : "")
       << (s.pad_end ? " pad_end" : "") << " adds " << s.adds << " group " << s.add_group << " "
       << dtype_name(s.adds_dtype) << " scale " << s.scale << " bias " << s.bias << " rows " << s.row_begin
-      << ".." << s.row_end;
+      << ".." << s.row_end << (s.tf32 ? " tf32" : "");
     return o.str();
   }
 

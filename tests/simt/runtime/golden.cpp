@@ -53,6 +53,9 @@ TEST_CASE("golden nets through the CUDA backend in fp16 and bf16 are off by the 
       const Outcome half = run_golden(net, Precision::fp16);
       CHECK(half.worst <= 29 * 0x1p-11 * std::max(1.0, half.largest));
       CHECK(half.worst > 0);
+      // tf32 rounds factors to 2^-11 but stores in full: at most what fp16 does.
+      const Outcome tf32 = run_golden(net, Precision::tf32);
+      CHECK(tf32.worst <= 29 * 0x1p-11 * std::max(1.0, tf32.largest));
       const Outcome bf16 = run_golden(net, Precision::bf16);
       CHECK(bf16.worst <= 29 * 0x1p-8 * std::max(1.0, bf16.largest));
       take_schedule(0);
