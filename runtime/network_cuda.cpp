@@ -29,7 +29,9 @@ CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Po
 
 // A strip fills the device several times over, and all strips fit where the trunk's buffers were: at 512 x
 // 512 the trunk of an RRDB network holds 201 MB, of which 134 MB are free again in the tail.
-PlanOptions CudaNetwork::options(DType dtype) { return {.dtype = dtype, .strip_bytes = size_t(96) << 20}; }
+PlanOptions CudaNetwork::options(DType dtype) {
+  return {.dtype = dtype, .strip_bytes = size_t(96) << 20, .in_place = true};
+}
 
 const char* CudaNetwork::precision_name() const {
   if (tf32_) return "tf32";

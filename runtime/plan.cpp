@@ -74,7 +74,47 @@ struct Cut {
   int first, end, lr_rows;
 };
 
-Layout lay_out(const Placement& p, Extent lr, DType dtype, const std::vector<Cut>& cuts) {
+// Buffers that may share one place although their lifetimes touch: a convolution's output and an addend that
+// nobody reads after it. Each pixel is read just before it is written. Returns the first buffer of each
+// chain.
+std::vector<int> places_in_common(const Placement& p, const std::vector<Plan::Buffer>& buffers,
+                                  const std::vector<int>& window_rows) {
+  std::vector<int> root(buffers.size());
+  std::iota(root.begin(), root.end(), 0);
+  for (int i = 0; i < int(p.ops.size()); i++) {
+    const auto* conv = std::get_if<Conv2d<Value>>(&p.ops[i]);
+    if (!conv || conv->shuffle != 1) continue;
+    const int y = p.locations[conv->y.id].buffer, x = p.locations[conv->x.id].buffer;
+    const auto plain = [&](int b) { return !p.buffers[b].concat && !p.buffers[b].once && !window_rows[b]; };
+    for (const Addend<Value>* add : {&conv->add, &conv->add2}) {
+      if (!add->t || add->group != 1 || root[y] != y) continue;
+      const int a = p.locations[add->t.id].buffer;
+      const auto &from = p.buffers[a], &to = p.buffers[y];
+      if (a != x && a != y && plain(a) && plain(y) && from.c == to.c && from.num == to.num &&
+          from.den == to.den && buffers[a].last_op == i && buffers[y].first_op == i)
+        root[y] = root[a];
+    }
+  }
+  return root;
+}
+
+// Offsets for all, chains of buffers with one place counted once. Returns the arena's size.
+size_t pack_chains(std::vector<Plan::Buffer>& buffers, const std::vector<int>& root) {
+  std::vector<Plan::Buffer> chains = buffers;
+  for (size_t i = 0; i < buffers.size(); i++) {
+    Plan::Buffer& chain = chains[root[i]];
+    chain.bytes = std::max(chain.bytes, buffers[i].bytes);
+    chain.first_op = std::min(chain.first_op, buffers[i].first_op);
+    chain.last_op = std::max(chain.last_op, buffers[i].last_op);
+    if (root[i] != int(i)) chains[i].bytes = 0;
+  }
+  const size_t total = pack(chains);
+  for (size_t i = 0; i < buffers.size(); i++) buffers[i].offset = chains[root[i]].offset;
+  return total;
+}
+
+Layout lay_out(const Placement& p, Extent lr, const PlanOptions& o, const std::vector<Cut>& cuts) {
+  const DType dtype = o.dtype;
   Layout l;
   std::vector<int> window_rows(p.buffers.size(), 0);
   for (const Cut& cut : cuts) {
@@ -100,7 +140,8 @@ Layout lay_out(const Placement& p, Extent lr, DType dtype, const std::vector<Cut
     }
     l.buffers.push_back(out);
   }
-  l.arena_bytes = pack(l.buffers);
+  l.arena_bytes =
+      o.in_place ? pack_chains(l.buffers, places_in_common(p, l.buffers, window_rows)) : pack(l.buffers);
   return l;
 }
 
@@ -123,7 +164,7 @@ Layout segment_layout(const Placement& p, Extent lr, const PlanOptions& o) {
     const double rows = o.segment_bytes && bytes > 0 ? std::max(1.0, o.segment_bytes / bytes) : lr.h;
     cuts.push_back({starts[i], end, rows >= lr.h ? 0 : int(rows)});
   }
-  return lay_out(p, lr, o.dtype, cuts);
+  return lay_out(p, lr, o, cuts);
 }
 
 bool has_statistics(const Placement& p) {
@@ -134,7 +175,7 @@ bool has_statistics(const Placement& p) {
 Layout best_layout(const Placement& p, Extent lr, const PlanOptions& o) {
   const int n = int(p.ops.size());
   if (has_statistics(p)) return segment_layout(p, lr, o);
-  Layout best = lay_out(p, lr, o.dtype, {{0, n, 0}});
+  Layout best = lay_out(p, lr, o, {{0, n, 0}});
   if (!o.strip_bytes) return best;
   constexpr int kMostStripOps = 24;  // a longer suffix never paid: windows of deep chains grow past the trunk
   size_t row_bytes = 0;              // of all windowed intermediates, per LR row
@@ -145,7 +186,7 @@ Layout best_layout(const Placement& p, Extent lr, const PlanOptions& o) {
     const int rows =
         int(std::clamp<size_t>(o.strip_bytes / std::max<size_t>(1, row_bytes), 4, size_t(INT_MAX / 64)));
     if (rows >= lr.h) continue;
-    Layout l = lay_out(p, lr, o.dtype, {{0, first, 0}, {first, n, rows}});
+    Layout l = lay_out(p, lr, o, {{0, first, 0}, {first, n, rows}});
     if (l.strip_first_op >= 0 && l.arena_bytes < best.arena_bytes) best = std::move(l);
   }
   return best;

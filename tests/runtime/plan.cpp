@@ -148,3 +148,24 @@ TEST_CASE("graph errors name the key", "[runtime][graph]") {
   CHECK_THROWS_WITH(g.conv2d(x, Scope("b")), Catch::Contains("b: x has 4 channels, weight expects 5"));
   CHECK_THROWS_WITH(g.conv2d(x, Scope("c")), Catch::Contains("weight 'c.weight' is missing"));
 }
+
+TEST_CASE("in place, outputs take the room of addends that nobody reads later, and no other",
+          "[runtime][plan]") {
+  UPS_RANDOM(random);
+  const Network n = ups::testing::tiny_rrdb(random, 8, 4, 3);
+  Graph g(n.weights);
+  g.output(n.build(g, g.input(3)));
+  for (size_t strip_bytes : {size_t(0), size_t(20000)}) {
+    const Plan apart = make_plan(g, {40, 30}, {.strip_bytes = strip_bytes}),
+               plan = make_plan(g, {40, 30}, {.strip_bytes = strip_bytes, .in_place = true});
+    CHECK(plan.arena_bytes <= apart.arena_bytes);
+    int shared = 0;
+    for (const PlanStep& step : plan.steps)
+      if (const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op)) {
+        shared += conv->add2.t.c && conv->add2.t.data == conv->y.data;
+        CHECK(conv->y.data != conv->x.data);
+      }
+    CHECK(shared ==
+          2);  // the second block takes the place of the first one's input, the third of the second's
+  }
+}
