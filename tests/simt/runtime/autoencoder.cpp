@@ -1,0 +1,44 @@
+// Autoencoders through the CUDA backend on emulated kernels, against diffusers' outputs: every operator of
+// theirs runs on a device.
+#include "runtime/backend_cuda.h"
+#include "tests/arch/vae_net.h"
+#include "tests/simt/emulator_test.h"
+
+using namespace ups;
+using namespace ups::testing;
+
+namespace {
+
+// Largest error of both halves over the largest reference value.
+double error_of(const char* name, Precision precision) {
+  const auto io = open_weights(std::string(UPS_GOLDEN) + "/vae/" + name + ".io.safetensors");
+  const AutoencoderNetworks a = open_autoencoder(vae_weights(*io, VaeDialect::diffusers));
+  auto run = [&](const Network& network, const Planes& in, const Planes& want, float scale, float shift) {
+    Session session(network, make_cuda_backend(cuda::devices().front(), precision));
+    const Planes got = run_half(session, in);
+    REQUIRE(got.v.size() == want.v.size());
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < got.v.size(); i++) {
+      REQUIRE(std::isfinite(got.v[i]));
+      worst = std::max(worst, std::fabs(double(got.v[i]) * scale + shift - want.v[i]));
+      largest = std::max(largest, std::fabs(double(want.v[i])));
+    }
+    return worst / largest;
+  };
+  Planes image = planes(*io, "image");
+  for (float& v : image.v) v = 2 * v - 1;
+  return std::max(run(*a.encoder, image, planes(*io, "moments"), 1, 0),
+                  run(*a.decoder, planes(*io, "latent"), planes(*io, "decoded"), 0.5f, 0.5f));
+}
+
+}  // namespace
+
+TEST_CASE("autoencoders through the CUDA backend give the numbers of the reference", "[simt][autoencoder]") {
+  // As on the CPU (tests/arch/autoencoder.cpp).
+  for (const char* name : {"kl16", "kl4"}) CHECK(error_of(name, Precision::fp32) < 2e-5);
+  // Storage rounds by half a unit of 2^-8, some fifty times on the way, at random: 5 sqrt(50) / sqrt(3)
+  // units.
+  const double rounded = error_of("kl_no_attention", Precision::bf16);
+  CHECK(rounded < 21 * 0x1p-8);
+  CHECK(rounded > 0);
+}
