@@ -23,7 +23,7 @@ namespace {
 struct Job {
   int begin, end, w;
   int tiles_x;
-  bool vector_x, vector_epilogue;
+  bool vector_x, vector_epilogue, upward;
 };
 
 // --- naive -------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ __global__ void conv2d_naive(Conv2d<Tensor> op, Job job) {
 }
 
 void launch_naive(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  const Job job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false};
+  const Job job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false, false};
   const int64_t count = int64_t(job.end - job.begin) * job.w * op.w.cout;
   launch(conv2d_naive,
          {.grid = {unsigned((count + kNaiveBlock - 1) / kNaiveBlock), unsigned(op.x.n)},
@@ -95,8 +95,8 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<T
   S& s = shared<S>();
   const int tid = int(threadIdx.x), lane = lane_index(), warp = warp_index();
   const int warp_y = warp % 4 * kRows, warp_x = warp / 4 * 16;
-  const int tile_y = job.begin + int(blockIdx.x) / job.tiles_x * kTileH,
-            tile_x = int(blockIdx.x) % job.tiles_x * kTileW;
+  const int tile = job.upward ? int(gridDim.x - 1 - blockIdx.x) : int(blockIdx.x);
+  const int tile_y = job.begin + tile / job.tiles_x * kTileH, tile_x = tile % job.tiles_x * kTileW;
   const int n0 = int(blockIdx.y) * N, image = int(blockIdx.z);
   const int cin = op.w.cin, cout_pad = (op.w.cout + 15) / 16 * 16;
   const int steps = (cin + kChannels - 1) / kChannels;
@@ -213,7 +213,7 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<T
 
 template <class T, int K, int N>
 void launch_mma_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  Job job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false};
+  Job job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false, rows.upward};
   job.tiles_x = (job.w + kTileW - 1) / kTileW;
   job.vector_x = op.x.px % 8 == 0 && op.x.row % 8 == 0 && (op.x.n == 1 || op.x.image % 8 == 0) &&
                  reinterpret_cast<uintptr_t>(op.x.data) % 16 == 0;

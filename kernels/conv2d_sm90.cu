@@ -8,6 +8,7 @@
 //   input is done, the oldest output row is complete and the accumulators move up by one. So the image is
 //   read three times (kx) from shared memory instead of nine, and once from L2 (plus 2 halo columns).
 //   Shared memory per wgmma, N = 32: 2 KB of image + 3 KB of weights for 48 cycles of tensor core.
+//   With Rows::upward the same happens upside down.
 //   A row's epilogue runs while the tensor cores multiply the next row's first stage.
 //   Pixels lie in planes of 8 channels, 16 bytes per pixel: a tap's shift is an address, no swizzle involved.
 #include "kernels/conv2d_variants.h"
@@ -29,11 +30,14 @@ constexpr int kMaxStages = 16;
 struct Job {
   int begin, end, w;
   int units_per_block, stages;
+  bool upward;  // everything happens from the last row to the first; kernels count rows as if it did not
+  // The image row of a counted one.
+  __device__ __forceinline__ int row(int y) const { return upward ? begin + end - 1 - y : y; }
 };
 
 struct Smem {
   alignas(8) uint64_t full[kMaxStages], empty[kMaxStages];
-  // then stages [130 pixels][64 channels], then weights [kx][cin / 8][3 N: ky 2, 1, 0][8]
+  // then stages [130 pixels][64 channels], then weights [kx][cin / 8][3 N: ky 2, 1, 0, or upward 0, 1, 2][8]
 };
 constexpr int kSmemHead = 1024;  // 128-byte swizzled rows begin on multiples of it
 
@@ -168,9 +172,11 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
         const int ux = segment.x - 1 + first_px + i * kStep;
         from[i] = ux >= 0 && ux < in_w ? ux / op.up * int(op.x.px) : -1;
       }
-      for (int uy = max(segment.y - 1, 0); uy < min(segment.y + segment.rows + 1, in_h); uy++) {
+      for (int y = segment.y - 1; y <= segment.y + segment.rows; y++) {
+        const int uy = job.row(y);
+        if (uy < 0 || uy >= in_h) continue;
         const T* const row = x + int64_t(uy / op.up) * op.x.row;
-        if (uy >= segment.y && uy < segment.y + segment.rows && segment.x + t < job.w)
+        if (y >= segment.y && y < segment.y + segment.rows && segment.x + t < job.w)
           for (const Addend<Tensor>* add : {&op.add, &op.add2})  // needed two rows from now
             if (add->t.data)
               prefetch_l2(static_cast<const T*>(add->t.data) + uy * add->t.row + (segment.x + t) * add->t.px +
@@ -208,7 +214,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
       const int cout_pad = (op.w.cout + 15) / 16 * 16, count = cin / 8 * 9 * N;
       for (int i = tid; i < count; i += kConsumers) {
         const int half = i % 2, co = i / 2 % N, tap = i / 2 / N % 9, block = i / 2 / N / 9;
-        const int row = (2 - tap / 3) * N + co, unit8 = block * 2 + half;
+        const int row = (job.upward ? tap / 3 : 2 - tap / 3) * N + co, unit8 = block * 2 + half;
         copy_async<16>(weights + ((tap % 3 * (cin / 8) + unit8) * 3 * N + row) * 16,
                        w + ((int64_t(block) * 9 + tap) * cout_pad + n0 + co) * 16 + half * 8);
       }
@@ -230,7 +236,8 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
       unit += segment.rows;
 #pragma unroll
       for (int i = 0; i < 3 * N / 2; i++) acc[i] = bias[i % (N / 2) / 4 * 2 + i % 2];
-      for (int uy = segment.y - 1; uy <= segment.y + segment.rows; uy++) {
+      for (int y = segment.y - 1; y <= segment.y + segment.rows; y++) {
+        const int uy = job.row(y);
         if (uy >= 0 && uy < in_h) {
           const int first_slot = slot;
           int part = 0;  // 32 channels, half a stage
@@ -262,8 +269,8 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
           finish_row<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
         }
         done_y = -1;
-        if (uy > segment.y) {  // output row uy - 1 has seen its three rows
-          done_y = uy - 1, done_x = segment.x + group * 64;
+        if (y > segment.y) {  // output row y - 1 has seen its three rows
+          done_y = job.row(y - 1), done_x = segment.x + group * 64;
 #pragma unroll
           for (int i = 0; i < N / 2; i++) done[i] = acc[i];
         }
@@ -288,7 +295,7 @@ int outputs_per_block(const Conv2d<Tensor>& op, int smem_bytes) {
 template <class T, int N>
 void launch_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
   const DeviceInfo& device = stream.device();
-  Job job{rows.begin, rows.end, op.y.w, 0, stages_for(op, N, device.smem_bytes)};
+  Job job{rows.begin, rows.end, op.y.w, 0, stages_for(op, N, device.smem_bytes), rows.upward};
   const int units = (job.end - job.begin) * ((job.w + kColumn - 1) / kColumn), blocks_y = op.w.cout / N;
   const int blocks = max(1, min((units + 3) / 4, device.num_sms / blocks_y));
   job.units_per_block = (units + blocks - 1) / blocks;

@@ -109,14 +109,17 @@ CudaNetwork::Bound* CudaNetwork::safer(const Bound& than) {
 void CudaNetwork::record(Bound& b) {
   const DeviceWeights& w = weights(b.dtype);
   b.recording.begin(stream_);
+  bool upward = false;  // alternates
   try {
-    for (const PlanStep& step : b.plan.steps)
+    for (const PlanStep& step : b.plan.steps) {
       std::visit(
           [&](auto op) {
             attach(op, w.list);
-            cuda::run(op, stream_, cuda::Rows{step.row_begin, step.row_end});
+            cuda::run(op, stream_, cuda::Rows{step.row_begin, step.row_end, upward});
           },
           step.op);
+      upward = !upward;
+    }
   } catch (...) {
     try {
       b.recording.end(stream_);

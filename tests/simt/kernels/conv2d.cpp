@@ -23,7 +23,7 @@ int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_
     ran++;
     c.y.memory->poison();
     INFO(c.describe() << " variant " << v.name);
-    v.launch(c.op, stream(), {spec.row_begin, std::min(spec.row_end, rows)});
+    v.launch(c.op, stream(), {spec.row_begin, std::min(spec.row_end, rows), spec.upward});
     const std::string verdict = c.verdict();
     CHECK(verdict == "");
   }
@@ -57,6 +57,7 @@ DeviceConvSpec random_spec(Random& r, bool small) {
   if (r.integer(0, 5) == 0) s.y_first = r.integer(0, 3), s.y_extra = s.y_first + r.integer(0, 3);
   s.bias = r.integer(0, 4) > 0;
   s.scale = r.integer(0, 1) ? 0.2f : 1.0f;
+  s.upward = r.integer(0, 1);
   const int rows = DeviceConvCase::out(s.h, s);
   if (r.integer(0, 3) == 0)
     s.row_begin = r.integer(0, rows - 1), s.row_end = r.integer(s.row_begin + 1, rows);

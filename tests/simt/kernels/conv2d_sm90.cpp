@@ -37,7 +37,8 @@ void check_spec(const DeviceConvSpec& spec, Random& random, int sms = 3) {
   c.y.memory->poison();
   INFO(c.describe() << " on " << sms << " SMs");
   REQUIRE(wgmma().declines(c.op, stream.device()) == nullptr);
-  wgmma().launch(c.op, stream, {spec.row_begin, std::min(spec.row_end, c.op.y.h / spec.shuffle)});
+  wgmma().launch(c.op, stream,
+                 {spec.row_begin, std::min(spec.row_end, c.op.y.h / spec.shuffle), spec.upward});
   stream.synchronize();
   CHECK(c.verdict() == "");
 }
@@ -62,6 +63,7 @@ TEST_CASE("the wgmma variant equals the double reference on random shapes", "[si
     if (random.integer(0, 1)) s.y_first = random.integer(0, 2) * 8, s.y_extra = s.y_first + 8;
     s.bias = random.integer(0, 4) > 0;
     s.scale = random.integer(0, 1) ? 0.2f : 1.0f;
+    s.upward = random.integer(0, 1);
     const int rows = DeviceConvCase::out(s.h, s);
     if (random.integer(0, 2) == 0)
       s.row_begin = random.integer(0, rows - 1), s.row_end = random.integer(s.row_begin + 1, rows);
