@@ -75,7 +75,7 @@ std::unique_ptr<Model> open_models(const Options& o) {
   double share = 0;
   if (!o.mix.empty()) {
     mix = weight_file("--mix", o.mix), share = o.mix_share;
-  } else if (o.denoise && *o.denoise < 1) {
+  } else if (o.denoise && (*o.denoise < 1 || o.loop.values.denoise_change > 0)) {
     mix = denoise_twin(parts.back()), share = 1 - *o.denoise;
   } else if (o.denoise) {
     denoise_twin(parts.back());  // all of the network that has one; refuses others

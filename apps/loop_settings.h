@@ -7,6 +7,9 @@
 
 namespace ups::apps {
 
+// A factor for the library, to which 0 means "not set" and below 0 means 0.
+inline float unless_zero(double factor) { return factor == 0 ? -1.f : float(factor); }
+
 struct LoopSettings {
   ups_loop values{};  // but for filters
   std::vector<ups_filter> filters;

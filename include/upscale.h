@@ -133,11 +133,15 @@ typedef struct {
   const ups_filter* filters; /* resampling after step 1, 2, ...; the last for all others */
   int filter_count;          /* 0: ups_options.filter */
   ups_colour_fix colour_fix; /* towards the input's colours, after every step */
-  /* Pillow's enhancers and filters on the result at 8 bits, in this order. Factors: 0 and 1 change nothing.
+  /* Pillow's enhancers and filters on the result at 8 bits, in this order. Factors: 0 and 1 change nothing,
+   * below 0 is 0.
    */
   float sharpness, brightness, color, contrast;
   int detail, smooth, blur; /* how often, 0..100 */
   int contour;
+  /* Of a model opened with mix_path, its twin that keeps noise: the strength 1 - mix is multiplied by this
+   * after every step, within 0.1..1. 0 and 1: it stays. Other models refuse it. */
+  double denoise_change;
 } ups_loop;
 
 /* All zero (or NULL where a pointer to it is taken) means the defaults. Set `size` to sizeof(ups_options):
@@ -239,7 +243,8 @@ typedef struct {
   double sigma, x1, y2, y3, m1, m2;
   /* UNSHARP: v + amount d on each colour where |d| > threshold (0..1). */
   double amount, threshold;
-  /* 0 and 1 change nothing: v brightness, (v - 0.5) contrast + 0.5, luma + (v - luma) saturation. */
+  /* Factors, 0 and 1 change nothing, below 0 is 0: v brightness, (v - 0.5) contrast + 0.5, luma + (v - luma)
+   * saturation. */
   float brightness, contrast, saturation;
   float background[4]; /* of padding: RGB (its luma in gray pictures), alpha */
   ups_dither dither;   /* to 8 or 16 bits */

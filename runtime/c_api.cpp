@@ -92,9 +92,10 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_TF32, Code::usage,
         "precision: got ", int(o.precision), ", expected 0 to 3");
   ordered_json j;
+  std::shared_ptr<const StateDict> first, other;  // of a mix
   j["name"] = metadata(*weights, "name").empty() ? name : metadata(*weights, "name");
   if (o.mix_path) {
-    const auto other = open_weights(o.mix_path);
+    first = weights, other = open_weights(o.mix_path);
     std::string second = metadata(*other, "name");
     if (second.empty()) second = std::filesystem::path(o.mix_path).stem().string();
     std::ostringstream both;
@@ -124,6 +125,14 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   j["device"] = backend->describe();
   j["device_note"] = note;
   model->session = std::make_unique<Session>(std::move(network), std::move(backend));
+  model->mix = o.mix;
+  if (other)
+    model->remixed = [first, other, device = std::string(o.device ? o.device : "auto"),
+                      precision = Precision(o.precision), pool = &model->pool](double share) {
+      std::string ignored;
+      return std::make_unique<Session>(open_network(mixed(first, *other, share)),
+                                       make_backend(device, precision, *pool, &ignored));
+    };
   const Facts& facts = model->session->facts();
   j["parameters"] = facts.parameters;
   j["flop_per_pixel"] = facts.flop_per_px;
@@ -133,6 +142,15 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   j["bytes_per_pixel"] = double(model->session->plan({side, side}).arena_bytes) / (double(side) * side);
   model->info_json = j.dump();
   *out = model.release();
+}
+
+// A denoise strength that changes from step to step asks for sessions of its own.
+bool changes_strength(const ups_model& model, const LoopOptions& o) {
+  if (o.rules.denoise_change == 1) return false;
+  check(bool(model.remixed), Code::usage,
+        "denoise_change: this model has no denoise strength (open it with "
+        "mix_path, its twin that keeps noise)");
+  return true;
 }
 
 // Time per FLOP on this machine now: one small tile, run twice, the faster counts.
@@ -274,7 +292,11 @@ ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* op
                                {"tiles", pass.grid.count()}});
       j["steps"].push_back(s);
     }
-    j["peak_bytes"] = plan.peak_bytes + ups::picture_bytes(picture, plan);
+    int64_t peak_bytes = plan.peak_bytes + ups::picture_bytes(picture, plan);
+    // Beside the model's own weights: those of the step, and once more while they are packed.
+    if (ups::changes_strength(*model, picture.loop))
+      peak_bytes += 2 * int64_t(session.backend().weight_bytes());
+    j["peak_bytes"] = peak_bytes;
     j["flop"] = plan.flop;
     j["estimated_seconds"] = plan.flop * model->seconds_per_flop;
     j["device"] = session.backend().describe();
@@ -288,7 +310,14 @@ ups_status ups_upscale(ups_model* model, const ups_image* lr, ups_image* hr, con
     ups::check(model != nullptr, ups::Code::usage, "ups_upscale: model is NULL");
     const ups_options o = ups::read_options(options);
     const ups::Image in = ups::view(lr, "lr", true), out = ups::view(hr, "hr", !o.rows);
-    const ups::Picture picture = ups::picture_of(in, o, *model->session);
+    ups::Picture picture = ups::picture_of(in, o, *model->session);
+    std::unique_ptr<ups::Session> of_step;
+    if (ups::changes_strength(*model, picture.loop))
+      picture.loop.session_at = [&](int k) -> ups::Session& {
+        of_step.reset();
+        of_step = model->remixed(1 - ups::denoise_at(1 - model->mix, picture.loop.rules.denoise_change, k));
+        return *of_step;
+      };
     ups::check(picture.hr_c == out.c, ups::Code::usage, "hr: has ", out.c, " channels, expected ",
                picture.hr_c, picture.hr_c == in.c ? " as lr" : ", those of lr without alpha");
     const ups::LoopPlan plan = ups::plan_loop(*model->session, picture.lr, picture.loop);

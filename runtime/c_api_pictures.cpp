@@ -46,7 +46,7 @@ FinishOptions finish_options(const ups_finish* given, int channels) {
     s.amount = g.amount, s.threshold = g.threshold;
     o.sharpen.push_back(s);
   }
-  auto factor = [](float v) { return v == 0 ? 1 : v; };
+  auto factor = [](float v) { return v == 0 ? 1 : v < 0 ? 0 : v; };
   o.brightness = factor(g.brightness), o.contrast = factor(g.contrast), o.saturation = factor(g.saturation);
   o.dither = Dither(g.dither);
   std::copy(g.background, g.background + 4, o.background);

@@ -21,7 +21,10 @@ LoopRules loop_rules(const ups_loop& given) {
         "filters: got ", g.filter_count, ", expected 0 to ", kMaxSteps, " with an array");
   check(g.colour_fix >= UPS_COLOUR_FIX_NONE && g.colour_fix <= UPS_COLOUR_FIX_HISTOGRAM, Code::usage,
         "colour_fix: got ", int(g.colour_fix), ", expected 0 to 3");
+  check(g.denoise_change >= 0 && g.denoise_change <= 10, Code::usage, "denoise_change: got ",
+        g.denoise_change, ", expected 0 to 10");
   LoopRules r;
+  if (g.denoise_change > 0) r.denoise_change = g.denoise_change;
   r.faithful = g.faithful != 0;
   r.ease = Ease(g.ease);
   r.adaptive = g.adaptive;
@@ -32,8 +35,8 @@ LoopRules loop_rules(const ups_loop& given) {
   }
   r.colour_fix = ColourFix(g.colour_fix);
   auto factor = [](const char* name, float v) {
-    check(v >= 0 && v <= 100, Code::usage, name, ": got ", v, ", expected 0 to 100");
-    return v == 0 ? 1 : v;
+    check(v <= 100, Code::usage, name, ": got ", v, ", expected at most 100");
+    return v == 0 ? 1 : v < 0 ? 0 : v;
   };
   auto times = [](const char* name, int n) {
     check(n >= 0 && n <= 100, Code::usage, name, ": got ", n, ", expected 0 to 100");

@@ -154,15 +154,15 @@ LoopPlan plan_loop(Session& session, const Image& lr, const LoopOptions& o) {
   return plan;
 }
 
-void run_loop(Session& session, Pool& pool, const Image& whole_lr, const LoopPlan& plan, const LoopOptions& o,
-              Output& output, const StepDone& step_done, const Progress& progress) {
+void run_loop(Session& planned_with, Pool& pool, const Image& whole_lr, const LoopPlan& plan,
+              const LoopOptions& o, Output& output, const StepDone& step_done, const Progress& progress) {
   const Image lr = middle(whole_lr, plan.lr);
-  if (run_device_loop(session, lr, plan, o, output, step_done, progress)) return;
+  if (!o.session_at && run_device_loop(planned_with, lr, plan, o, output, step_done, progress)) return;
   const ChannelPlan& first_channels = plan.channels;
-  const int scale = session.info().scale, state_c = first_channels.state_c;
+  const Info& info = planned_with.info();
+  const int scale = info.scale, state_c = first_channels.state_c;
   // After the first step the state has state_c channels, so the channel plan is that of such a picture.
-  const ChannelPlan later_channels =
-      plan_channels(state_c, session.info().in_c, session.info().out_c, o.alpha_too);
+  const ChannelPlan later_channels = plan_channels(state_c, info.in_c, info.out_c, o.alpha_too);
 
   double total = 0, finished = 0;
   for (const StepPlan& step : plan.steps)
@@ -179,10 +179,11 @@ void run_loop(Session& session, Pool& pool, const Image& whole_lr, const LoopPla
   Image now = lr;
   bool first = true;
   for (int k = 0; k < steps; k++) {
-    const StepPlan step = adaptive ? plan_step(session, now.extent(), {adaptive->next(mean_of(now, pool))}, k,
-                                               factor_of(plan.lr, session.info().default_scale, o),
-                                               int(first_channels.runs.size()), o)
-                                   : plan.steps[k];
+    Session& session = o.session_at ? o.session_at(k) : planned_with;
+    const StepPlan step =
+        adaptive ? plan_step(session, now.extent(), {adaptive->next(mean_of(now, pool))}, k,
+                             factor_of(plan.lr, info.default_scale, o), int(first_channels.runs.size()), o)
+                 : plan.steps[k];
     const bool last_step = k == steps - 1, streamed = last_step && !o.rules.whole_last();
     const Extent target = step.step.target;
     double planned = 0, actual = 0;  // work; they differ where sizes follow from the picture

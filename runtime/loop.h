@@ -23,6 +23,9 @@ struct LoopOptions {
   bool alpha_too = false;   // alpha, too, goes through the network
   bool drop_alpha = false;  // it is not part of the result
   LoopRules rules;
+  // The session of step k = 0, 1, ..., where its weights change from step to step: of the same network as the
+  // one planned with, valid until the next call. Empty: that one.
+  std::function<Session&(int k)> session_at;
 };
 
 // One network pass of the loop, as planned.

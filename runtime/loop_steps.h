@@ -18,6 +18,7 @@ struct LoopRules {
   std::vector<Filter> filters;             // of step 1, 2, ...; the last for all others; empty: LoopOptions'
   ColourFix colour_fix = ColourFix::none;  // after every step, towards the colours of the input
   Post post;                               // after the last step
+  double denoise_change = 1;               // of the strength, from step to step: LoopOptions::session_at
 
   // The last step's picture is held whole, not passed on row by row.
   bool whole_last() const { return colour_fix != ColourFix::none || post.any(); }

@@ -100,6 +100,11 @@ std::vector<Step> loopback_schedule(Extent lr, Extent last, int loops, Ease curv
   return out;
 }
 
+double denoise_at(double first, double change, int k) {
+  for (; k > 0; k--) first = std::clamp(first * change, 0.1, 1.0);
+  return first;
+}
+
 AdaptiveLoopback::AdaptiveLoopback(Extent lr, Extent last, int loops, double factor)
     : lr_(lr), last_(last), loops_(loops), factor_(factor), height_drives_(ratio(lr) >= ratio(last)) {
   check_loops(lr, last, loops);

@@ -38,6 +38,10 @@ double ease(Ease curve, double p);
 // Error{Code::usage} for loops outside 1 .. kMaxSteps and sizes below 1.
 std::vector<Step> loopback_schedule(Extent lr, Extent last, int loops, Ease curve, bool faithful);
 
+// The denoise strength of step k = 0, 1, ...: `first`, multiplied by `change` after each and then held within
+// 0.1..1.
+double denoise_at(double first, double change, int k);
+
 // The older rule: each loop but the last adds int(floor((end - start) / L) mean / 255 a) px to the driving
 // side, where mean is that of the picture so far at 8 bits; the other side is floored from the aspect.
 class AdaptiveLoopback {

@@ -63,8 +63,7 @@ void add_factor(OptionTable& table, const char* name, const char* help, float up
              .level = Level::basic,
              .help = help,
              .set = [factor](Options& o, const Value& v) {
-               // Zero would mean "unset" to the library; this is black, flat or gray to every eye.
-               o.finish.values.*factor = float(std::max(v.number(0, 100), 1e-6));
+               o.finish.values.*factor = unless_zero(v.number(0, 100));
              }});
 }
 

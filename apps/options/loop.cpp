@@ -44,7 +44,7 @@ void set_post(Options& o, const Value& v) {
     auto factor = factors.find(name);
     auto repeat = repeats.find(name);
     if (factor != factors.end() && equals != part.npos) {
-      *factor->second = float(std::max(value.number(0, 100), 1e-6));
+      *factor->second = unless_zero(value.number(0, 100));
     } else if (repeat != repeats.end()) {
       *repeat->second = int(value.integer(0, 100));
     } else if (name == "contour" && equals == part.npos) {
@@ -103,6 +103,12 @@ void add_loop_options(OptionTable& table) {
                                                                   {"histogram", UPS_COLOUR_FIX_HISTOGRAM}});
            },
        .choices = {"lowfreq", "mean", "histogram", "none"}});
+  table.add({.names = "--denoise-change",
+             .argument = "C",
+             .group = Group::steps,
+             .level = Level::advanced,
+             .help = "multiply the strength of --denoise by C after every step, within 0.1..1",
+             .set = [](Options& o, const Value& v) { o.loop.values.denoise_change = v.number(0.1, 10); }});
   table.add(
       {.names = "--post",
        .argument = "LIST",
@@ -116,6 +122,8 @@ void add_loop_options(OptionTable& table) {
     const bool loopback = o.step_mode == UPS_STEPS_LOOPBACK;
     for (const char* name : {"--ease", "--adaptive"})
       if (given(name) && !loopback) fail(kUsage, name, ": only --step-mode loopback has it");
+    if (given("--denoise-change") && !given("--denoise"))
+      fail(kUsage, "--denoise-change: give --denoise S, the strength of the first step");
     if (given("--ease") && given("--adaptive")) fail(kUsage, "--ease and --adaptive contradict each other");
     if (given("--faithful") && o.size.exact())
       fail(kUsage, "--faithful: sizes follow from a factor (give --scale and no size)");

@@ -113,6 +113,33 @@ TEST_CASE("the colours of the input hold after every step", "[runtime][loop]") {
   }
 }
 
+TEST_CASE("a step may have a session of its own", "[runtime][loop]") {
+  UPS_RANDOM(random);
+  Pool pool(2);
+  const uint64_t seed = random.engine();
+  auto session_of = [&](uint64_t k) {
+    ups::testing::Random own(seed + k);
+    return std::make_unique<Session>(ups::testing::tiny_rrdb(own), make_cpu_backend(pool));
+  };
+  auto a = session_of(0), b = session_of(1);
+  Picture8 lr = random_picture8(random, 12, 10, 3);
+  LoopOptions o;
+  o.mode = StepMode::simple;
+  o.steps = 2, o.scale = 2;
+  const Picture8 all_a = upscale(*a, pool, lr, o), all_b = upscale(*b, pool, lr, o);
+  std::vector<int> asked;
+  o.session_at = [&](int k) -> Session& {
+    asked.push_back(k);
+    return k == 0 ? *a : *b;
+  };
+  const Picture8 both = upscale(*a, pool, lr, o);
+  CHECK(asked == std::vector<int>{0, 1});
+  CHECK(both.bytes != all_a.bytes);
+  CHECK(both.bytes != all_b.bytes);
+  o.session_at = [&](int) -> Session& { return *b; };
+  CHECK(upscale(*a, pool, lr, o).bytes == all_b.bytes);
+}
+
 TEST_CASE("the last touch is Pillow's filters on the finished picture", "[runtime][loop]") {
   UPS_RANDOM(random);
   Pool pool(2);

@@ -117,6 +117,14 @@ TEST_CASE("passes of every mode", "[runtime][schedule]") {
   CHECK(passes({10, 10}, {90, 90}, 1, 9, StepMode::geometric, faithful) == 1);
 }
 
+TEST_CASE("denoise strength is multiplied from step to step and held", "[runtime][schedule]") {
+  CHECK(denoise_at(0.5, 0.9, 0) == 0.5);
+  CHECK(denoise_at(0.05, 0.9, 0) == 0.05);
+  CHECK(denoise_at(0.5, 0.9, 2) == Approx(0.405));
+  CHECK(denoise_at(0.12, 0.9, 3) == 0.1);
+  CHECK(denoise_at(0.9, 1.1, 4) == 1);
+}
+
 TEST_CASE("curves go from 0 to 1 and never back", "[runtime][schedule]") {
   for (int i = 0; i < kEases; i++) {
     const Ease curve = Ease(i);
