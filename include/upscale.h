@@ -62,7 +62,10 @@ typedef enum {
   UPS_FILTER_MITCHELL = 2,
   UPS_FILTER_BILINEAR = 3,
   UPS_FILTER_BOX = 4,
-  UPS_FILTER_NEAREST = 5
+  UPS_FILTER_NEAREST = 5,
+  UPS_FILTER_AREA = 6,     /* mean of the covered area: OpenCV's INTER_AREA when shrinking */
+  UPS_FILTER_LANCZOS4 = 7, /* OpenCV's INTER_LANCZOS4: 8 taps, aliases when shrinking */
+  UPS_FILTER_CUBIC = 8     /* OpenCV's INTER_CUBIC, a = -0.75; aliases when shrinking */
 } ups_filter;
 
 /* In fp16 and bf16, a tile that comes out with a NaN or infinity, or all zero though its input is not, is

@@ -22,6 +22,10 @@ double support_of(Filter filter) {
       return 2;
     case Filter::bilinear:
       return 1;
+    case Filter::lanczos4:
+      return 4;
+    case Filter::cubic:
+      return 2;
     default:
       return 0.5;
   }
@@ -34,8 +38,7 @@ double sinc(double x) {
 }
 
 // Piecewise cubic a3 x^3 + a2 x^2 + a0 on [0, 1), b3 x^3 + b2 x^2 + b1 x + b0 on [1, 2).
-double keys(double x) {
-  constexpr double a = -0.5;
+double keys(double x, double a) {
   if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
   return 0;
@@ -168,6 +171,12 @@ const char* filter_name(Filter filter) {
       return "box";
     case Filter::nearest:
       return "nearest";
+    case Filter::area:
+      return "area";
+    case Filter::lanczos4:
+      return "lanczos4";
+    case Filter::cubic:
+      return "cubic";
   }
   return "unknown";
 }
@@ -177,7 +186,11 @@ double filter_value(Filter filter, double x) {
     case Filter::lanczos3:
       return std::abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0;
     case Filter::bicubic:
-      return keys(std::abs(x));
+      return keys(std::abs(x), -0.5);
+    case Filter::lanczos4:
+      return std::abs(x) < 4 ? sinc(x) * sinc(x / 4) : 0;
+    case Filter::cubic:
+      return keys(std::abs(x), -0.75);
     case Filter::mitchell:
       return mitchell(std::abs(x));
     case Filter::bilinear:
@@ -186,6 +199,17 @@ double filter_value(Filter filter, double x) {
       return x > -0.5 && x <= 0.5 ? 1 : 0;  // half open: a centre on a pixel border counts once
   }
 }
+
+namespace {
+
+bool is_opencv(Filter filter) { return filter == Filter::lanczos4 || filter == Filter::cubic; }
+
+// The part of [low, high) that pixel k covers.
+double overlap(int k, double low, double high) {
+  return std::max(0.0, std::min(high, k + 1.0) - std::max(low, double(k)));
+}
+
+}  // namespace
 
 int TapTable::reach(int in, int out, Filter filter) {
   if (in == out || filter == Filter::nearest) return 0;
@@ -205,19 +229,35 @@ TapTable::TapTable(int in, int out, Filter filter, int pad)
     return;
   }
   const double scale = double(in) / out;
-  const double widen = std::max(1.0, scale);
+  const double widen = is_opencv(filter) ? 1 : std::max(1.0, scale);
   const double narrow = 1 / widen;  // a product, as Pillow: a box border can lie on a pixel centre
   const double support = support_of(filter) * widen;
-  max_count_ = int(std::min<double>(in_, std::ceil(support) * 2 + 1));
+  max_count_ = int(std::min<double>(in_, std::ceil(support) * 2 + 2));
   weights_.assign(size_t(out) * max_count_, 0.0f);
   std::vector<double> w(max_count_);
   for (int i = 0; i < out; i++) {
     const double centre = (i + 0.5) * scale + pad;
-    const int begin = int(std::max(0.0, centre - support + 0.5));
-    const int end = int(std::min<double>(in_, centre + support + 0.5));
-    const int count = end - begin;
+    int begin = int(std::max(0.0, centre - support + 0.5));
+    int end = int(std::min<double>(in_, centre + support + 0.5));
     double sum = 0;
-    for (int k = 0; k < count; k++) sum += w[k] = filter_value(filter, (begin + k - centre + 0.5) * narrow);
+    if (filter == Filter::area) {
+      const double low = i * scale + pad, high = (i + 1) * scale + pad;
+      begin = std::min(in_ - 1, int(low)), end = std::min(in_, std::max(begin + 1, int(std::ceil(high))));
+      for (int k = begin; k < end; k++) sum += w[k - begin] = overlap(k, low, high);
+    } else if (is_opencv(filter)) {
+      // All taps count; those beyond the border read the last pixel.
+      const int first = int(std::floor(centre - 0.5)) + 1 - int(support), last = first + 2 * int(support) - 1;
+      begin = std::clamp(first, 0, in_ - 1), end = std::clamp(last, 0, in_ - 1) + 1;
+      std::fill(w.begin(), w.end(), 0.0);
+      for (int k = first; k <= last; k++) {
+        const double v = filter_value(filter, k + 0.5 - centre);
+        w[std::clamp(k, 0, in_ - 1) - begin] += v, sum += v;
+      }
+    } else {
+      for (int k = begin; k < end; k++)
+        sum += w[k - begin] = filter_value(filter, (k - centre + 0.5) * narrow);
+    }
+    const int count = end - begin;
     for (int k = 0; k < count; k++) weights_[size_t(i) * max_count_ + k] = float(w[k] / sum);
     first_[i] = begin;
     count_[i] = count;

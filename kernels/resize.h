@@ -24,8 +24,13 @@ enum class Filter : uint8_t {
   mitchell,  // Mitchell and Netravali (1988), B = C = 1/3
   bilinear,  // triangle
   box,       // mean of the covered pixels
-  nearest    // the pixel that holds the centre, also when shrinking
+  nearest,   // the pixel that holds the centre, also when shrinking
+  area,      // mean of the covered area, pixels at its rim in part: OpenCV's INTER_AREA when shrinking
+  // OpenCV's, which are not widened when shrinking, and at the border repeat the last pixel:
+  lanczos4,  // INTER_LANCZOS4: sinc(x) sinc(x/4), |x| < 4
+  cubic      // INTER_CUBIC: Keys, a = -0.75
 };
+constexpr int kFilters = 9;
 
 const char* filter_name(Filter filter);
 

@@ -38,9 +38,9 @@ ups_options read_options(const ups_options* given) {
 
 LoopOptions loop_options(const ups_options& o) {
   check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_LOOPBACK, Code::usage, "step_mode: got ",
-        int(o.step_mode), ", expected 0 to 4");
-  check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_NEAREST, Code::usage, "filter: got ",
-        int(o.filter), ", expected 0 to 5");
+        int(o.step_mode), ", expected 0 to 3");
+  check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_CUBIC, Code::usage, "filter: got ",
+        int(o.filter), ", expected 0 to 8");
   check(o.steps >= 0, Code::usage, "steps: got ", o.steps, ", expected at least 1");
   LoopOptions l;
   l.scale = o.scale;

@@ -25,8 +25,8 @@ FinishOptions finish_options(const ups_finish* given, int channels) {
         given->size, ", expected sizeof(ups_finish) = ", sizeof *given);
   ups_finish g{};
   std::memcpy(&g, given, std::min(given->size, sizeof g));
-  check(g.filter >= UPS_FILTER_LANCZOS3 && g.filter <= UPS_FILTER_NEAREST, Code::usage, "filter: got ",
-        int(g.filter), ", expected 0 to 5");
+  check(g.filter >= UPS_FILTER_LANCZOS3 && g.filter <= UPS_FILTER_CUBIC, Code::usage, "filter: got ",
+        int(g.filter), ", expected 0 to 8");
   check(g.sharpen >= UPS_SHARPEN_NONE && g.sharpen <= UPS_SHARPEN_UNSHARP, Code::usage, "sharpen: got ",
         int(g.sharpen), ", expected 0 to 2");
   check(g.dither >= UPS_DITHER_NONE && g.dither <= UPS_DITHER_FLOYD_STEINBERG, Code::usage, "dither: got ",

@@ -29,8 +29,8 @@ LoopRules loop_rules(const ups_loop& given) {
   r.ease = Ease(g.ease);
   r.adaptive = g.adaptive;
   for (int i = 0; i < g.filter_count; i++) {
-    check(g.filters[i] >= UPS_FILTER_LANCZOS3 && g.filters[i] <= UPS_FILTER_NEAREST, Code::usage,
-          "filters: got ", int(g.filters[i]), ", expected 0 to 5");
+    check(g.filters[i] >= UPS_FILTER_LANCZOS3 && g.filters[i] <= UPS_FILTER_CUBIC, Code::usage,
+          "filters: got ", int(g.filters[i]), ", expected 0 to 8");
     r.filters.push_back(Filter(g.filters[i]));
   }
   r.colour_fix = ColourFix(g.colour_fix);

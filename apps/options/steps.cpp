@@ -15,7 +15,10 @@ void set_filters(Options& o, const Value& v) {
                                                               {"mitchell", UPS_FILTER_MITCHELL},
                                                               {"bilinear", UPS_FILTER_BILINEAR},
                                                               {"box", UPS_FILTER_BOX},
-                                                              {"nearest", UPS_FILTER_NEAREST}}));
+                                                              {"nearest", UPS_FILTER_NEAREST},
+                                                              {"area", UPS_FILTER_AREA},
+                                                              {"lanczos4", UPS_FILTER_LANCZOS4},
+                                                              {"cubic", UPS_FILTER_CUBIC}}));
   }
   o.filter = o.loop.filters.back();
   if (o.loop.filters.size() == 1) o.loop.filters.clear();
@@ -60,10 +63,15 @@ void add_step_options(OptionTable& table) {
        .argument = "F",
        .group = Group::steps,
        .level = Level::advanced,
-       .help = "resampling to the exact size: lanczos3, bicubic, mitchell, bilinear, box or nearest",
-       .details = "With several, as in box,lanczos3: after step 1, 2, ...; the last one after all others.",
+       .help =
+           "resampling to the exact size (lanczos3), e.g. bicubic, mitchell, bilinear, box, area or nearest",
+       .details =
+           "lanczos3, bicubic, bilinear, box and nearest are Pillow's; area, lanczos4 and cubic are OpenCV's "
+           "INTER_AREA, INTER_LANCZOS4 and INTER_CUBIC, of which the last two alias when they shrink. "
+           "With several, as in box,lanczos3: after step 1, 2, ...; the last one after all others.",
        .set = set_filters,
-       .choices = {"lanczos3", "bicubic", "mitchell", "bilinear", "box", "nearest"}});
+       .choices = {"lanczos3", "bicubic", "mitchell", "bilinear", "box", "nearest", "area", "lanczos4",
+                   "cubic"}});
   table.check([](Options& o, const Given& given) {
     if (o.step_mode == UPS_STEPS_LOOPBACK && !given("--steps")) o.steps = 4;  // as the script
     if (!given("--step-mode")) o.step_mode = o.steps > 1 ? UPS_STEPS_GEOMETRIC : UPS_STEPS_NATIVE;

@@ -12,8 +12,8 @@ using namespace ups;
 
 namespace {
 
-const Filter kAll[] = {Filter::lanczos3, Filter::bicubic, Filter::mitchell,
-                       Filter::bilinear, Filter::box,     Filter::nearest};
+const Filter kAll[] = {Filter::lanczos3, Filter::bicubic, Filter::mitchell, Filter::bilinear, Filter::box,
+                       Filter::nearest,  Filter::area,    Filter::lanczos4, Filter::cubic};
 
 struct Golden {
   Filter filter;
@@ -25,19 +25,20 @@ struct Golden {
 struct Goldens {
   std::vector<float> data;
   std::vector<Golden> cases;
-  Goldens() {
-    std::ifstream f(UPS_GOLDEN "/resize.f32", std::ios::binary);
+  explicit Goldens(const std::string& name = "resize") {
+    const std::string path = UPS_GOLDEN "/" + name;
+    std::ifstream f(path + ".f32", std::ios::binary);
     std::stringstream bytes;
     bytes << f.rdbuf();
     data.resize(bytes.str().size() / sizeof(float));
     std::memcpy(data.data(), bytes.str().data(), data.size() * sizeof(float));
-    std::ifstream index(UPS_GOLDEN "/resize.txt");
-    std::string name;
+    std::ifstream index(path + ".txt");
+    std::string filter_of_case;
     Golden g;
     size_t in, out;
-    while (index >> name >> g.depth >> g.c >> g.in_h >> g.in_w >> g.out_h >> g.out_w >> in >> out) {
+    while (index >> filter_of_case >> g.depth >> g.c >> g.in_h >> g.in_w >> g.out_h >> g.out_w >> in >> out) {
       for (Filter filter : kAll)
-        if (name == filter_name(filter)) g.filter = filter;
+        if (filter_of_case == filter_name(filter)) g.filter = filter;
       REQUIRE(in + size_t(g.in_h) * g.in_w * g.c <= data.size());
       REQUIRE(out + size_t(g.out_h) * g.out_w * g.c <= data.size());
       g.in = data.data() + in, g.out = data.data() + out;
@@ -92,6 +93,24 @@ TEST_CASE("resize of float images agrees with Pillow", "[kernels][resize]") {
     cases++;
   }
   CHECK(cases == 75);
+}
+
+TEST_CASE("resize of float images agrees with OpenCV", "[kernels][resize]") {
+  Goldens goldens("resize_opencv");
+  Pool pool(2);
+  int cases = 0;
+  for (const Golden& g : goldens.cases) {
+    const auto out = resized(g.in, {g.in_h, g.in_w}, g.c, {g.out_h, g.out_w}, g.filter, pool);
+    // OpenCV's weights are float, from a float position: 2^-24 of up to 32 px, amplified by the filter's
+    // slope.
+    float worst = 0;
+    for (size_t i = 0; i < out.size(); i++) worst = std::max(worst, std::abs(out[i] - g.out[i]));
+    INFO(filter_name(g.filter) << " " << g.in_h << "x" << g.in_w << "x" << g.c << " -> " << g.out_h << "x"
+                               << g.out_w);
+    CHECK(worst <= 2e-5f);
+    cases++;
+  }
+  CHECK(cases == 21);
 }
 
 TEST_CASE("resize of 8-bit images agrees with Pillow within one step", "[kernels][resize]") {
@@ -200,7 +219,7 @@ TEST_CASE("resize gives the same bits for any threads and any cutting into rows"
   UPS_RANDOM(random);
   Pool one(1), three(3);
   for (int repeat = 0; repeat < 30; repeat++) {
-    const Filter filter = kAll[random.integer(0, 5)];
+    const Filter filter = kAll[random.integer(0, kFilters - 1)];
     const int c = random.integer(1, 4);
     const Extent from{random.integer(1, 400), random.integer(1, 60)},
         to{random.integer(1, 400), random.integer(1, 60)};
