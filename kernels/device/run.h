@@ -15,8 +15,8 @@ namespace ups::cuda {
 // that the range does not need are not read.
 struct Rows {
   int begin = 0, end = 1 << 30;
-  // Start with the last rows, where the kernel can: what the kernel before read and wrote last is still in the
-  // cache. Callers alternate.
+  // Start with the last rows, where the kernel can: what the kernel before read and wrote last is still in
+  // the cache. Callers alternate.
   bool upward = false;
 };
 
