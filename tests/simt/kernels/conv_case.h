@@ -22,11 +22,8 @@ struct DeviceConvSpec {
   float slope = 0.2f, scale = 1;
   bool act_last = false, pad_end = false;
   int row_begin = 0, row_end = 1 << 30;
-<<<<<<< HEAD
   bool tf32 = false;  // allowed; x and w are then made of tf32 values, so that it costs nothing
-=======
   bool upward = false;
->>>>>>> cce4d8f (Alternate the direction of convolutions on the device, so that each begins with what is still cached)
 };
 
 inline float to_tf32(float v) {
