@@ -101,6 +101,9 @@ const Plan& Autoencoder::prepare(Session& session, Extent lr) {
   int64_t arena = int64_t(session.plan(lr).arena_bytes);
   spilled_ = budget_ > 0 && weights + scratch + arena > budget_;
   if (spilled_) {
+    check(session.backend().can_spill(), Code::memory, networks_.family, ": this size needs ",
+          (weights + scratch + arena + (1 << 20) - 1) >> 20, " MiB of the device, the limit is ",
+          budget_ >> 20, " MiB (use a smaller picture or the CPU)");
     for (size_t strip = kLargestStrip;; strip /= 2) {
       session.use_segments(strip, true);
       arena = touched_bytes(session.plan(lr));

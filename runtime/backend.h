@@ -37,6 +37,7 @@ class Backend {
   // From the next bind() on the arena lives in a temporary file, of which only what a step touches is in
   // memory; or no longer. Does nothing on devices with memory of their own.
   virtual void spill(bool) {}
+  virtual bool can_spill() const { return false; }
   // Gives the arena back; bind() takes one again.
   virtual void release() {}
   // Whole passes on the device (runtime/device_pass.h); null: pictures are cut and joined on the host.
