@@ -1,6 +1,6 @@
-# The CUDA kernels: compiled when nvcc is present, linked into the library with a static CUDA runtime. The
-# driver is found at run time. Without nvcc nothing changes: the kernels are still tested in the emulator.
-set(UPS_CUDA AUTO CACHE STRING "CUDA kernels: AUTO (if nvcc is found), ON or OFF")
+# The CUDA kernels and the backend: built when nvcc is present, linked with a static CUDA runtime. The driver is
+# found at run time. Without nvcc nothing changes: the kernels are still tested in the emulator.
+set(UPS_CUDA AUTO CACHE STRING "CUDA backend: AUTO (if nvcc is found), ON (also its tests on a GPU) or OFF")
 option(UPS_CUDA_RELEASE "machine code for every supported GPU, and PTX for later ones: builds six times as long" OFF)
 # By default for the GPU of this machine, if it has one; else for sm_80, whose PTX drivers compile for later ones at
 # the first run.
@@ -72,14 +72,9 @@ if(UPS_HAVE_CUDA)
     list(APPEND ups_cuda_objects $<TARGET_OBJECTS:ups_cuda_kernels_sm90>)
   endif()
   list(APPEND ups_cuda_libraries CUDA::cudart_static)
-  if(UPS_CUDA STREQUAL "ON")
-    file(GLOB ups_backend_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/runtime/*_cuda.cpp)
-    add_library(ups_cuda_backend OBJECT ${ups_backend_sources})
-    target_link_libraries(ups_cuda_backend PRIVATE ups_flags)
-    list(APPEND ups_cuda_objects $<TARGET_OBJECTS:ups_cuda_backend>)
-    target_compile_definitions(ups_runtime PRIVATE UPS_WITH_CUDA)
-  else()  # AUTO compiles the kernels, to know that they compile; the backend is on request until proven
-    set(ups_cuda_objects "")
-    set(ups_cuda_libraries "")
-  endif()
+  file(GLOB ups_backend_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/runtime/*_cuda.cpp)
+  add_library(ups_cuda_backend OBJECT ${ups_backend_sources})
+  target_link_libraries(ups_cuda_backend PRIVATE ups_flags)
+  list(APPEND ups_cuda_objects $<TARGET_OBJECTS:ups_cuda_backend>)
+  target_compile_definitions(ups_runtime PRIVATE UPS_WITH_CUDA)
 endif()
