@@ -1,8 +1,8 @@
 // Instructions of sm_90: mbarrier, bulk and tensor (TMA) copies. Only *_sm90.cu may use them. wgmma:
 // wgmma.cuh.
 //
-// mbarrier, cp.async arrivals and early launches are in use (conv2d_sm90.cu) and have run on an H100; bulk and
-// tensor copies are emulated only.
+// mbarrier, cp.async arrivals and early launches are in use (conv2d_sm90.cu) and have run on an H100; bulk
+// and tensor copies are emulated only.
 #pragma once
 
 #include "kernels/device/device.cuh"
