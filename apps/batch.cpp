@@ -165,9 +165,13 @@ class Batch {
     try {
       if (w.error) std::rethrow_exception(w.error);
       Clock::time_point start = Clock::now();
-      if (options_.dry_run || options_.verbose) {
+      const bool show = options_.dry_run || options_.verbose;
+      if (show || (takes_statistics(*model_) && !options_.quiet)) {
         std::string text = plan_text(*model_, lr, w.job.format, options_, w.job.in, w.job.out);
-        fputs(text.c_str(), options_.dry_run ? stdout : stderr);
+        if (show)
+          fputs(text.c_str(), options_.dry_run ? stdout : stderr);
+        else if (text.find(kTileStatistics) != std::string::npos)
+          fprintf(stderr, "%s: %s\n", w.job.in.c_str(), kTileStatistics);
       }
       if (options_.dry_run) return (void)computed_.push(std::move(w));
       progress_.begin(w.job.in, w.index, int(jobs_.size()), int64_t(lr.width) * lr.height);

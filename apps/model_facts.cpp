@@ -34,6 +34,10 @@ Provenance provenance(const Model& model, const Options& o, Format format, const
       format == Format::jpeg || format == Format::webp || format == Format::avif || format == Format::jxl};
 }
 
+bool takes_statistics(const Model& model) {
+  return Json::parse(ups_model_info(model.get())).value("whole_image_statistics", false);
+}
+
 int network_scale(const Model& model) { return Json::parse(ups_model_info(model.get())).value("scale", 0); }
 
 std::string model_text(const Model& model, const Options& o) {

@@ -347,6 +347,7 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
                                                : "32") +
                      " bits\n";
   double seconds = 0;
+  bool tiled = false;
   for (size_t i = 0; i < plans.size(); i++) {
     seconds += plans[i].value("estimated_seconds", 0.0);
     if (plans.size() > 1)
@@ -358,6 +359,7 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
               (plans[i].value("sizes_at_most", false) ? "at most " : "") + size_text(step.at("target")) +
               (step.contains("crop") ? ", cut to " + size_text(step["crop"]) : "") + ":";
       for (const Json& pass : step.value("passes", Json::array())) {
+        tiled = tiled || pass.at("tiles") != 1;
         text += " pass over " + size_text(pass.at("network")) + " in " + pass.at("tiles").dump() + " tile" +
                 (pass.at("tiles") != 1 ? "s" : "") + " of " + size_text(pass.at("tile")) + ";";
       }
@@ -365,6 +367,7 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
       text.back() = '\n';
     }
   }
+  if (takes_statistics(model) && tiled) text += std::string("  ") + kTileStatistics + "\n";
   if (!sizes.plan.same()) {
     text += std::string("  ") +
             (sizes.plan.x < 0 || sizes.plan.y < 0 || o.finish.crop ? "cropped" : "padded") + " to " +

@@ -31,6 +31,11 @@ Provenance provenance(const Model& model, const Options& options, Format format,
 
 // Why a GPU was wanted and not taken, as a sentence; empty otherwise.
 std::string device_note(const Model& model);
+// Whether the network averages over all pixels it sees: tiles then differ from the whole picture.
+bool takes_statistics(const Model& model);
+// What plan_text() says of such a network in tiles.
+constexpr const char* kTileStatistics =
+    "each tile has channel statistics of its own (-t none: the whole picture's)";
 // The factor of the network itself.
 int network_scale(const Model& model);
 // "name (architecture)" of the model.

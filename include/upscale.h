@@ -205,6 +205,7 @@ ups_status ups_list_devices(const char** json);
 /* Facts about an open model as a JSON object (UTF-8, valid until the model is closed). Keys, all present:
  *   architecture, variant, scale (network), default_scale (what scale = 0 gives), in_channels, out_channels,
  *   hyperparameters {name: value}, parameters, flop_per_pixel, bytes_per_pixel, receptive_field_px,
+ *   whole_image_statistics (true: some layer averages over all pixels, so that each tile uses its own means),
  *   multiple_of, dtype, name, license, origin, source_sha256 (the last four "" when unknown),
  *   device, device_note (why "auto" did not take a GPU; else ""). */
 const char* ups_model_info(const ups_model* model);

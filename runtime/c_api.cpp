@@ -137,8 +137,9 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   j["parameters"] = facts.parameters;
   j["flop_per_pixel"] = facts.flop_per_px;
   j["receptive_field_px"] = facts.context_px;
+  j["whole_image_statistics"] = facts.statistics;
   // Of a tile of the usual size, where fixed costs no longer show.
-  const int side = 256 / info.multiple_of * info.multiple_of;
+  const int side = std::max(1, 256 / info.multiple_of) * info.multiple_of;
   j["bytes_per_pixel"] = double(model->session->plan({side, side}).arena_bytes) / (double(side) * side);
   model->info_json = j.dump();
   *out = model.release();

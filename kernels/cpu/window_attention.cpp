@@ -12,6 +12,8 @@
 namespace ups::cpu {
 namespace {
 
+constexpr int64_t kMaxBiasRows = 64 << 10;  // floats of all heads' bias rows: a quarter of L2
+
 bool f32(const Tensor& t) { return t.data && t.dtype == DType::f32 && t.px >= t.c; }
 
 void check_attention(const WindowAttention<Tensor>& op) {
@@ -100,9 +102,14 @@ void run(const WindowAttention<Tensor>& op, Context& context, Rows rows) {
   const int queries = int(op.window.pixels()), keys = int(op.keys.pixels());
   const int64_t head_floats = kernels.head_floats(queries, keys, op.d);
   const int threads = context.pool.threads();
-  float* memory = static_cast<float*>(context.scratch.get(threads * head_floats * sizeof(float)));
+  // Small windows: the bias of each head is spread out once, not in every window.
+  const int64_t rows_floats = queries * kernels.bias_row_floats(keys);
+  const bool spread = rows_floats * op.heads <= kMaxBiasRows;
+  float* memory = static_cast<float*>(context.scratch.get(
+      (threads * head_floats + (spread ? rows_floats * op.heads : 0)) * int64_t(sizeof(float))));
+  float* bias_rows = memory + threads * head_floats;
   std::vector<Patch> query(threads, Patch(op.window)), target(threads, Patch(op.window)),
-      key(threads, Patch(op.keys));
+      key(threads, Patch(op.keys)), next(threads, Patch(op.keys));
 
   const int64_t width = op.x.c / 3;
   HeadArgs base;
@@ -111,6 +118,13 @@ void run(const WindowAttention<Tensor>& op, Context& context, Rows rows) {
   base.window_w = op.window.w, base.keys_h = op.keys.h, base.keys_w = op.keys.w;
   base.bias_w = op.window.w + op.keys.w - 1, base.bias_top = op.window.h - 1;
   base.cosine = op.cosine;
+  const auto bias_of = [&](int n) { return static_cast<const float*>(op.bias.w) + int64_t(n) * op.bias.cin; };
+  if (spread)
+    context.pool.for_each(op.heads, [&](int n, int) {
+      HeadArgs a = base;
+      a.bias = bias_of(n);
+      kernels.bias(a, bias_rows + n * rows_floats);
+    });
   for (int image = 0; image < op.x.n; image++)
     context.pool.for_each(windows, [&](int item, int thread) {
       const FlushDenormals flush;
@@ -126,10 +140,15 @@ void run(const WindowAttention<Tensor>& op, Context& context, Rows rows) {
       a.y_at = target[thread].at.data();
       if (seam) a.query_side = query[thread].side.data(), a.key_side = key[thread].side.data();
       a.memory = memory + thread * head_floats;
+      if (const int then = item + threads; then < windows && op.keys == op.window) {
+        next[thread].fill(op, op.keys, then / across, then % across, op.x.row, op.x.px);
+        a.next_at = next[thread].at.data();
+      }
       for (int n = 0; n < op.heads; n++) {
         a.x = static_cast<const float*>(op.x.data) + image * op.x.image + op.first + n * op.d;
         a.y = static_cast<float*>(op.y.data) + image * op.y.image + n * op.d;
-        a.bias = static_cast<const float*>(op.bias.w) + int64_t(n) * op.bias.cin;
+        a.bias = bias_of(n);
+        if (spread) a.bias_rows = bias_rows + n * rows_floats;
         a.scale = op.cosine ? op.bias.bias[n] : op.scale;
         kernels.head(a);
       }

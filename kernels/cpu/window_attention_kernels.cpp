@@ -9,6 +9,8 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/window_attention_kernels.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+// after it
+#include <hwy/cache_control.h>
 
 #include "kernels/cpu/gemm-inl.h"
 #include "kernels/cpu/window_attention.h"
@@ -71,7 +73,7 @@ float inverse_length(const float* v, int d) {
 // Panels of k, [keys / 2 vectors][d][2 vectors]: 4 x 4 values at a time. Reads up to three channels behind
 // the head's, where v's are, and writes as many rows too many.
 #if HWY_TARGET == HWY_SCALAR
-HWY_NOINLINE void transpose_keys(const HeadArgs& a, const Room& r) {
+void transpose_keys(const HeadArgs& a, const Room& r) {
   const int width = 2 * kL;
   for (int j = 0; j < r.keys_pad; j++) {
     const bool inside = j < a.keys && a.key_at[j] >= 0;
@@ -82,7 +84,7 @@ HWY_NOINLINE void transpose_keys(const HeadArgs& a, const Room& r) {
   }
 }
 #else
-HWY_NOINLINE void transpose_keys(const HeadArgs& a, const Room& r) {
+void transpose_keys(const HeadArgs& a, const Room& r) {
   const hn::Full128<float> d4;
   const hn::Repartition<double, decltype(d4)> d2;
   const int width = 2 * kL;
@@ -117,7 +119,7 @@ HWY_NOINLINE void transpose_keys(const HeadArgs& a, const Room& r) {
 
 #endif
 
-HWY_NOINLINE void gather(const HeadArgs& a, const Room& r) {
+void gather(const HeadArgs& a, const Room& r) {
   const D d;
   for (int i = 0; i < int(up(a.d, 4)) + 2 * kL; i++) r.zeros[i] = 0;
   for (int i = 0; i < a.queries; i++) {
@@ -139,7 +141,7 @@ HWY_NOINLINE void gather(const HeadArgs& a, const Room& r) {
 }
 
 // Bias and mask of query i; beyond the keys, what makes exp() vanish.
-HWY_NOINLINE void bias_row(const HeadArgs& a, int i, float* HWY_RESTRICT to, int keys_pad) {
+void bias_row(const HeadArgs& a, int i, float* HWY_RESTRICT to, int keys_pad) {
   const hn::CappedTag<float, 8> d8;
   const int lanes8 = int(hn::Lanes(d8));
   const int qy = i / a.window_w, qx = i % a.window_w;
@@ -174,7 +176,7 @@ HWY_INLINE V exp_negative(V x) {
 }
 
 // s -> exp(s + bias - largest); returns 1 / sum.
-HWY_NOINLINE float softmax(float* HWY_RESTRICT s, const float* HWY_RESTRICT bias, int keys_pad) {
+float softmax(float* HWY_RESTRICT s, const float* HWY_RESTRICT bias, int keys_pad) {
   const D d;
   V top0 = hn::Set(d, -1e30f), top1 = top0;
   for (int j = 0; j < keys_pad; j += 2 * kL) {
@@ -192,6 +194,22 @@ HWY_NOINLINE float softmax(float* HWY_RESTRICT s, const float* HWY_RESTRICT bias
   return 1 / hn::GetLane(hn::SumOfLanes(d, hn::Add(sum0, sum1)));
 }
 
+void bias_rows(const HeadArgs& a, float* rows) {
+  const int64_t keys_pad = up(a.keys, 2 * kL);
+  for (int i = 0; i < a.queries; i++) bias_row(a, i, rows + i * keys_pad, int(keys_pad));
+}
+
+int64_t bias_row_floats(int keys) { return up(keys, 2 * kL); }
+
+// Asks for q, k and v of this head in pixels [begin, end) of the next window.
+void fetch_ahead(const HeadArgs& a, int begin, int end) {
+  for (int i = begin; i < end && i < a.keys; i++) {
+    if (a.next_at[i] < 0) continue;
+    for (int c = 0; c < a.d; c += 16)
+      for (int64_t part : {int64_t(0), a.k_at, a.v_at}) hwy::Prefetch(a.x + a.next_at[i] + part + c);
+  }
+}
+
 void head(const HeadArgs& a) {
   const D d;
   Room r;
@@ -200,12 +218,15 @@ void head(const HeadArgs& a) {
   float inverse[kRows];
   for (int i = 0; i < a.queries;) {
     const int rows = gemm::rows_for(a.queries - i), n = a.queries - i < rows ? a.queries - i : rows;
-    for (int p = 0; p < n; p++) bias_row(a, i + p, r.bias + int64_t(p) * r.keys_pad, r.keys_pad);
+    if (a.next_at) fetch_ahead(a, i, i + n);
+    const bool made = a.bias_rows && !a.query_side;
+    const float* bias = made ? a.bias_rows + int64_t(i) * r.keys_pad : r.bias;
+    for (int p = 0; p < n && !made; p++) bias_row(a, i + p, r.bias + int64_t(p) * r.keys_pad, r.keys_pad);
     const gemm::Tile qk = gemm::tile_for(rows, 2);
     for (int j = 0; j < r.keys_pad; j += 2 * kL)
       qk(r.q + int64_t(i) * a.d, a.d, a.d, r.k + int64_t(j) * a.d, r.logits + j, r.keys_pad);
     for (int p = 0; p < n; p++)
-      inverse[p] = softmax(r.logits + int64_t(p) * r.keys_pad, r.bias + int64_t(p) * r.keys_pad, r.keys_pad);
+      inverse[p] = softmax(r.logits + int64_t(p) * r.keys_pad, bias + int64_t(p) * r.keys_pad, r.keys_pad);
     for (int c = 0; c < r.d_pad; c += 2 * kL) {
       const int vectors = r.d_pad - c > kL ? 2 : 1, columns = vectors * kL;
       gemm::tile_for(rows, vectors)(r.logits, r.keys_pad, a.keys, r.v + int64_t(c) * a.keys, r.sums, columns);
@@ -260,7 +281,7 @@ void layer_norm(const LayerNormArgs& a, const float* x, int64_t x_px, const floa
 }  // namespace
 
 const AttentionKernels* attention_table() {
-  static constexpr AttentionKernels table = {kL, layer_norm, head, head_floats};
+  static constexpr AttentionKernels table = {kL, layer_norm, head, bias_rows, bias_row_floats, head_floats};
   return &table;
 }
 
