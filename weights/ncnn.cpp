@@ -31,7 +31,7 @@ class Reader {
     require(!convolutions_.empty() && output_ >= 0, "has no convolutions");
     StateDict weights;
     weights.source = name_;
-    if (!name_compact(weights)) name_rrdb(weights);
+    if (!name_compact(weights) && !name_span(weights)) name_rrdb(weights);
     return weights;
   }
 
@@ -101,9 +101,12 @@ class Reader {
     if (type == "PReLU") return prelu(layer);
     if (type == "Split" || type == "Noop" || type == "Dropout") return out(layer, in(layer));
     if (type == "Concat") return concat(layer);
+    if (type == "MemoryData") return constant(layer);
     if (type == "Eltwise" || type == "BinaryOp") return arithmetic(layer);
     if (type == "Interp") return interp(layer);
     const Blob x = in(layer);
+    if (type == "Swish" || type == "Sigmoid")
+      return out(layer, {graph_.function(type == "Swish" ? "swish" : "sigmoid", x.value), x.channels});
     if (type == "ReLU") {
       relu_slope_ = layer.real(0, 0);
       return out(layer, {graph_.leaky_relu(relu_slope_, x.value), x.channels});
@@ -121,26 +124,27 @@ class Reader {
       require(type != "Reorg" || layer.integer(1, 0) == 0, "has an unexpected ", layer.described());
       return out(layer, {graph_.unshuffle(graph_.input()), 0});
     }
-    require(false, "has the layer ", layer.described(), ", which neither RRDBNet nor Compact has");
+    require(false, "has the layer ", layer.described(), ", which neither RRDBNet nor Compact nor SPAN has");
   }
 
   void convolution(const Layer& layer) {
     const int outputs = layer.integer(0, 0), kw = layer.integer(1, 0), kh = layer.integer(11, kw);
     const int pad = layer.integer(4, 0), bytes = layer.integer(6, 0);
     require(layer.integer(8, 0) == 0, "has int8 weights in ", layer.described(), ", expected fp32 or fp16");
-    require(kw == 3 && kh == 3 && pad == 1 && layer.integer(15, pad) == 1 && layer.integer(14, pad) == 1 &&
-                layer.integer(16, layer.integer(14, pad)) == 1 && layer.integer(2, 1) == 1 &&
-                layer.integer(12, 1) == 1 && layer.integer(3, 1) == 1 && layer.integer(13, 1) == 1 &&
-                layer.integer(5, 0) == 1 && layer.real(18, 0) == 0 && layer.integer(19, 0) == 0,
-            "has ", layer.described(), " that is not 3x3 with padding 1, stride 1 and bias");
-    require(outputs > 0 && outputs <= kMaxChannels && bytes > 0 && bytes % (outputs * 9) == 0, "has ",
+    require((kw == 3 || kw == 1) && kh == kw && pad == kw / 2 && layer.integer(15, pad) == pad &&
+                layer.integer(14, pad) == pad && layer.integer(16, layer.integer(14, pad)) == pad &&
+                layer.integer(2, 1) == 1 && layer.integer(12, 1) == 1 && layer.integer(3, 1) == 1 &&
+                layer.integer(13, 1) == 1 && layer.integer(5, 0) == 1 && layer.real(18, 0) == 0 &&
+                layer.integer(19, 0) == 0,
+            "has ", layer.described(), " that is not 3x3 with padding 1 (or 1x1), stride 1 and bias");
+    require(outputs > 0 && outputs <= kMaxChannels && bytes > 0 && bytes % (outputs * kw * kw) == 0, "has ",
             layer.described(), " with ", outputs, " outputs and ", bytes, " weights");
-    const int inputs = bytes / (outputs * 9);
+    const int inputs = bytes / (outputs * kw * kw);
     const Blob x = in(layer);
     require(convolutions_.empty() || x.channels == inputs, "has ", layer.described(), " for ", inputs,
             " channels, its input has ", x.channels);
     Parameters p;
-    p.weight = take_tagged({outputs, inputs, 3, 3}, layer);
+    p.weight = take_tagged({outputs, inputs, kw, kw}, layer);
     p.bias = take_raw(outputs, layer);
     Value y = graph_.convolution(int(convolutions_.size()), x.value);
     convolutions_.push_back(std::move(p));
@@ -182,13 +186,40 @@ class Reader {
     out(layer, {graph_.concat(std::move(parts)), int(channels)});
   }
 
-  // Sums, and products with a constant.
+  // The mean of DIV2K: no other constant is in use.
+  void constant(const Layer& layer) {
+    require(layer.integer(0, 0) == 1 && layer.integer(1, 0) == 1 && layer.integer(2, 0) == 3,
+            "has an unexpected ", layer.described());
+    float values[3];
+    std::memcpy(values, take_raw(3, layer).bytes.data(), sizeof values);
+    constexpr double kMean[3] = {0.4488, 0.4371, 0.4040};
+    for (int c = 0; c < 3; ++c)
+      require(std::fabs(values[c] - kMean[c]) < 1e-4, "has ", values[c], " in ", layer.described(),
+              ", expected the mean of channel ", c, ", ", kMean[c]);
+    out(layer, {graph_.other("mean", {}), 3});
+  }
+
+  // Sums and products of two, or with a constant.
   void arithmetic(const Layer& layer) {
     const Blob x = in(layer);
     const bool eltwise = layer.type == "Eltwise";
     if (!eltwise && layer.integer(1, 0) == 1) {
-      require(layer.integer(0, 0) == 2 && layer.inputs.size() == 1, "has an unexpected ", layer.described());
-      return out(layer, {graph_.scaled(layer.real(2, 0), x.value), x.channels});
+      const int operation = layer.integer(0, 0);
+      const double b = layer.real(2, 0);
+      require(operation >= 0 && operation <= 2 && layer.inputs.size() == 1, "has an unexpected ",
+              layer.described());
+      return out(layer, {operation == 2 ? graph_.scaled(b, x.value)
+                                        : graph_.offset(operation == 0 ? b : -b, x.value),
+                         x.channels});
+    }
+    if (!eltwise && layer.integer(0, 0) != 0 && layer.inputs.size() == 2) {
+      const Blob y = in(layer, 1);
+      require(layer.integer(0, 0) == 2 ? x.channels == y.channels
+                                       : layer.integer(0, 0) == 1 && y.value == graph_.other("mean", {}),
+              "has an unexpected ", layer.described());
+      return out(layer,
+                 {layer.integer(0, 0) == 2 ? graph_.product({x.value, y.value}) : graph_.centred(x.value),
+                  x.channels});
     }
     require(layer.integer(0, 0) == (eltwise ? 1 : 0) && layer.inputs.size() == 2, "has an unexpected ",
             layer.described());
@@ -253,6 +284,20 @@ class Reader {
     return true;
   }
 
+  bool name_span(StateDict& weights) {
+    const bool plain = output_is(span_net(graph_, shuffle_, false));
+    if (convolutions_.size() != 22 || (!plain && !output_is(span_net(graph_, shuffle_, true)))) return false;
+    size_t k = 0;
+    const auto next = [&](const std::string& key) { add(weights, key, convolutions_[k++]); };
+    next("conv_1.eval_conv");
+    for (int block = 1; block <= 6; ++block)
+      for (const char* layer : {".c1_r", ".c2_r", ".c3_r"})
+        next("block_" + std::to_string(block) + layer + ".eval_conv");
+    next("conv_2.eval_conv"), next("conv_cat"), next("upsampler.0");
+    if (plain) weights.add_owned("no_norm", {1}, {0});
+    return true;
+  }
+
   void name_rrdb(StateDict& weights) {
     const int count = int(convolutions_.size()), ups = nearest_;
     const int blocks = (count - 4 - ups) / 15;
@@ -262,8 +307,8 @@ class Reader {
     }();
     require(blocks >= 1 && count == 15 * blocks + 4 + ups && prelus_.empty() &&
                 output_is(rrdb_net(graph_, blocks, ups, unshuffled)),
-            "is neither an RRDBNet nor a Compact network (", count, " convolutions, ", prelus_.size(),
-            " PReLU, ", ups, " nearest upsamplings)");
+            "is neither an RRDBNet nor a Compact network nor SPAN (", count, " convolutions, ",
+            prelus_.size(), " PReLU, ", ups, " nearest upsamplings)");
     size_t k = 0;
     add(weights, "conv_first", convolutions_[k++]);
     for (int i = 0; i < blocks; ++i)

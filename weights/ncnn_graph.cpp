@@ -21,6 +21,11 @@ Value Graph::sum(std::vector<Value> terms) {
   return intern("sum", std::move(terms));
 }
 
+Value Graph::product(std::vector<Value> factors) {
+  std::sort(factors.begin(), factors.end());
+  return intern("product", std::move(factors));
+}
+
 Value rrdb_net(Graph& g, int blocks, int ups, bool unshuffled) {
   constexpr double kSlope = 0.2, kResidual = 0.2;
   int order = 0;
@@ -54,6 +59,21 @@ Value compact_net(Graph& g, int convolutions, int scale, Activation act) {
     if (act.kind == Activation::Kind::relu) x = g.leaky_relu(act.slope, x);
   }
   return g.sum({g.pixel_shuffle(scale, x), g.nearest(scale, image)});
+}
+
+Value span_net(Graph& g, int scale, bool normalised) {
+  int order = 0;
+  const auto conv = [&](Value x) { return g.convolution(order++, x); };
+  const Value first = conv(normalised ? g.scaled(255, g.centred(g.input())) : g.input());
+  Value x = first, after_first_block = 0, a1 = 0;
+  for (int block = 0; block < 6; ++block) {
+    a1 = g.function("swish", conv(x));
+    const Value o3 = conv(g.function("swish", conv(a1)));
+    x = g.product({g.sum({o3, x}), g.offset(-0.5, g.function("sigmoid", o3))});
+    if (block == 0) after_first_block = x;
+  }
+  x = conv(g.concat({first, conv(x), after_first_block, a1}));
+  return g.pixel_shuffle(scale, conv(x));
 }
 
 }  // namespace ups::ncnn

@@ -26,6 +26,11 @@ class Graph {
   Value concat(std::vector<Value> parts) { return parts.size() == 1 ? parts[0] : intern("concat", parts); }
   Value scaled(double factor, Value x) { return factor == 1 ? x : intern("scale " + number(factor), {x}); }
   Value sum(std::vector<Value> terms);
+  Value product(std::vector<Value> factors);
+  Value offset(double shift, Value x) { return intern("offset " + number(shift), {x}); }
+  Value function(const std::string& name, Value x) { return intern(name, {x}); }
+  // x minus the mean of DIV2K of each channel.
+  Value centred(Value x) { return intern("centred", {x}); }
   Value nearest(double factor, Value x) { return factor == 1 ? x : intern("nearest " + number(factor), {x}); }
   Value pixel_shuffle(int factor, Value x) {
     return factor == 1 ? x : intern("shuffle " + std::to_string(factor), {x});
@@ -48,5 +53,7 @@ struct Activation {
 Value rrdb_net(Graph& g, int blocks, int ups, bool unshuffled);
 // SRVGGNetCompact: `convolutions` of them, all but the last followed by `act`, pixel shuffle, plus the image.
 Value compact_net(Graph& g, int convolutions, int scale, Activation act);
+// SPAN (Wan et al. 2023) with its convolutions collapsed; normalised: it takes (x - mean) * 255.
+Value span_net(Graph& g, int scale, bool normalised);
 
 }  // namespace ups::ncnn
