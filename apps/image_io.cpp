@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <new>
+#include <thread>
 
 #include "apps/exif.h"
 #include "apps/failure.h"
@@ -19,18 +20,19 @@ constexpr int64_t kMaxFileBytes = int64_t(8) << 30;
 
 }  // namespace
 
-Image allocate_image(int width, int height, int channels, ups_depth depth) {
+Image allocate_image(int width, int height, int channels, ups_depth depth, int window) {
   Image image{width, height, channels, depth, nullptr};
+  image.window = window < height ? window : 0;
+  const size_t bytes = image.window ? image.row_bytes() * size_t(window) : image.bytes();
   static const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
-  if (memory > 0 && double(image.bytes()) > memory) {  // the system might promise it and then kill us
-    fail(kMemory, "an image of ", width, "x", height, " pixels takes ", image.bytes() >> 20,
+  if (memory > 0 && double(bytes) > memory) {  // the system might promise it and then kill us
+    fail(kMemory, "an image of ", width, "x", height, " pixels takes ", bytes >> 20,
          " MiB, this machine has ", int64_t(memory) >> 20, " MiB");
   }
   try {
-    image.pixels = std::make_unique_for_overwrite<uint8_t[]>(image.bytes());
+    image.pixels = std::make_unique_for_overwrite<uint8_t[]>(bytes);
   } catch (const std::bad_alloc&) {
-    fail(kMemory, "cannot allocate ", image.bytes() >> 20, " MiB for an image of ", width, "x", height,
-         " pixels");
+    fail(kMemory, "cannot allocate ", bytes >> 20, " MiB for an image of ", width, "x", height, " pixels");
   }
   return image;
 }
@@ -230,6 +232,51 @@ ups_depth stored_depth(Format format, ups_depth depth) {
   if (format == Format::png || format == Format::pnm || format == Format::avif)
     return depth == UPS_U8 ? UPS_U8 : UPS_U16;
   return UPS_U8;
+}
+
+namespace {
+
+int threads_of(const EncodeOptions& o) {
+  return o.threads > 0 ? o.threads : int(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+int tiff_strip_rows(size_t row_bytes, int height) {
+  return int(std::clamp<size_t>((256 << 10) / row_bytes, 1, size_t(height)));
+}
+
+bool can_stream(Format format) { return format == Format::png || format == Format::tiff; }
+
+int rows_held(Format format, int height, size_t row_bytes, const EncodeOptions& o) {
+  constexpr size_t kSmall = 64 << 20;
+  if (!can_stream(format) || row_bytes * size_t(height) <= kSmall) return 0;
+  // Every PNG thread works on a strip of its own; one more is filled meanwhile.
+  const int strip =
+      format == Format::png ? png_strip_rows(row_bytes, height) : tiff_strip_rows(row_bytes, height);
+  const int64_t rows = int64_t(strip) * (format == Format::png ? threads_of(o) + 2 : 3) + 64;
+  return rows < height ? int(rows) : 0;
+}
+
+int64_t encoder_bytes(Format format, int width, int height, int channels, ups_depth depth,
+                      const EncodeOptions& o) {
+  const int64_t row = int64_t(width) * channels * Image::sample_bytes(depth), all = row * height;
+  const int64_t strip = row * png_strip_rows(size_t(row), height);
+  switch (format) {
+    case Format::png:  // per thread raw and compressed rows, filters, the check; strips waiting for their
+                       // turn
+      return std::min<int64_t>(
+          threads_of(o) * (2 * strip + 7 * row + (1 << 20)) + (2 * threads_of(o) + 2) * strip,
+          2 * all + (8 << 20));
+    case Format::jpeg:  // coefficients of 16 bits, for two passes
+      return int64_t(width) * height * 2 * std::min(channels, 3);
+    case Format::webp:  // ARGB or YUV, and the file
+      return int64_t(width) * height * 6;
+    case Format::tiff:
+      return 2 << 20;
+    default:
+      return 0;
+  }
 }
 
 void write_image(OutputFile& file, Format format, Image image, const EncodeOptions& options) {

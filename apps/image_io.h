@@ -21,6 +21,7 @@ struct Image {
   int width = 0, height = 0, channels = 0;
   ups_depth depth = UPS_U8;
   std::unique_ptr<uint8_t[]> pixels;
+  int window = 0;       // rows in memory, used in turn; 0: all
   RowsPending pending;  // empty, or what tells which rows are there already
   Metadata meta;
   std::string notes;  // a sentence for the user about what was left out, or ""
@@ -28,13 +29,13 @@ struct Image {
   static int sample_bytes(ups_depth d) { return d == UPS_U8 ? 1 : d == UPS_U16 ? 2 : 4; }
   size_t row_bytes() const { return size_t(width) * channels * sample_bytes(depth); }
   size_t bytes() const { return row_bytes() * height; }
-  uint8_t* row(int y) { return pixels.get() + row_bytes() * y; }
-  const uint8_t* row(int y) const { return pixels.get() + row_bytes() * y; }
+  uint8_t* row(int y) { return pixels.get() + row_bytes() * (window ? y % window : y); }
+  const uint8_t* row(int y) const { return pixels.get() + row_bytes() * (window ? y % window : y); }
   ups_image view() const { return {pixels.get(), width, height, channels, depth, ptrdiff_t(row_bytes())}; }
 };
 
-// Uninitialised pixels. Throws Failure(kMemory).
-Image allocate_image(int width, int height, int channels, ups_depth depth);
+// Uninitialised pixels, of `window` rows if that is set. Throws Failure(kMemory).
+Image allocate_image(int width, int height, int channels, ups_depth depth, int window = 0);
 
 // r, g, b in 0..1.
 struct Colour {
@@ -72,6 +73,14 @@ void check_writable(Format format, int width, int height, const std::string& nam
 // The depth `format` stores for an image of this depth.
 ups_depth stored_depth(Format format, ups_depth depth);
 
+// Whether an image of these rows can be encoded while they are computed, as it is; and how many of them must
+// be held for that (0: all; small images are held as a whole, so that nobody has to wait).
+bool can_stream(Format format);
+int rows_held(Format format, int height, size_t row_bytes, const EncodeOptions& options);
+// About what encoding takes beside the pixels.
+int64_t encoder_bytes(Format format, int width, int height, int channels, ups_depth depth,
+                      const EncodeOptions& options);
+
 // Writes and commits, after conversion to what the format holds.
 void write_image(OutputFile& file, Format format, Image image, const EncodeOptions& options);
 
@@ -89,6 +98,8 @@ Image decode_jxl(std::string_view bytes, const std::string& name);
 Image decode_tiff(std::string_view bytes, const std::string& name);
 void encode_png(OutputFile& file, const Image& image, int level, int threads);
 void encode_jpeg(OutputFile& file, const Image& image, int quality);
+int png_strip_rows(size_t row_bytes, int height);  // that are compressed together
+int tiff_strip_rows(size_t row_bytes, int height);
 void encode_webp(OutputFile& file, const Image& image, int quality, bool lossless);
 void encode_avif(OutputFile& file, const Image& image, int quality, bool lossless, int threads);
 void encode_jxl(OutputFile& file, const Image& image, int quality, bool lossless);

@@ -47,13 +47,13 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
 #ifdef O_TMPFILE
   // A file without a name until commit(): even a killed process leaves nothing behind.
   if (access("/proc/self/fd", X_OK) == 0) {
-    fd_ = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
     if (fd_ >= 0) return;
   }
 #endif
   for (int attempt = 0; attempt < 100; attempt++) {
     temporary_ = temporary_name(path_);
-    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ >= 0) return;
     if (errno != EEXIST) break;
   }
@@ -87,6 +87,28 @@ void OutputFile::write(const void* data, size_t bytes) {
     p += n;
     bytes -= size_t(n);
   }
+}
+
+void OutputFile::write_at(uint64_t offset, const void* data, size_t bytes) {
+  const char* p = static_cast<const char*>(data);
+  while (bytes > 0) {
+    ssize_t n = pwrite(fd_, p, bytes, off_t(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail(kIo, path_, ": writing failed (", strerror(errno), ")");
+    p += n, offset += uint64_t(n), bytes -= size_t(n);
+  }
+}
+
+size_t OutputFile::read_at(uint64_t offset, void* data, size_t bytes) {
+  size_t got = 0;
+  while (got < bytes) {
+    ssize_t n = pread(fd_, static_cast<char*>(data) + got, bytes - got, off_t(offset + got));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(kIo, path_, ": reading back failed (", strerror(errno), ")");
+    if (n == 0) break;
+    got += size_t(n);
+  }
+  return got;
 }
 
 void OutputFile::commit() {

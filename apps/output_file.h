@@ -19,7 +19,10 @@ class OutputFile {
   OutputFile& operator=(OutputFile&& other) noexcept;
 
   void write(const void* data, size_t bytes);  // throws Failure(kIo)
-  void commit();                               // throws Failure(kIo)
+  // At an offset, for formats that go back; not to be mixed with write. Throws Failure(kIo).
+  void write_at(uint64_t offset, const void* data, size_t bytes);
+  size_t read_at(uint64_t offset, void* data, size_t bytes);  // fewer at the end of the file
+  void commit();                                              // throws Failure(kIo)
   const std::string& path() const { return path_; }
 
  private:

@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -111,8 +112,10 @@ void to_big_endian(const uint8_t* in, size_t bytes, uint8_t* out) {
 
 class StripEncoder {
  public:
-  StripEncoder(const Image& image, int level)
+  // taken: told which rows have been read.
+  StripEncoder(const Image& image, int level, std::function<void(int, int)> taken)
       : image_(image),
+        taken_(std::move(taken)),
         level_(level),
         row_bytes_(image.row_bytes()),
         swap_(image.depth == UPS_U16 && std::endian::native == std::endian::little),
@@ -126,6 +129,7 @@ class StripEncoder {
     image_.pending.wait(y1);
     raw_.resize((row_bytes_ + 1) * size_t(y1 - y0));
     for (int y = y0; y < y1; y++) filter(y, raw_.data() + (row_bytes_ + 1) * size_t(y - y0));
+    taken_(y0, y1);
     Strip strip;
     strip.raw_bytes = raw_.size();
     strip.adler = libdeflate_adler32(1, raw_.data(), raw_.size());
@@ -197,6 +201,7 @@ class StripEncoder {
   }
 
   const Image& image_;
+  std::function<void(int, int)> taken_;
   int level_;
   size_t row_bytes_;
   bool swap_;
@@ -228,9 +233,15 @@ struct Shared {
   int next = 0, written = 0, ahead = 0;
   bool stop = false;
   std::exception_ptr error;
+  std::vector<bool> read;  // strips whose rows are in their thread's memory
+  int all_read = 0;        // the first that is not
 };
 
 }  // namespace
+
+int png_strip_rows(size_t row_bytes, int height) {
+  return int(std::clamp<size_t>(kStripBytes / (row_bytes + 1), 1, size_t(height)));
+}
 
 void encode_png(OutputFile& file, const Image& image, int level, int threads) {
   if (image.depth == UPS_F32) fail(kIo, "PNG: got f32 pixels, expected 8 or 16 bits");
@@ -246,7 +257,7 @@ void encode_png(OutputFile& file, const Image& image, int level, int threads) {
     write_chunk(file, c.type.c_str(), c.data.data(), c.data.size());
 
   size_t row_bytes = image.row_bytes() + 1;
-  int rows = int(std::clamp<size_t>(kStripBytes / row_bytes, 1, size_t(image.height)));
+  int rows = png_strip_rows(row_bytes - 1, image.height);
   int strips = (image.height + rows - 1) / rows;
   if (threads <= 0) threads = int(std::max(1u, std::thread::hardware_concurrency()));
   threads = std::min(threads, strips);
@@ -254,9 +265,17 @@ void encode_png(OutputFile& file, const Image& image, int level, int threads) {
   Shared shared;
   shared.done.resize(strips);
   shared.ahead = threads * 2 + 2;
+  shared.read.resize(strips);
+  // A strip's first row is filtered against the last one of the strip above.
+  auto taken = [&](int y0, int) {
+    std::lock_guard lock(shared.mutex);
+    shared.read[y0 / rows] = true;
+    while (shared.all_read < strips && shared.read[shared.all_read]) shared.all_read++;
+    image.pending.release(std::min(image.height, shared.all_read * rows) - 1);
+  };
   auto work = [&] {
     try {
-      StripEncoder encoder(image, level);
+      StripEncoder encoder(image, level, taken);
       for (;;) {
         int i;
         {

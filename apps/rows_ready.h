@@ -1,6 +1,9 @@
 // Lets an encoder start on an image whose rows are still being computed, top to bottom, by another thread.
+// The image may hold fewer rows than it has: then the producer waits until the encoder has let go of earlier
+// ones.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <exception>
 #include <memory>
@@ -10,6 +13,12 @@ namespace ups::apps {
 
 class RowsReady {
  public:
+  // The producer: returns once rows [0, rows) are no longer needed; false if nobody wants the image any more.
+  bool claim(int rows) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return released_ >= rows || abandoned_; });
+    return !abandoned_;
+  }
   // The producer: rows [0, rows) are complete.
   void advance(int rows) {
     set([&] { ready_ = rows; });
@@ -24,6 +33,14 @@ class RowsReady {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return ready_ >= rows || over_; });
     if (error_) std::rethrow_exception(error_);
+  }
+  // The reader: will not look at rows [0, rows) again.
+  void release(int rows) {
+    set([&] { released_ = std::max(released_, rows); });
+  }
+  // The reader: will look at nothing again.
+  void abandon() {
+    set([&] { abandoned_ = true; });
   }
   // Returns once the producer has ended: only then may the pixels go.
   void wait_over() {
@@ -45,8 +62,8 @@ class RowsReady {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  int ready_ = 0;
-  bool over_ = false;
+  int ready_ = 0, released_ = 0;
+  bool over_ = false, abandoned_ = false;
   std::exception_ptr error_;
   double seconds_ = 0;
 };
@@ -58,10 +75,15 @@ struct RowsPending {
   RowsPending(RowsPending&&) = default;
   RowsPending& operator=(RowsPending&&) = default;
   ~RowsPending() {
-    if (state) state->wait_over();
+    if (!state) return;
+    state->abandon();
+    state->wait_over();
   }
   void wait(int rows) const {
     if (state) state->wait(rows);
+  }
+  void release(int rows) const {
+    if (state) state->release(rows);
   }
 };
 

@@ -31,6 +31,7 @@ struct Call {
   // Of an image that is filled row by row:
   uint8_t* pixels = nullptr;
   size_t row_bytes = 0;
+  int window = 0;  // rows that `pixels` has
   RowsReady* ready = nullptr;
   FinishRows* line = nullptr;  // rows of the network go through it
 };
@@ -121,12 +122,17 @@ std::vector<Json> plans_of(const Model& model, const Image& lr, const Options& o
   return plans;
 }
 
+// The program itself, its libraries, stacks and small things.
+constexpr int64_t kProgramBytes = 12 << 20;
+
 struct Sizes {
   SizePlan plan;
   int channels = 0;
   ups_depth depth = UPS_U8;
   ups_finish finish{};
-  int64_t image_bytes = 0;  // all images at once, and the finishing line
+  int window = 0;           // rows of the result in memory; 0: all
+  int64_t image_bytes = 0;  // all images at once, the finishing line, encoding beside computing
+  int64_t after_bytes = 0;  // of an encoder that runs when the network is done
   bool finishes(const Options& o) const { return o.finish.any() || !plan.same(); }
 };
 
@@ -168,8 +174,12 @@ Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options
   auto bytes = [&](int width, int height, ups_depth d) {
     return int64_t(width) * height * s.channels * Image::sample_bytes(d);
   };
-  s.image_bytes = int64_t(lr.bytes()) + bytes(p.width, p.height, s.depth) +
+  const int64_t row = bytes(p.width, 1, s.depth);
+  s.window = rows_held(format, p.height, size_t(row), o.encode);
+  s.image_bytes = int64_t(lr.bytes()) + row * (s.window ? s.window : p.height) + kProgramBytes +
                   int64_t(before_pixels * lr.channels * sizeof(float));
+  const int64_t encoder = encoder_bytes(format, p.width, p.height, s.channels, s.depth, o.encode);
+  (can_stream(format) ? s.image_bytes : s.after_bytes) += encoder;
   s.finish = finish_of(o.finish, p, o.background);
   if (s.finishes(o)) {
     Image hr;
@@ -184,10 +194,10 @@ Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options
   return s;
 }
 
-int64_t peak_bytes(const std::vector<Json>& plans) {
+int64_t peak_bytes(const std::vector<Json>& plans, const Sizes& sizes) {
   int64_t sum = 0;  // each network keeps its working memory
   for (const Json& plan : plans) sum += plan.value("peak_bytes", int64_t(0));
-  return sum;
+  return std::max(sum, sizes.after_bytes);
 }
 
 // Lowers the tile budget until images, weights and tiles together stay within --max-ram.
@@ -197,7 +207,7 @@ void fit_memory(const Model& model, const Image& lr, const Sizes& sizes, const O
   int64_t limit = o.max_ram_bytes - sizes.image_bytes, need = 0;
   l.max_memory_bytes = limit / networks;
   for (int attempt = 0; attempt < 6 && l.max_memory_bytes > 0; attempt++) {
-    need = peak_bytes(plans_of(model, lr, o, l));
+    need = peak_bytes(plans_of(model, lr, o, l), sizes);
     if (need <= limit) return;
     l.max_memory_bytes -= (need - limit) / networks + 1;
   }
@@ -209,8 +219,15 @@ void fit_memory(const Model& model, const Image& lr, const Sizes& sizes, const O
 // Finished rows.
 int on_rows(void* user, int y, int rows, const void* data) {
   Call* call = static_cast<Call*>(user);
-  memcpy(call->pixels + call->row_bytes * size_t(y), data, call->row_bytes * size_t(rows));
-  if (call->ready) call->ready->advance(y + rows);
+  const auto* from = static_cast<const uint8_t*>(data);
+  for (const int end = y + rows; y < end;) {
+    const int n = std::min({end - y, call->window - y % call->window, 16});
+    if (call->ready && !call->ready->claim(y + n - call->window)) return 1;
+    memcpy(call->pixels + call->row_bytes * size_t(y % call->window), from, call->row_bytes * size_t(n));
+    from += call->row_bytes * size_t(n);
+    y += n;
+    if (call->ready) call->ready->advance(y);
+  }
   return cancelled();
 }
 
@@ -268,6 +285,7 @@ void compute(const Model& model, const Image& lr, const Sizes& sizes, const Opti
   ups_image in = lr.view(), out = hr.view();
   std::optional<FinishRows> line;
   call.pixels = pixels, call.row_bytes = hr.row_bytes();
+  call.window = hr.window ? hr.window : hr.height;
   l.rows = on_rows;
   if (sizes.finishes(o)) {
     line.emplace(model.get(), p.picture_width, p.picture_height, sizes.finish, hr);
@@ -287,7 +305,7 @@ void stream(const Model& model, const Image& lr, const Sizes& sizes, const Optio
   hr.pending.state = ready;
   Image described;  // what is known of hr when it is gone; it lives until `ready` has ended
   described.width = hr.width, described.height = hr.height;
-  described.channels = hr.channels, described.depth = hr.depth;
+  described.channels = hr.channels, described.depth = hr.depth, described.window = hr.window;
   uint8_t* pixels = hr.pixels.get();
   early(std::move(hr));
   const auto start = std::chrono::steady_clock::now();
@@ -314,7 +332,7 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
   ups_options l = library_options(model, o, &loop);
   Sizes sizes = sizes_of(model, source, format, o, l, out_name);
   fit_memory(model, source, sizes, o, l);
-  Image hr = allocate_image(sizes.plan.width, sizes.plan.height, sizes.channels, sizes.depth);
+  Image hr = allocate_image(sizes.plan.width, sizes.plan.height, sizes.channels, sizes.depth, sizes.window);
   Call call{o, progress, source.depth};
   Image changed;  // by what comes before the last network
   if (o.alpha == UPS_ALPHA_DROP && o.background && source.channels % 2 == 0)
@@ -324,7 +342,7 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
   l.user = &call;
   l.progress = on_progress;
   if (!o.save_steps.empty()) l.step_done = on_step;
-  if (format == Format::png) {
+  if (can_stream(format)) {
     stream(model, lr, sizes, o, std::move(hr), l, call, early);
     return std::nullopt;
   }
@@ -342,10 +360,7 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
   std::string text = in_name + " " + size_text(plans[0].at("input")) + " -> " + out_name + " " +
                      std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + ", " +
                      std::to_string(sizes.channels) + " channel" + (sizes.channels > 1 ? "s" : "") + " of " +
-                     (sizes.depth == UPS_U8    ? "8"
-                      : sizes.depth == UPS_U16 ? "16"
-                                               : "32") +
-                     " bits\n";
+                     std::to_string(8 * Image::sample_bytes(sizes.depth)) + " bits\n";
   double seconds = 0;
   bool tiled = false;
   for (size_t i = 0; i < plans.size(); i++) {
@@ -374,7 +389,7 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
             std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + "\n";
   }
   if (o.finish.any()) text += "  finished row by row: " + finish_text(o.finish) + "\n";
-  int64_t peak = peak_bytes(plans) + sizes.image_bytes;
+  int64_t peak = peak_bytes(plans, sizes) + sizes.image_bytes;
   text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, estimated " +
           seconds_text(seconds) + " on " + plans.back().value("device", "the CPU") + "\n";
   if (o.verbose) {

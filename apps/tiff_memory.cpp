@@ -26,24 +26,37 @@ void keep_warning(const char* module, const char* format, va_list arguments) {
 }
 
 TiffMemory* of(thandle_t h) { return static_cast<TiffMemory*>(h); }
-size_t size_of(const TiffMemory* m) { return m->in.empty() ? m->out.size() : m->in.size(); }
+size_t size_of(const TiffMemory* m) { return m->file ? m->size : m->in.size(); }
 
 tmsize_t on_read(thandle_t h, void* to, tmsize_t n) {
   TiffMemory* m = of(h);
-  std::string_view all = m->in.empty() ? std::string_view(m->out) : m->in;
-  if (n <= 0 || m->at >= all.size()) return 0;
-  size_t got = std::min(size_t(n), all.size() - m->at);
-  memcpy(to, all.data() + m->at, got);
+  if (n <= 0 || m->at >= size_of(m)) return 0;
+  size_t got = std::min(size_t(n), size_of(m) - m->at);
+  if (m->file) {
+    try {
+      got = m->file->read_at(m->at, to, got);
+    } catch (...) {
+      m->error = std::current_exception();
+      return -1;
+    }
+  } else {
+    memcpy(to, m->in.data() + m->at, got);
+  }
   m->at += got;
   return tmsize_t(got);
 }
 
 tmsize_t on_write(thandle_t h, void* from, tmsize_t n) {
   TiffMemory* m = of(h);
-  if (!m->in.empty() || n < 0) return -1;
-  if (m->at + size_t(n) > m->out.size()) m->out.resize(m->at + size_t(n));
-  memcpy(m->out.data() + m->at, from, size_t(n));
+  if (!m->file || n < 0) return -1;
+  try {
+    m->file->write_at(m->at, from, size_t(n));
+  } catch (...) {
+    m->error = std::current_exception();
+    return -1;
+  }
   m->at += size_t(n);
+  m->size = std::max(m->size, m->at);
   return n;
 }
 

@@ -1,19 +1,23 @@
-// libtiff over memory, with its messages kept instead of printed.
+// libtiff over memory or an output file, with its messages kept instead of printed.
 #pragma once
 
 #include <tiffio.h>
 
+#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "apps/output_file.h"
+
 namespace ups::apps {
 
-// Reads `in` when it has a size, else writes `out`.
+// Reads `in`, or writes `file`.
 struct TiffMemory {
   std::string_view in;
-  std::string out;
-  size_t at = 0;
+  OutputFile* file = nullptr;
+  size_t at = 0, size = 0;     // of the file so far
+  std::exception_ptr error{};  // of the file: no exception may fly through libtiff
 };
 
 struct TiffCloser {

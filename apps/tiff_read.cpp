@@ -184,7 +184,7 @@ int64_t pixels_per_byte(uint16_t compression) {
 }  // namespace
 
 Image decode_tiff(std::string_view bytes, const std::string& name) {
-  TiffMemory memory{bytes, {}, 0};
+  TiffMemory memory{.in = bytes};
   TiffHandle t = open_tiff(memory, "r");
   if (!t || !tiff_message().empty())
     fail(kIo, name, ": is a damaged or truncated TIFF (", tiff_message(), ")");

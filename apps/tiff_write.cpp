@@ -2,6 +2,7 @@
 // prediction, 64-bit offsets from 4 GB on.
 #include <algorithm>
 
+#include "apps/cancel.h"
 #include "apps/exif.h"
 #include "apps/failure.h"
 #include "apps/image_io.h"
@@ -10,13 +11,16 @@
 namespace ups::apps {
 
 void encode_tiff(OutputFile& file, const Image& image) {
-  TiffMemory memory;
+  TiffMemory memory{.in = {}, .file = &file};
   TiffHandle handle = open_tiff(memory, image.bytes() > (size_t(3500) << 20) ? "w8" : "w");
   TIFF* t = handle.get();
-  auto failed = [&] { fail(kIo, file.path(), ": TIFF encoding failed (", tiff_message(), ")"); };
+  auto failed = [&] {
+    if (memory.error) std::rethrow_exception(memory.error);
+    fail(kIo, file.path(), ": TIFF encoding failed (", tiff_message(), ")");
+  };
   if (!t) failed();
   int colours = image.channels <= 2 ? 1 : 3;
-  uint32_t rows = uint32_t(std::clamp<size_t>((256 << 10) / image.row_bytes(), 1, size_t(image.height)));
+  uint32_t rows = uint32_t(tiff_strip_rows(image.row_bytes(), image.height));
   TIFFSetField(t, TIFFTAG_IMAGEWIDTH, uint32_t(image.width));
   TIFFSetField(t, TIFFTAG_IMAGELENGTH, uint32_t(image.height));
   TIFFSetField(t, TIFFTAG_BITSPERSAMPLE, 8 * Image::sample_bytes(image.depth));
@@ -49,13 +53,19 @@ void encode_tiff(OutputFile& file, const Image& image) {
 
   std::string strip;  // libtiff predicts in place
   for (uint32_t y = 0, k = 0; y < uint32_t(image.height); y += rows, k++) {
-    size_t n = size_t(std::min<uint32_t>(rows, uint32_t(image.height) - y)) * image.row_bytes();
-    strip.assign(reinterpret_cast<const char*>(image.row(int(y))), n);
+    const int end = std::min(image.height, int(y + rows));
+    image.pending.wait(end);
+    strip.clear();
+    for (int at = int(y); at < end; at++)
+      strip.append(reinterpret_cast<const char*>(image.row(at)), image.row_bytes());
+    image.pending.release(end);
+    throw_if_cancelled();
+    const size_t n = strip.size();
     if (TIFFWriteEncodedStrip(t, k, strip.data(), tmsize_t(n)) < 0) failed();
   }
   if (!TIFFFlush(t)) failed();
   handle.reset();
-  file.write(memory.out.data(), memory.out.size());
+  if (memory.error) failed();
 }
 
 }  // namespace ups::apps

@@ -40,7 +40,9 @@ void TileBlender::start(const Share& y) {
   y_ = y;
   any_ = true;
   // Zero, because ramps add: 0 + a + b is the same in either order.
-  band_.assign(size_t(y.size()) * w_ * c_, 0.0f);
+  const size_t floats = size_t(y.size()) * w_ * c_;
+  if (floats > band_.capacity()) std::vector<float>().swap(band_);  // not both at once
+  band_.assign(floats, 0.0f);
 }
 
 void TileBlender::add(const Tensor& tile, int y0, int x0, const Share& x, Pool& pool) {
