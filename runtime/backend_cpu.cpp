@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <sstream>
+#include <variant>
 #include <vector>
 
 #include "kernels/cpu/isa.h"
@@ -27,8 +28,7 @@ class CpuBackend final : public Backend {
 
   void load(const Graph& graph) override;
   size_t weight_bytes() const override { return weight_bytes_; }
-  // Transforms and packed panels are bounded by design (docs/kernels.md).
-  size_t scratch_bytes(const Plan&) const override { return std::max(scratch_.capacity(), size_t(24) << 20); }
+  size_t scratch_bytes(const Plan& plan) const override;
   void bind(Plan& plan) override { plan.bind(arena_.reserve(plan.arena_bytes, spill_)); }
   void spill(bool on) override { spill_ = on; }
   bool can_spill() const override { return true; }
@@ -102,6 +102,30 @@ void CpuBackend::load(const Graph& graph) {
     w.bias = vector(info.bias_key);
     w.slope = vector(info.slope_key);
   });
+}
+
+// Transforms and packed panels are bounded by design (docs/kernels.md): by 24 MiB in general, by less for
+// networks of 3x3 convolutions alone.
+size_t CpuBackend::scratch_bytes(const Plan& plan) const {
+  constexpr size_t kMost = 24 << 20, kWeights = 8 << 20, kInputs = 5 << 20, kThread = 640 << 10;
+  size_t weights = 0, inputs = 0, chain = 0;
+  int last_cin = 0;
+  for (const PlanStep& step : plan.steps) {
+    if (std::holds_alternative<Copy<Tensor>>(step.op) || std::holds_alternative<Upsample<Tensor>>(step.op) ||
+        std::holds_alternative<PixelUnshuffle<Tensor>>(step.op))
+      continue;
+    const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op);
+    if (!conv || conv->w.k != 3) return kMost;
+    // 36 products of floats; the layers of a dense block, each wider than the last, are kept together.
+    const size_t one = size_t(144) * conv->w.cin * ((conv->w.cout + 31) / 32 * 32);
+    chain = conv->w.cin > last_cin ? chain + one : one;
+    if (conv->w.cin > last_cin && last_cin > 3)
+      inputs = std::max(inputs, size_t(9) * size_t(conv->x.extent().pixels()) * conv->w.cin);
+    last_cin = conv->w.cin;
+    weights = std::max(weights, chain);
+  }
+  if (inputs > kInputs) inputs = 0;  // then they are not kept
+  return std::min(kMost, std::min(weights, kWeights) + inputs + kThread * pool_.threads());
 }
 
 void CpuBackend::run(const Plan& plan, const Progress& progress) {
