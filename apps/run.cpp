@@ -45,9 +45,8 @@ int on_progress(void* user, double done) {
 // A copy with packed rows.
 Image packed(const ups_image& in) {
   Image out = allocate_image(in.width, in.height, in.channels, in.depth);
-  for (int y = 0; y < in.height; y++) {
+  for (int y = 0; y < in.height; y++)
     memcpy(out.row(y), static_cast<const char*>(in.data) + in.stride_bytes * y, out.row_bytes());
-  }
   return out;
 }
 
@@ -122,8 +121,7 @@ std::vector<Json> plans_of(const Model& model, const Image& lr, const Options& o
   return plans;
 }
 
-// The program itself, its libraries, stacks and small things.
-constexpr int64_t kProgramBytes = 12 << 20;
+constexpr int64_t kProgramBytes = 12 << 20;  // its code, libraries, stacks and small things
 
 struct Sizes {
   SizePlan plan;
@@ -178,8 +176,8 @@ Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options
   s.window = rows_held(format, p.height, size_t(row), o.encode);
   s.image_bytes = int64_t(lr.bytes()) + row * (s.window ? s.window : p.height) + kProgramBytes +
                   int64_t(before_pixels * lr.channels * sizeof(float));
-  const int64_t encoder = encoder_bytes(format, p.width, p.height, s.channels, s.depth, o.encode);
-  (can_stream(format) ? s.image_bytes : s.after_bytes) += encoder;
+  (can_stream(format) ? s.image_bytes : s.after_bytes) +=
+      encoder_bytes(format, p.width, p.height, s.channels, s.depth, o.encode);
   s.finish = finish_of(o.finish, p, o.background);
   if (s.finishes(o)) {
     Image hr;
