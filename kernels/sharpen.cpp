@@ -196,8 +196,8 @@ void RowSharpener::push(const float* rows, int n, Pool& pool, const RowSink& sin
     pool.for_each(count, [&](int i, int) {
       const int slot = (received_ + i) % ring_rows_;
       std::vector<float> own;
-      float* planes = values_.data() + slot * plane_row;
-      if (values_.empty()) own.resize(size_t(plane_row)), planes = own.data();
+      if (values_.empty()) own.resize(size_t(plane_row));
+      float* planes = values_.empty() ? own.data() : values_.data() + slot * plane_row;
       take(rows + i * row, original_.data() + slot * row, planes);
       blur_row(planes, blurred_.data() + slot * plane_row);
     });

@@ -297,8 +297,8 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
         for (int y = 0; y < shift.keep_rows; y += block) {
           Copy<Tensor> copy{src, to};
           copy.x.h = copy.y.h = std::min(block, shift.keep_rows - y);
-          copy.x.data = static_cast<char*>(src.data) + y * row_bytes;
-          copy.y.data = static_cast<char*>(to.data) + y * row_bytes;
+          copy.x.data = reinterpret_cast<void*>(intptr_t(start + (from + y) * row_bytes));
+          copy.y.data = reinterpret_cast<void*>(intptr_t(start + y * row_bytes));
           plan.steps.push_back({copy});
         }
       }
