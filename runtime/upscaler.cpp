@@ -78,7 +78,12 @@ int64_t pass_bytes(Session& session, const TileGrid& grid, const TileOptions& o)
 TileGrid choose_tiles(Session& session, Extent lr, const TileOptions& o) {
   check(o.tile_px >= -1 && o.overlap_px >= -1, Code::usage, "tiles: size ", o.tile_px, " and overlap ",
         o.overlap_px, " must not be negative");
-  const Overlap overlap = overlap_for(session, o);
+  Overlap overlap = overlap_for(session, o);
+  // A small tile that was asked for gets less than the usual overlap, not an error.
+  if (o.tile_px > 0 && o.overlap_px == 0) {
+    const int room = o.tile_px - 2 * std::max(overlap.margin.h, overlap.margin.w);
+    overlap.px = std::min(overlap.px, std::max(0, room / 2));
+  }
   auto grid_of = [&](int tile) { return tile_grid(lr, request_for(session, lr, tile, overlap, o.blend)); };
   const TileGrid whole = grid_of(0);
   if (o.tile_px == -1) return whole;

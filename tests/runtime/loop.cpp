@@ -39,6 +39,21 @@ TEST_CASE("memory is bounded by the budget whatever the image's size", "[runtime
   }
 }
 
+TEST_CASE("any tile that is asked for is met; small ones overlap less", "[runtime][upscaler]") {
+  UPS_RANDOM(random);
+  Pool pool(1);
+  Session session(ups::testing::tiny_rrdb(random), make_cpu_backend(pool));
+  for (int tile : {4, 8, 16, 32, 64, 100}) {
+    const TileGrid grid = choose_tiles(session, {150, 130}, {.tile_px = tile});
+    INFO("tile " << tile << " became " << grid.x.tile << "x" << grid.y.tile);
+    CHECK(grid.x.tile <= tile);
+    CHECK(grid.y.tile <= tile);
+    CHECK(grid.x.first.back() + grid.x.tile >= 130);
+    CHECK(grid.y.first.back() + grid.y.tile >= 150);
+  }
+  CHECK_THROWS_AS(choose_tiles(session, {150, 130}, {.tile_px = 16, .overlap_px = 16}), Error);
+}
+
 TEST_CASE("every size is met exactly in every mode", "[runtime][loop]") {
   UPS_RANDOM(random);
   Pool pool(2);
