@@ -79,11 +79,12 @@ void encode_jxl(OutputFile& file, const Image& image, int quality, bool lossless
     must(JxlEncoderSetFrameLossless(settings, JXL_TRUE));
   else
     must(JxlEncoderSetFrameDistance(settings, distance_of(quality)));
-  // Palettes of floats come back with wrong exponents from libjxl 0.7 (small pictures, few values).
+  // libjxl 0.7 overflows where it predicts the bits of floats from their neighbours, and in colour
+  // transforms.
   if (lossless && image.depth == UPS_F32)
     for (JxlEncoderFrameSettingId id :
-         {JXL_ENC_FRAME_SETTING_PALETTE_COLORS, JXL_ENC_FRAME_SETTING_CHANNEL_COLORS_GLOBAL_PERCENT,
-          JXL_ENC_FRAME_SETTING_CHANNEL_COLORS_GROUP_PERCENT})
+         {JXL_ENC_FRAME_SETTING_MODULAR_PREDICTOR, JXL_ENC_FRAME_SETTING_MODULAR_COLOR_SPACE,
+          JXL_ENC_FRAME_SETTING_PALETTE_COLORS, JXL_ENC_FRAME_SETTING_RESPONSIVE})
       must(JxlEncoderFrameSettingsSetOption(settings, id, 0));
   const JxlPixelFormat format = {uint32_t(image.channels),
                                  image.depth == UPS_F32   ? JXL_TYPE_FLOAT
