@@ -96,6 +96,8 @@ void check_sizes(Options& o, const Given& given) {
     if (!decided.empty()) fail(kUsage, decided, " and ", name, " contradict each other: each says how large");
     decided = name;
   }
+  // Two sides of their own are both exact; --size is met as --fit says.
+  if (given("--width") && given("--height") && !given("--size") && !given("--fit")) o.size.fit = Fit::fill;
   if (given("--fit") && (!o.size.width || !o.size.height))
     fail(kUsage, "--fit: needs both sides (use --size WxH)");
   if (given("--gravity") && o.size.fit != Fit::cover && o.size.fit != Fit::contain)

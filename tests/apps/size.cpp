@@ -115,6 +115,7 @@ TEST_CASE("the tool meets every size exactly", "[apps][size]") {
   };
   for (Case c : {Case{{"--width", "77"}, 77, 51},
                  {{"--height", "50"}, 75, 50},
+                 {{"--width", "77", "--height", "99"}, 77, 99},
                  {{"--size", "64x64"}, 64, 43},
                  {{"--size", "64x64", "--fit", "fill"}, 64, 64},
                  {{"--size", "64x64", "--fit", "cover", "--gravity", "north-west"}, 64, 64},
