@@ -1,7 +1,7 @@
 // Conv2d (kernels/ops.h) for Hopper: 3x3 with 32k input channels on wgmma, weights resident in shared memory.
 //
 //   A block owns N = 32 or 64 output channels and walks down columns of 128 pixels; its weights, cin x 9 x N,
-//   are loaded once. Four warps load, by cp.async, stages of one image row x 130 pixels x 32 channels into a
+//   are loaded once. Four warps load, by cp.async, stages of one image row x 130 pixels x 64 channels into a
 //   ring; two warpgroups multiply, 64 pixels each.
 //   "Three vertical taps at once": an input row is multiplied by the weights of all three ky in one wgmma of
 //   3 N columns, whose accumulators belong to the three output rows the input row touches. When a row of
@@ -9,8 +9,9 @@
 //   read three times (kx) from shared memory instead of nine, and once from L2 (plus 2 halo columns).
 //   Shared memory per wgmma, N = 32: 2 KB of image + 3 KB of weights for 48 cycles of tensor core.
 //   With Rows::upward the same happens upside down.
-//   A row's epilogue runs while the tensor cores multiply the next row's first stage.
-//   Pixels lie in planes of 8 channels, 16 bytes per pixel: a tap's shift is an address, no swizzle involved.
+//   A row's epilogue runs while the tensor cores multiply the next row.
+//   A pixel's 64 channels are 128 bytes, swizzled by its number: a tap's shift is a number of whole pixels,
+//   to which the hardware applies the swizzle by address.
 #include "kernels/conv2d_variants.h"
 #include "kernels/device/copy.cuh"
 #include "kernels/device/epilogue.cuh"

@@ -1,9 +1,5 @@
 // EDSR, MDSR, RCAN and SPAN against their references (tests/golden/make_convnets.py), from file to picture.
-#include <iostream>
-
-#include "kernels/cpu/isa.h"
-#include "kernels/error.h"
-#include "tests/arch/golden_net.h"
+#include "tests/arch/golden_check.h"
 
 using namespace ups;
 using namespace ups::testing;
@@ -30,16 +26,6 @@ std::shared_ptr<StateDict> changed(const std::string& name,
   return to;
 }
 
-std::string refusal(const std::shared_ptr<StateDict>& weights) {
-  try {
-    open_network(weights);
-  } catch (const Error& e) {
-    CHECK(e.code == Code::model);
-    return e.what();
-  }
-  return "accepted";
-}
-
 bool nothing(const std::string&) { return false; }
 
 }  // namespace
@@ -63,36 +49,11 @@ TEST_CASE("convolutional nets are recognised with the hyper-parameters they were
 }
 
 TEST_CASE("convolutional nets give the picture of the reference implementation", "[arch][convnets]") {
-  for (int threads : {1, 3})
-    for (const std::string& isa : cpu::isa_available()) {
-      cpu::isa_force(isa);
-      Pool pool(threads);
-      for (const GoldenNet& net : convnets()) {
-        const auto io = open_weights(net.io);
-        Session session(open_network(open_weights(net.weights)), make_cpu_backend(pool));
-        CHECK(session.facts().statistics == (session.info().family == "RCAN"));
-        for (int i = 0; io->has("input" + std::to_string(i)); i++) {
-          INFO(net.name << " picture " << i << ", " << threads << " threads, " << isa);
-          const Planes reference = planes(*io, "output" + std::to_string(i));
-          const Planes hr = run_network(session, planes(*io, "input" + std::to_string(i)));
-          REQUIRE(hr.v.size() == reference.v.size());
-          double largest = 0, worst = 0;
-          bool finite = true;
-          for (size_t k = 0; k < hr.v.size(); k++) {
-            finite = finite && std::isfinite(hr.v[k]);
-            largest = std::max(largest, std::fabs(double(reference.v[k])));
-            worst = std::max(worst, std::fabs(double(hr.v[k]) - reference.v[k]));
-          }
-          CHECK(finite);
-          // The reference is float64, the graph some twenty float32 sums of at most 60 terms: errors of
-          // 2^-24 * sqrt(20 * 60) of the largest activation, which the mean shift takes to 1..255 and back.
-          CHECK(worst <= 1e-5 * std::max(1.0, largest));
-          if (std::getenv("UPS_PRINT_ERRORS") && threads == 1)
-            std::cout << net.name << ' ' << isa << ' ' << i << ' ' << worst << '\n';
-        }
-      }
-    }
-  cpu::isa_force(cpu::isa_available().front());
+  // The reference is float64, the graph some twenty float32 sums of at most 60 terms: errors of
+  // 2^-24 * sqrt(20 * 60) of the largest activation, which the mean shift takes to 1..255 and back.
+  check_pictures(convnets(), 1e-5, [](const Session& session) {
+    CHECK(session.facts().statistics == (session.info().family == "RCAN"));
+  });
 }
 
 TEST_CASE("a convolutional net that lacks or has a tensor too many is refused by name", "[arch][convnets]") {

@@ -1,25 +1,11 @@
 // DAT against spandrel's modules (tests/golden/make_dat.py), from file to picture.
-#include <iostream>
-
-#include "kernels/cpu/isa.h"
-#include "kernels/error.h"
-#include "tests/arch/golden_net.h"
+#include "tests/arch/golden_check.h"
 
 using namespace ups;
 using namespace ups::testing;
 using Catch::Matchers::Contains;
 
 namespace {
-
-std::string refusal(const std::shared_ptr<StateDict>& weights) {
-  try {
-    open_network(weights);
-  } catch (const Error& e) {
-    CHECK(e.code == Code::model);
-    return e.what();
-  }
-  return "accepted";
-}
 
 // A copy in which `key` has `count` zeros of the shape, or is missing where the shape is empty.
 std::shared_ptr<StateDict> bent(const std::string& key, std::vector<int64_t> shape) {
@@ -58,35 +44,9 @@ TEST_CASE("DAT is recognised with the hyper-parameters it was made with", "[arch
 }
 
 TEST_CASE("DAT gives the picture of the reference implementation", "[arch][dat]") {
-  for (int threads : {1, 3})
-    for (const std::string& isa : cpu::isa_available()) {
-      cpu::isa_force(isa);
-      Pool pool(threads);
-      for (const GoldenNet& net : golden_nets("dat")) {
-        const auto io = open_weights(net.io);
-        Session session(open_network(open_weights(net.weights)), make_cpu_backend(pool));
-        for (int i = 0; io->has("input" + std::to_string(i)); i++) {
-          INFO(net.name << " picture " << i << ", " << threads << " threads, " << isa);
-          const Planes reference = planes(*io, "output" + std::to_string(i));
-          const Planes hr = run_network(session, planes(*io, "input" + std::to_string(i)));
-          REQUIRE(hr.v.size() == reference.v.size());
-          double largest = 0, worst = 0;
-          bool finite = true;
-          for (size_t k = 0; k < hr.v.size(); k++) {
-            finite = finite && std::isfinite(hr.v[k]);
-            largest = std::max(largest, std::fabs(double(reference.v[k])));
-            worst = std::max(worst, std::fabs(double(hr.v[k]) - reference.v[k]));
-          }
-          CHECK(finite);
-          // The reference is float64, the graph some fifty float32 sums of at most 128 terms, which norms
-          // amplify a little.
-          CHECK(worst <= 2e-5 * std::max(1.0, largest));
-          if (std::getenv("UPS_PRINT_ERRORS") && threads == 1)
-            std::cout << net.name << ' ' << isa << ' ' << i << ' ' << worst << '\n';
-        }
-      }
-    }
-  cpu::isa_force(cpu::isa_available().front());
+  // The reference is float64, the graph some fifty float32 sums of at most 128 terms, which norms amplify a
+  // little.
+  check_pictures(golden_nets("dat"), 2e-5, [](const Session&) {});
 }
 
 TEST_CASE("a DAT with tensors missing, left over or of a wrong shape is refused by name", "[arch][dat]") {
