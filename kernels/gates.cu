@@ -4,32 +4,19 @@
 // nine reads of neighbours come from L1). Channel attention takes three launches: partial sums, each block 32
 // channels of a run of pixels, 8 warps side by side that read whole 32-channel runs; the gates, one block;
 // and their application. Sums are float in a fixed order; they pass through the stream's workspace.
-#include "kernels/device/device.cuh"
 #include "kernels/device/epilogue.cuh"
-#include "kernels/device/run.h"
+#include "kernels/device/place.cuh"
 
 namespace ups::cuda {
 namespace {
 
 constexpr unsigned kBlock = 256;
 
-struct Place {
-  int n, y, x, c;
-};
-__device__ __forceinline__ bool place(const Tensor& t, int first_row, int rows, Place& p) {
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int64_t row = int64_t(t.w) * t.c;
-  p.n = int(blockIdx.y);
-  p.y = first_row + int(i / row);
-  p.x = int(i % row) / t.c;
-  p.c = int(i % row) % t.c;
-  return i < row * rows;
-}
 __device__ __forceinline__ float load_at(const Tensor& t, const Place& p, int c) {
-  return load_element(t, p.n * t.image + p.y * t.row + p.x * t.px + c);
+  return load_element(t, offset(t, {p.n, p.y, p.x, c}));
 }
 __device__ __forceinline__ void store_at(const Tensor& t, const Place& p, float v) {
-  store_element(t, p.n * t.image + p.y * t.row + p.x * t.px + p.c, v);
+  store_element(t, offset(t, p), v);
 }
 __device__ __forceinline__ float sigmoid(float v) { return 1 / (1 + expf(-v)); }
 
@@ -124,18 +111,6 @@ void verify(const char* what, const Tensor& t, const Tensor& y, int c) {
   check(t.data && y.data && t.n == y.n && y.n <= 65535 && t.extent() == y.extent() && t.c == c, Code::device,
         what, ": got an operand [", t.n, ", ", t.h, ", ", t.w, ", ", t.c, "], expected [", y.n, ", ", y.h,
         ", ", y.w, ", ", c, "]");
-}
-
-// One thread per output element of the rows.
-template <class... Params, class... Args>
-void launch_rows(void (*kernel)(Params...), const Tensor& y, Stream& stream, Rows rows, const Args&... args) {
-  const int begin = rows.begin > 0 ? rows.begin : 0, end = rows.end < y.h ? rows.end : y.h;
-  if (begin >= end) return;
-  const int64_t count = int64_t(end - begin) * y.w * y.c;
-  launch(
-      kernel,
-      {.grid = {unsigned((count + kBlock - 1) / kBlock), unsigned(y.n)}, .block = kBlock, .stream = &stream},
-      args..., begin, end - begin);
 }
 
 }  // namespace

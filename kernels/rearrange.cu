@@ -1,29 +1,11 @@
 // Operators that move data: pixel_unshuffle, copy, upsample (kernels/ops.h). One thread per output element;
 // memory-bound: each element is read and written once.
-#include "kernels/device/device.cuh"
-#include "kernels/device/run.h"
+#include "kernels/device/place.cuh"
 
 namespace ups::cuda {
 namespace {
 
 constexpr unsigned kBlock = 256;
-
-// Output element (y, x, c) of image n that this thread serves; false: none.
-struct Place {
-  int n, y, x, c;
-};
-__device__ __forceinline__ bool place(const Tensor& t, int first_row, int rows, Place& p) {
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int64_t row = int64_t(t.w) * t.c;
-  p.n = int(blockIdx.y);
-  p.y = first_row + int(i / row);
-  p.x = int(i % row) / t.c;
-  p.c = int(i % row) % t.c;
-  return i < row * rows;
-}
-__device__ __forceinline__ int64_t offset(const Tensor& t, const Place& p) {
-  return p.n * t.image + p.y * t.row + p.x * t.px + p.c;
-}
 
 __global__ void pixel_unshuffle(PixelUnshuffle<Tensor> op, int first_row, int rows) {
   Place p;
@@ -105,31 +87,19 @@ void verify(bool ok, const char* what, const Tensor& x, const Tensor& y) {
         "], which do not belong together");
 }
 
-template <class Op>
-void launch_rows(void (*kernel)(Op, int, int), const Op& op, Stream& stream, Rows rows) {
-  const int begin = rows.begin > 0 ? rows.begin : 0, end = rows.end < op.y.h ? rows.end : op.y.h;
-  if (begin >= end) return;
-  const int64_t count = int64_t(end - begin) * op.y.w * op.y.c;
-  launch(kernel,
-         {.grid = {unsigned((count + kBlock - 1) / kBlock), unsigned(op.y.n)},
-          .block = kBlock,
-          .stream = &stream},
-         op, begin, end - begin);
-}
-
 }  // namespace
 
 void run(const PixelUnshuffle<Tensor>& op, Stream& stream, Rows rows) {
   verify(op.r >= 1 && op.x.h == op.y.h * op.r && op.x.w == op.y.w * op.r && op.y.c == op.x.c * op.r * op.r,
          "pixel_unshuffle", op.x, op.y);
-  launch_rows(pixel_unshuffle, op, stream, rows);
+  launch_rows(pixel_unshuffle, op.y, stream, rows, op);
 }
 void run(const Copy<Tensor>& op, Stream& stream, Rows rows) {
   verify(op.x.extent() == op.y.extent() && op.x.c == op.y.c, "copy", op.x, op.y);
   const int begin = rows.begin > 0 ? rows.begin : 0, end = rows.end < op.y.h ? rows.end : op.y.h;
   if (begin >= end) return;
   if (op.x.dtype != op.y.dtype || !whole_vectors(op.x) || !whole_vectors(op.y))
-    return launch_rows(copy, op, stream, rows);
+    return launch_rows(copy, op.y, stream, rows, op);
   const int bytes = int(dtype_bytes(op.x.dtype)), units = op.x.c * bytes / 16;
   const unsigned per_block = kBlock * kCopyRounds, count = unsigned(op.x.w) * unsigned(units);
   launch(copy_vectors,
@@ -142,7 +112,7 @@ void run(const Copy<Tensor>& op, Stream& stream, Rows rows) {
 void run(const Upsample<Tensor>& op, Stream& stream, Rows rows) {
   verify(op.up >= 1 && op.y.h == op.x.h * op.up && op.y.w == op.x.w * op.up && op.x.c == op.y.c, "upsample",
          op.x, op.y);
-  launch_rows(upsample, op, stream, rows);
+  launch_rows(upsample, op.y, stream, rows, op);
 }
 
 }  // namespace ups::cuda
