@@ -1,90 +1,150 @@
-// Attention (kernels/ops.h) with a streaming softmax: the device's own reference, for any d and dtype.
+// Attention (kernels/ops.h): the choice of a variant, and the plain one, for any dtype.
 //
-// A block serves one query. Per step of 128 keys each thread scores one key; maximum and sum run over the
-// block; then the threads share the value channels, dv / 128 (rounded up) sums each, in registers.
+// plain: a streaming softmax without tensor cores, the device's own reference and the way of f32. A block
+//   serves 8 queries. Per step of 128 keys each thread scores one key for all of them; maxima and sums run
+//   over the block; then the threads share the value channels, 8 sums for each of theirs.
+#include <algorithm>
+
 #include "kernels/device/device.cuh"
 #include "kernels/device/reduce.cuh"
-#include "kernels/device/run.h"
+#include "kernels/pixel_attention_variants.h"
 
 namespace ups::cuda {
 namespace {
 
 constexpr int kThreads = 128, kWarps = kThreads / 32;
-constexpr int kMostChannels = 8;  // of v, per thread: dv <= 1024
+constexpr int kQueries = 8;
+constexpr int kMostD = 1024, kMostChannels = 1024;  // of q and k; of v and y
 
 struct Smem {
-  float weight[kThreads];
-  float scratch[kWarps];
+  float q[kQueries][kMostD];
+  float weight[kThreads][kQueries];
+  float out[kQueries][kMostChannels];  // unnormalised
+  float scratch[kQueries][kWarps];
+  float fade[kQueries];
 };
 
-__device__ __forceinline__ float block_max(float v, float* scratch) {
-  v = warp_max(v);
+// f(values of all lanes) for each of the queries at once; every thread gets all results.
+template <class F>
+__device__ __forceinline__ void over_block(float (&v)[kQueries], Smem& s, F&& f) {
+#pragma unroll
+  for (int i = 0; i < kQueries; i++)
+#pragma unroll
+    for (int mask = 16; mask; mask >>= 1) v[i] = f(v[i], shuffle_xor(v[i], mask));
+  __syncthreads();  // nobody still reads the scratch, or the weights
+  if (lane_index() == 0)
+    for (int i = 0; i < kQueries; i++) s.scratch[i][warp_index()] = v[i];
   __syncthreads();
-  if (lane_index() == 0) scratch[warp_index()] = v;
-  __syncthreads();
-  float most = scratch[0];
-  for (int i = 1; i < kWarps; i++) most = fmaxf(most, scratch[i]);
-  __syncthreads();
-  return most;
+#pragma unroll
+  for (int i = 0; i < kQueries; i++) {
+    v[i] = s.scratch[i][0];
+    for (int j = 1; j < kWarps; j++) v[i] = f(v[i], s.scratch[i][j]);
+  }
 }
 
-// Token t of an image whose rows are `row` and pixels `px` elements apart.
-__device__ __forceinline__ int64_t token(const Tensor& x, int t) {
-  return int64_t(t / x.w) * x.row + int64_t(t % x.w) * x.px;
+// Token t of image n, whose rows are `row` and pixels `px` elements apart.
+__device__ __forceinline__ int64_t token(const Tensor& x, int n, int t) {
+  return n * x.image + int64_t(t / x.w) * x.row + int64_t(t % x.w) * x.px;
 }
 
-__global__ void attention(Attention<Tensor> op, int first) {
+__global__ void attention(Attention<Tensor> op, int first, int last) {
   Smem& s = shared<Smem>();
-  const int tid = int(threadIdx.x), query = first + int(blockIdx.x), tokens = op.x.h * op.x.w;
-  const int64_t q = token(op.x, query);
-  float highest = -1e30f, total = 0, out[kMostChannels] = {};
+  const int tid = int(threadIdx.x), query = first + int(blockIdx.x) * kQueries, n = int(blockIdx.y);
+  const int tokens = op.k.h * op.k.w, d = op.x.c, dv = op.v.c, queries = min(kQueries, last - query);
+  for (int i = 0; i < kQueries; i++) {
+    for (int c = tid; c < d; c += kThreads)
+      s.q[i][c] = i < queries ? load_element(op.x, token(op.x, n, query + i) + c) : 0.0f;
+    for (int c = tid; c < dv; c += kThreads) s.out[i][c] = 0;
+  }
+  __syncthreads();
+  float highest[kQueries], total[kQueries];
+  for (int i = 0; i < kQueries; i++) highest[i] = -1e30f, total[i] = 0;
   for (int key = 0; key < tokens; key += kThreads) {
-    float score = -1e30f;
-    if (key + tid < tokens) {
-      const int64_t k = token(op.k, key + tid);
-      float sum = 0;
-      for (int c = 0; c < op.x.c; c++) sum += load_element(op.x, q + c) * load_element(op.k, k + c);
-      score = sum * op.scale;
+    const bool exists = key + tid < tokens;
+    float score[kQueries] = {}, most[kQueries], weight[kQueries];
+    if (exists) {
+      const int64_t k = token(op.k, n, key + tid);
+      for (int c = 0; c < d; c++) {
+        const float factor = load_element(op.k, k + c);
+#pragma unroll
+        for (int i = 0; i < kQueries; i++) score[i] += s.q[i][c] * factor;
+      }
     }
-    const float most = fmaxf(highest, block_max(score, s.scratch));
-    const float weight = key + tid < tokens ? expf(score - most) : 0.0f;
-    s.weight[tid] = weight;
-    const float fade = expf(highest - most);
-    total = total * fade + block_sum<kWarps>(weight, s.scratch);  // its barriers publish the weights
-    highest = most;
+#pragma unroll
+    for (int i = 0; i < kQueries; i++) most[i] = score[i] = exists ? score[i] * op.scale : -1e30f;
+    over_block(most, s, [](float a, float b) { return fmaxf(a, b); });
+#pragma unroll
+    for (int i = 0; i < kQueries; i++) {
+      most[i] = fmaxf(most[i], highest[i]);
+      weight[i] = exists ? expf(score[i] - most[i]) : 0.0f;
+      s.weight[tid][i] = weight[i];
+      const float fade = expf(highest[i] - most[i]);
+      if (tid == 0) s.fade[i] = fade;
+      total[i] *= fade;
+      highest[i] = most[i];
+    }
+    over_block(weight, s, [](float a, float b) { return a + b; });  // its barriers publish weights and fade
+#pragma unroll
+    for (int i = 0; i < kQueries; i++) total[i] += weight[i];
     const int keys = min(kThreads, tokens - key);
-    for (int i = 0; i < kMostChannels; i++) {
-      const int c = tid + i * kThreads;
-      if (c >= op.v.c) break;
-      float sum = 0;
-      for (int j = 0; j < keys; j++) sum += s.weight[j] * load_element(op.v, token(op.v, key + j) + c);
-      out[i] = out[i] * fade + sum;
+    for (int c = tid; c < dv; c += kThreads) {
+      float sum[kQueries];
+#pragma unroll
+      for (int i = 0; i < kQueries; i++) sum[i] = s.out[i][c] * s.fade[i];
+      for (int j = 0; j < keys; j++) {
+        const float value = load_element(op.v, token(op.v, n, key + j) + c);
+#pragma unroll
+        for (int i = 0; i < kQueries; i++) sum[i] += s.weight[j][i] * value;
+      }
+#pragma unroll
+      for (int i = 0; i < kQueries; i++) s.out[i][c] = sum[i];
     }
-    __syncthreads();  // before the weights are overwritten
   }
-  for (int i = 0; i < kMostChannels; i++) {
-    const int c = tid + i * kThreads;
-    if (c < op.v.c) store_element(op.y, token(op.y, query) + c, out[i] / total);
-  }
+  // Each thread wrote and reads the channels of its own.
+#pragma unroll
+  for (int i = 0; i < kQueries; i++)
+    if (i < queries)
+      for (int c = tid; c < dv; c += kThreads)
+        store_element(op.y, token(op.y, n, query + i) + c, s.out[i][c] / total[i]);
 }
 
-}  // namespace
-
-void run(const Attention<Tensor>& op, Stream& stream, Rows rows) {
-  for (const Tensor* t : {&op.x, &op.k, &op.v, &op.y})
-    check(t->data && t->n == 1 && t->extent() == op.x.extent(), Code::device, "attention: got an operand [",
-          t->n, ", ", t->h, ", ", t->w, ", ", t->c, "], expected one image of q's extent");
-  check(op.x.c == op.k.c && op.v.c == op.y.c && op.v.c <= kMostChannels * kThreads, Code::device,
-        "attention: got q ", op.x.c, ", k ", op.k.c, ", v ", op.v.c, ", y ", op.y.c,
-        " channels, expected q as k, v as y, and at most ", kMostChannels * kThreads, " of v");
-  const int begin = rows.begin > 0 ? rows.begin : 0, end = rows.end < op.y.h ? rows.end : op.y.h;
-  if (begin >= end) return;
+void launch_plain(const Attention<Tensor>& op, Stream& stream, Rows rows) {
+  const int first = rows.begin * op.x.w, last = rows.end * op.x.w;
   launch(attention,
-         {.grid = {unsigned(end - begin) * unsigned(op.x.w)},
+         {.grid = {unsigned(last - first + kQueries - 1) / kQueries, unsigned(op.x.n)},
           .block = kThreads,
           .smem_bytes = sizeof(Smem),
           .stream = &stream},
-         op, begin * op.x.w);
+         op, first, last);
+}
+
+const char* accepts_all(const Attention<Tensor>&, const DeviceInfo&) { return nullptr; }
+
+}  // namespace
+
+std::span<const AttentionVariant> attention_variants() {
+  static const AttentionVariant variants[] = {kAttentionMma, {"plain", accepts_all, launch_plain}};
+  return variants;
+}
+
+const char* variant_name(const Attention<Tensor>& op, const DeviceInfo& device) {
+  return select("attention", attention_variants(), op, device).name;
+}
+
+void run(const Attention<Tensor>& op, Stream& stream, Rows rows) {
+  for (const Tensor* t : {&op.x, &op.k, &op.v, &op.y})
+    check(t->data && t->n == op.x.n && t->n <= 65535 && t->extent() == op.x.extent(), Code::device,
+          "attention: got an operand [", t->n, ", ", t->h, ", ", t->w, ", ", t->c,
+          "], expected q's images and extent");
+  check(op.x.c == op.k.c && op.v.c == op.y.c && op.x.c <= kMostD && op.v.c <= kMostChannels, Code::device,
+        "attention: got q ", op.x.c, ", k ", op.k.c, ", v ", op.v.c, ", y ", op.y.c,
+        " channels, expected q as k, v as y, and at most ", kMostD);
+  check(op.x.extent().pixels() < (int64_t(1) << 31) - 256, Code::device, "attention: got ", op.x.h, "x",
+        op.x.w, " pixels, expected less than 2^31");
+  rows.begin = std::max(rows.begin, 0);
+  rows.end = std::min(rows.end, op.y.h);
+  if (rows.begin >= rows.end) return;
+  select("attention", attention_variants(), op, stream.device()).launch(op, stream, rows);
 }
 
 }  // namespace ups::cuda

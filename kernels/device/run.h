@@ -46,6 +46,10 @@ const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device);
 using Conv2dVariant =
     Variant<Conv2d<Tensor>, DeviceInfo, void (*)(const Conv2d<Tensor>& op, Stream& stream, Rows rows)>;
 std::span<const Conv2dVariant> conv2d_variants();
+const char* variant_name(const Attention<Tensor>& op, const DeviceInfo& device);
+using AttentionVariant =
+    Variant<Attention<Tensor>, DeviceInfo, void (*)(const Attention<Tensor>& op, Stream& stream, Rows rows)>;
+std::span<const AttentionVariant> attention_variants();
 
 // --- Images <-> tiles -------------------------------------------------------------------------------------
 enum class PixelDepth : uint8_t { u8, u16, f32 };

@@ -1,7 +1,6 @@
-// group_norm.cu and pixel_attention.cu in the emulator against double precision.
+// group_norm.cu in the emulator against double precision.
 #include "tests/reference/group_norm.h"
 
-#include "tests/reference/pixel_attention.h"
 #include "tests/simt/kernels/conv_case.h"
 
 using namespace ups;
@@ -52,34 +51,6 @@ TEST_CASE("group_norm on the device equals its definition, in strips too", "[sim
       }
     INFO("[" << h << ", " << w << ", " << c << "] groups " << groups << " " << dtype_name(d) << " cut "
              << cut);
-    CHECK(worst <= 1);
-  }
-  simt::set_schedule(simt::Schedule::fair);
-}
-
-TEST_CASE("attention over all pixels on the device equals its definition, in strips too",
-          "[simt][pixel_attention]") {
-  UPS_RANDOM(random);
-  for (int round = 0; round < 4; round++) {
-    simt::set_schedule(simt::kSchedules[round % 4]);
-    const int h = random.integer(2, 12), w = random.integer(1, 14), d = random.integer(1, 20),
-              dv = round == 3 ? 130 : random.integer(1, 20), cut = random.integer(1, h - 1);
-    const DType t = DType(round % 3);
-    TwinImage q(t, 1, h, w, d, 1, 2, &random), k(t, 1, h, w, d, 0, 1, &random),
-        v(t, 1, h, w, dv, 0, 0, &random), y(t, 1, h, w, dv, 0, 3, nullptr);
-    const Attention<Tensor> op{q.on_device, k.on_device, v.on_device, y.on_device, 0.7f};
-    run(op, stream(), {0, cut});
-    run(op, stream(), {cut, h});
-    const auto expected = reference::attention(q.on_host, k.on_host, v.on_host, 0.7f);
-    double worst = 0;
-    for (int i = 0; i < h * w; i++)
-      for (int c = 0; c < dv; c++) {
-        const double want = expected[size_t(i) * dv + c];
-        // As tests/kernels/attention.cpp: scores up to 20, values below 6; then storage.
-        worst = std::max(worst, std::abs(at(y.on_device, i / w, i % w, c) - want) /
-                                    (unit(t) * std::abs(want) + 0x1p-23 * 6 * (12 * std::sqrt(20.0) + 20)));
-      }
-    INFO("[" << h << ", " << w << "] d " << d << " dv " << dv << " " << dtype_name(t));
     CHECK(worst <= 1);
   }
   simt::set_schedule(simt::Schedule::fair);

@@ -1,0 +1,10 @@
+// Attention variants that live in files of their own, for the table in pixel_attention.cu.
+#pragma once
+
+#include "kernels/device/run.h"
+
+namespace ups::cuda {
+
+extern const AttentionVariant kAttentionMma;  // pixel_attention_mma.cu
+
+}  // namespace ups::cuda
