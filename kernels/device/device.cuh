@@ -184,6 +184,21 @@ __device__ __forceinline__ T from_float(float v) {
   }
 }
 
+__device__ __forceinline__ float float_of_bits(uint32_t bits) {
+#if defined(__CUDACC__)
+  return __uint_as_float(bits);
+#else
+  return host::from_bits(bits);
+#endif
+}
+__device__ __forceinline__ uint32_t bits_of_float(float v) {
+#if defined(__CUDACC__)
+  return __float_as_uint(v);
+#else
+  return host::to_bits(v);
+#endif
+}
+
 // Two values in one register, `lo` at the lower address.
 template <class T>
 __device__ __forceinline__ uint32_t pack2(float lo, float hi) {
