@@ -22,8 +22,7 @@ constexpr float kConvScale = 0.01f;  // of the channel attention branch; no file
 const Scope kRoot;
 
 Value mlp(Graph& g, Value x, const Scope& w, Addend<Value> also = {}) {
-  const Value hidden = g.linear(g.layer_norm(x, w / "norm2"), w / "mlp" / "fc1", {.act = Act::gelu});
-  return g.linear(hidden, w / "mlp" / "fc2", {.add = plus(x), .add2 = also});
+  return g.mlp_sublayer(x, NormAt::before, w / "norm2", w / "mlp" / "fc1", w / "mlp" / "fc2", also);
 }
 
 // Hybrid attention block: x + attention(n) + 0.01 * CAB(n), n = LN x; then + MLP(LN x).   x: [h, w,
@@ -31,23 +30,18 @@ Value mlp(Graph& g, Value x, const Scope& w, Addend<Value> also = {}) {
 Value hybrid_block(Graph& g, Value x, const Scope& w, const Hyper& p, int heads, bool shifted) {
   const int s = shifted ? p.window / 2 : 0;
   const Value n = g.layer_norm(x, w / "norm1");
-  const Value qkv = g.linear(n, w / "attn" / "qkv");
-  const Value a = g.window_attention(qkv, (w / "attn" / "bias").path(), "",
-                                     {.window = {p.window, p.window}, .shift = {s, s}, .heads = heads});
-  x = g.linear(a, w / "attn" / "proj", {.add = plus(x)});
-  const Scope cab = w / "conv_block" / "cab", attention = cab / 3 / "attention";
+  const Scope attn = w / "attn", cab = w / "conv_block" / "cab", channel = cab / 3 / "attention";
   const Value c = g.conv2d(g.conv2d(n, cab / 0, {.act = Act::gelu}), cab / 2);
-  x = g.channel_attention(c, attention / 1, attention / 3, {.scale = kConvScale, .add = plus(x)});
+  x = g.channel_attention(c, channel / 1, channel / 3, {.scale = kConvScale, .add = plus(x)});
+  x = g.attention_sublayer(n, NormAt::none, {{}, attn / "qkv", attn / "proj", (attn / "bias").path(), ""},
+                           {.window = {p.window, p.window}, .shift = {s, s}, .heads = heads}, x);
   return mlp(g, x, w);
 }
 
 // Overlapping cross-attention block: queries of a window, keys of a larger patch around it.
 Value overlapping_block(Graph& g, Value x, const Scope& w, const Hyper& p, int heads, Addend<Value> also) {
-  const Value qkv = g.linear(g.layer_norm(x, w / "norm1"), w / "qkv");
-  const Value a =
-      g.window_attention(qkv, (w / "bias").path(), "",
-                         {.window = {p.window, p.window}, .keys = {p.overlap, p.overlap}, .heads = heads});
-  x = g.linear(a, w / "proj", {.add = plus(x)});
+  x = g.attention_sublayer(x, NormAt::before, {w / "norm1", w / "qkv", w / "proj", (w / "bias").path(), ""},
+                           {.window = {p.window, p.window}, .keys = {p.overlap, p.overlap}, .heads = heads});
   return mlp(g, x, w, also);
 }
 

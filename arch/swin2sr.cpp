@@ -28,12 +28,11 @@ const ConvOptions kLrelu = {.act = Act::lrelu, .slope = 0.01f};
 Value block(Graph& g, Value x, const Scope& w, const Hyper& p, int heads, bool shifted) {
   const int s = shifted ? p.window / 2 : 0;
   const Scope attn = w / "attn";
-  const Value a =
-      g.window_attention(g.linear(x, attn / "qkv"), (attn / "bias").path(), (attn / "scale").path(),
-                         {.window = {p.window, p.window}, .shift = {s, s}, .heads = heads, .cosine = true});
-  x = g.layer_norm(g.linear(a, attn / "proj"), w / "norm1", x);
-  const Value hidden = g.linear(x, w / "mlp" / "fc1", {.act = Act::gelu});
-  return g.layer_norm(g.linear(hidden, w / "mlp" / "fc2"), w / "norm2", x);
+  x = g.attention_sublayer(
+      x, NormAt::after,
+      {w / "norm1", attn / "qkv", attn / "proj", (attn / "bias").path(), (attn / "scale").path()},
+      {.window = {p.window, p.window}, .shift = {s, s}, .heads = heads, .cosine = true});
+  return g.mlp_sublayer(x, NormAt::after, w / "norm2", w / "mlp" / "fc1", w / "mlp" / "fc2");
 }
 
 // CompressedSR: an RGB image in LR inside the network, and a bicubic bypass.

@@ -32,12 +32,11 @@ Scope block_scope(int layer, int block) {
 // Every second one attends in windows shifted by half their size.
 Value block(Graph& g, Value x, const Scope& w, const Hyper& p, int heads, bool shifted) {
   const int s = shifted ? p.window / 2 : 0;
-  const Value qkv = g.linear(g.layer_norm(x, w / "norm1"), w / "attn" / "qkv");
-  const Value a = g.window_attention(qkv, (w / "attn" / "bias").path(), "",
-                                     {.window = {p.window, p.window}, .shift = {s, s}, .heads = heads});
-  x = g.linear(a, w / "attn" / "proj", {.add = plus(x)});
-  const Value hidden = g.linear(g.layer_norm(x, w / "norm2"), w / "mlp" / "fc1", {.act = Act::gelu});
-  return g.linear(hidden, w / "mlp" / "fc2", {.add = plus(x)});
+  const Scope attn = w / "attn", mlp = w / "mlp";
+  x = g.attention_sublayer(x, NormAt::before,
+                           {w / "norm1", attn / "qkv", attn / "proj", (attn / "bias").path(), ""},
+                           {.window = {p.window, p.window}, .shift = {s, s}, .heads = heads});
+  return g.mlp_sublayer(x, NormAt::before, w / "norm2", mlp / "fc1", mlp / "fc2");
 }
 
 Value build(Graph& g, Value lr, const Hyper& p) {

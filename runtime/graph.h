@@ -13,6 +13,7 @@
 
 #include "kernels/gate_ops.h"
 #include "kernels/ops.h"
+#include "kernels/sublayer_ops.h"
 #include "weights/state_dict.h"
 
 namespace ups {
@@ -44,9 +45,16 @@ struct AttentionOptions {
 };
 
 template <class T>
-using Op = std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>, LayerNorm<T>, WindowAttention<T>,
-                        Affine<T>, Gate<T>, ChannelAttention<T>, DepthwiseConv2d<T>, GroupStats<T>,
-                        GroupNorm<T>, Attention<T>, CrossCovarianceAttention<T>>;
+using Op =
+    std::variant<Conv2d<T>, PixelUnshuffle<T>, Copy<T>, Upsample<T>, LayerNorm<T>, WindowAttention<T>,
+                 Affine<T>, Gate<T>, ChannelAttention<T>, DepthwiseConv2d<T>, GroupStats<T>, GroupNorm<T>,
+                 Attention<T>, CrossCovarianceAttention<T>, AttentionSublayer<T>, MlpSublayer<T>>;
+
+// Weights of an attention sublayer by name; `bias` and `scale` as for window_attention.
+struct AttentionWeights {
+  Scope norm, qkv, proj;
+  std::string bias, scale;
+};
 
 struct GateOptions {
   bool sigmoid = true;
@@ -90,6 +98,11 @@ class Graph {
   // sqrt(d)).
   Value window_attention(Value qkv, const std::string& bias_key, const std::string& scale_key,
                          const AttentionOptions& options);
+  // The halves of a transformer layer (kernels/sublayer_ops.h). `residual` absent: x.
+  Value attention_sublayer(Value x, NormAt norm_at, const AttentionWeights& w,
+                           const AttentionOptions& options, Value residual = {});
+  Value mlp_sublayer(Value x, NormAt norm_at, const Scope& norm, const Scope& fc1, const Scope& fc2,
+                     Addend<Value> add = {});
   // Operators of kernels/gate_ops.h. Weights as convolutions have them; those of the channel attention are
   // [r, c, 1, 1] and [c, r, 1, 1], of the depthwise convolution [c, 1, k, k].
   Value affine(Value x, const std::vector<float>& scale, const std::vector<float>& shift);
@@ -146,6 +159,11 @@ class Graph {
   // A convolution's weights `w.weight` [cout, cin, k, k], linear: [cout, cin], and `w.bias`, checked and
   // entered.
   Weight new_weight(const Scope& w, int cin, bool linear = false);
+  Weight norm_weight(const Scope& w, int c);
+  // Checks what window_attention demands of its weights and fills in the operator but for x and y. `reach`:
+  // pixels to the farthest key of a window.
+  WindowAttention<Value> attention_op(int c, const std::string& bias_key, const std::string& scale_key,
+                                      const AttentionOptions& options, int& reach);
   // Checks that t is as large as x and has `c` channels, and takes its context over.
   void expect_beside(ValueInfo& x, Value t, int c, const std::string& who) const;
   Value new_value(ValueInfo info);

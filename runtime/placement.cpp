@@ -15,10 +15,10 @@ struct Uses {
 };
 
 // A read of a concat is a read of its parts as well, for the question how long they must live.
-Uses find_uses(const Graph& graph) {
-  const size_t n = graph.values().size();
+Uses find_uses(const Expanded& graph) {
+  const size_t n = graph.values.size();
   Uses u{std::vector<int>(n, -1), std::vector<int>(n, INT_MAX), std::vector<int>(n, -1)};
-  for (size_t i = 0; i < graph.ops().size(); i++)
+  for (size_t i = 0; i < graph.ops.size(); i++)
     std::visit(
         [&](auto op) {
           op.operands([&](Value v, bool written) {
@@ -29,7 +29,7 @@ Uses find_uses(const Graph& graph) {
               u.first[v.id] = std::min(u.first[v.id], int(i)), u.last[v.id] = int(i);
           });
         },
-        graph.ops()[i]);
+        graph.ops[i]);
   return u;
 }
 
@@ -51,12 +51,14 @@ Extent Placement::extent(const Buffer& b, Extent lr) const {
   return {int((int64_t(lr.h) * b.num + more) / b.den), int((int64_t(lr.w) * b.num + more) / b.den)};
 }
 
-Placement place_values(const Graph& graph) {
-  const auto& values = graph.values();
-  const Uses uses = find_uses(graph);
+Placement place_values(const Graph& graph, const Whole& whole) {
+  const Expanded expanded = expand(graph, whole);
+  const auto& values = expanded.values;
+  const Uses uses = find_uses(expanded);
   Placement p;
   p.rounding = graph.rounding();
   p.locations.resize(values.size());
+  for (const auto& v : values) p.channels.push_back(v.c);
 
   std::vector<int> concats;
   for (size_t v = 0; v < values.size(); v++)
@@ -111,6 +113,7 @@ Placement place_values(const Graph& graph) {
       const int copy = int(values.size() + extra.size());
       extra.push_back(v);
       p.locations.push_back({c.buffer, c.offsets[i]});
+      p.channels.push_back(values[v].c);
       copies.insert({uses.def[v], {v, copy, c.last}});
       p.copies++;
     }
@@ -127,8 +130,8 @@ Placement place_values(const Graph& graph) {
     for (auto it = lo; it != hi; ++it) p.ops.push_back(Copy<Value>{{it->second.part}, {it->second.copy}});
   };
   insert_copies(-1);
-  for (size_t i = 0; i < graph.ops().size(); i++) {
-    Op<Value> op = graph.ops()[i];
+  for (size_t i = 0; i < expanded.ops.size(); i++) {
+    Op<Value> op = expanded.ops[i];
     std::visit(
         [&](auto& o) {
           o.operands([&](Value& v, bool written) {

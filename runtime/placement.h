@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "runtime/graph.h"
+#include "runtime/expand.h"
 
 namespace ups {
 
@@ -14,7 +14,9 @@ struct Placement {
     int buffer = -1;  // -1: the value is not stored (unused)
     int offset = 0;   // first channel
   };
-  std::vector<Location> locations;  // by Value::id; ids beyond the graph's are copies made here
+  // By Value::id; ids beyond the graph's are of parts of composite operators and of copies made here.
+  std::vector<Location> locations;
+  std::vector<int> channels;
   struct Buffer {
     int c = 0;              // channels per pixel
     int num = 1, den = 1;   // extent relative to LR
@@ -28,6 +30,6 @@ struct Placement {
   int copies = 0;
 };
 
-Placement place_values(const Graph& graph);
+Placement place_values(const Graph& graph, const Whole& whole = {});
 
 }  // namespace ups

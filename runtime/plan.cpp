@@ -252,13 +252,9 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
     check(graph.rounding() != Rounding::exact || (lr.h % v.den == 0 && lr.w % v.den == 0), Code::usage,
           "planner: tile is ", lr.w, "x", lr.h, ", expected multiples of ", v.den);
 
-  const Placement p = place_values(graph);
+  const Placement p = place_values(graph, options.whole);
   const Layout layout = best_layout(p, lr, options);
-  std::vector<int> channels;
-  for (const auto& v : graph.values()) channels.push_back(v.c);
-  for (size_t id = channels.size(); id < p.locations.size(); id++) channels.push_back(0);
-  for (const auto& op : p.ops)
-    if (const auto* copy = std::get_if<Copy<Value>>(&op)) channels[copy->y.id] = channels[copy->x.id];
+  const std::vector<int>& channels = p.channels;
 
   Plan plan;
   plan.lr = lr;

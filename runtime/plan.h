@@ -16,7 +16,7 @@
 #include <variant>
 #include <vector>
 
-#include "runtime/graph.h"
+#include "runtime/expand.h"
 
 namespace ups {
 
@@ -55,6 +55,7 @@ struct PlanOptions {
   // A convolution may write over an addend that nobody reads later. Needs kernels that read an addend's
   // element in the thread that writes the output's.
   bool in_place = false;
+  Whole whole{};  // composite operators that the backend runs whole
 };
 
 // lr must be a multiple of what the network requires. Throws Error{Code::model} when the graph has no output,

@@ -10,6 +10,7 @@
 #include "kernels/cpu/pool.h"
 #include "kernels/gate_ops.h"
 #include "kernels/ops.h"
+#include "kernels/sublayer_ops.h"
 
 namespace ups::cpu {
 
@@ -54,6 +55,9 @@ void run(const CrossCovarianceAttention<Tensor>& op, Context& context, Rows rows
 void run(const GroupStats<Tensor>& op, Context& context, Rows rows = {});  // rows of x
 void run(const GroupNorm<Tensor>& op, Context& context, Rows rows = {});
 void run(const Attention<Tensor>& op, Context& context, Rows rows = {});
+// One part after the other, in memory of its own: all rows at once. Plans hold the parts instead.
+void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows = {});
+void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows = {});
 
 // A chain is a dense block: 3x3 stride-1 convolutions in order, each reading channels [0, k_i) of one wide
 // buffer and all but the last writing the slice right behind what it read, so that the input transform of a

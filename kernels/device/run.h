@@ -7,6 +7,7 @@
 #include "kernels/device/stream.h"
 #include "kernels/gate_ops.h"
 #include "kernels/ops.h"
+#include "kernels/sublayer_ops.h"
 #include "kernels/variant.h"
 
 namespace ups::cuda {
@@ -37,6 +38,9 @@ void run(const CrossCovarianceAttention<Tensor>& op, Stream& stream, Rows rows =
 void run(const GroupStats<Tensor>& op, Stream& stream, Rows rows = {});  // rows of x
 void run(const GroupNorm<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const Attention<Tensor>& op, Stream& stream, Rows rows = {});
+// Attention: all rows at once.
+void run(const AttentionSublayer<Tensor>& op, Stream& stream, Rows rows = {});
+void run(const MlpSublayer<Tensor>& op, Stream& stream, Rows rows = {});
 
 // Which variant run() takes: a pure function of the operator and the device, unless
 // UPSCALE_VARIANT=conv2d=NAME forces one. Throws Error{Code::device} saying why each variant declined.
