@@ -2,15 +2,13 @@
 //
 // naive: one thread per output; every feature, any dtype; the device's own reference.
 // mma:   implicit GEMM on tensor cores, k 1 or 3, stride 1, f16 or bf16 inputs, f32 sums.
-//   A block makes 16 x 32 output pixels x N channels (N = 16, 32, 48 or 64). Per step of 16 input channels it
-//   loads the (16+k-1) x (32+k-1) halo tile once and all taps' weights, by cp.async, two steps in flight;
-//   zero fill makes the padding. Each of 8 warps owns 4 rows x 16 pixels: for each column of taps it loads
-//   the k+3 input rows once and uses each for up to k rows of outputs ("three vertical taps at once"), so
-//   that of the 9 taps only 3 cost fragment loads of the image. Per step and warp, k = 3, N = 64: 18 + 36
-//   ldmatrix.x4 for 288 mma. Shared memory rows are 32 bytes (16 channels); their two halves are swapped by
-//   bit 2 of the row number, so that any 8 consecutive rows lie in different banks.
+//   A block makes 16 x 32 output pixels x N channels (N = 16, 32, 48 or 64) from tiles in shared memory
+//   (kernels/device/conv_tile.cuh), 16 input channels per step. Each of 8 warps owns 4 rows x 16 pixels: for
+//   each column of taps it loads the k+3 input rows once and uses each for up to k rows of outputs ("three
+//   vertical taps at once"), so that of the 9 taps only 3 cost fragment loads of the image. Per step and
+//   warp, k = 3, N = 64: 18 + 36 ldmatrix.x4 for 288 mma.
 #include "kernels/conv2d_variants.h"
-#include "kernels/device/copy.cuh"
+#include "kernels/device/conv_tile.cuh"
 #include "kernels/device/epilogue.cuh"
 #include "kernels/device/mma.cuh"
 #include "kernels/device/run.h"
@@ -18,13 +16,6 @@
 
 namespace ups::cuda {
 namespace {
-
-// Output rows [begin, end) before the shuffle, and the tiling of them.
-struct Job {
-  int begin, end, w;
-  int tiles_x;
-  bool vector_x, vector_epilogue, upward;
-};
 
 // --- naive -------------------------------------------------------------------------------------------------
 constexpr unsigned kNaiveBlock = 256;
@@ -37,7 +28,7 @@ __device__ __forceinline__ float load_weight(const Weight& w, int tap, int ci, i
   return to_float(static_cast<const bf16_t*>(w.w)[i]);
 }
 
-__global__ void conv2d_naive(Conv2d<Tensor> op, Job job) {
+__global__ void conv2d_naive(Conv2d<Tensor> op, ConvJob job) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   const int64_t row = int64_t(job.w) * op.w.cout;
   const int y = job.begin + int(i / row), x = int(i % row) / op.w.cout, co = int(i % row) % op.w.cout;
@@ -54,7 +45,7 @@ __global__ void conv2d_naive(Conv2d<Tensor> op, Job job) {
 }
 
 void launch_naive(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  const Job job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false, false};
+  const ConvJob job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false, false};
   const int64_t count = int64_t(job.end - job.begin) * job.w * op.w.cout;
   launch(conv2d_naive,
          {.grid = {unsigned((count + kNaiveBlock - 1) / kNaiveBlock), unsigned(op.x.n)},
@@ -66,88 +57,28 @@ void launch_naive(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
 // --- mma ---------------------------------------------------------------------------------------------------
 constexpr int kTileH = 16, kTileW = 32;  // output pixels of a block
 constexpr int kWarps = 8, kThreads = 32 * kWarps;
-constexpr int kRows = 4;       // output rows of a warp, 16 pixels each
-constexpr int kChannels = 16;  // input channels per step
-constexpr int kStages = 2;
+constexpr int kRows = 4;  // output rows of a warp, 16 pixels each
 
 template <class T, int K, int N>
 struct Smem {
-  static constexpr int kHaloH = kTileH + K - 1, kHaloW = kTileW + K - 1;
-  struct Stage {
-    alignas(16) T x[kHaloH * kHaloW * kChannels];  // [y, x, 16]
-    alignas(16) T w[K * K * N * kChannels];        // [tap, n, 16]
-  };
+  using Tile = ConvTile<T, K, N, kTileH, kTileW>;
   union {
-    Stage stage[kStages];
+    typename Tile::Stage stage[Tile::kStages];
     alignas(16) float sums[kWarps][16][N + 4];  // +4: rows 16 bytes apart in bank space
   };
 };
 
-// Element offset of 8-channel unit `unit` of a row.
-__device__ __forceinline__ int swizzled(int row, int unit) {
-  return row * kChannels + ((unit ^ (row >> 2 & 1)) << 3);
-}
-
 template <class T, int K, int N>
-__global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<Tensor> op, Job job) {
-  using S = Smem<T, K, N>;
-  constexpr int kHaloH = S::kHaloH, kHaloW = S::kHaloW, kTaps = K * K;
-  S& s = shared<S>();
-  const int tid = int(threadIdx.x), lane = lane_index(), warp = warp_index();
+__global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<Tensor> op, ConvJob job) {
+  using Tile = typename Smem<T, K, N>::Tile;
+  Smem<T, K, N>& s = shared<Smem<T, K, N>>();
+  const int lane = lane_index(), warp = warp_index();
   const int warp_y = warp % 4 * kRows, warp_x = warp / 4 * 16;
   const int tile = job.upward ? int(gridDim.x - 1 - blockIdx.x) : int(blockIdx.x);
   const int tile_y = job.begin + tile / job.tiles_x * kTileH, tile_x = tile % job.tiles_x * kTileW;
   const int n0 = int(blockIdx.y) * N, image = int(blockIdx.z);
-  const int cin = op.w.cin, cout_pad = (op.w.cout + 15) / 16 * 16;
-  const int steps = (cin + kChannels - 1) / kChannels;
-
-  // Rows below those that the job needs may not exist: they count as padding.
-  const int in_h = min(op.x.h * op.up, job.end + K / 2), in_w = op.x.w * op.up;
-  const T* x = static_cast<const T*>(op.x.data) + image * op.x.image;
-  const T* w = static_cast<const T*>(op.w.w);
-
-  // Which unit (8 channels of a pixel) of the halo tile this thread loads in round i: offset behind the first
-  // row of the halo, or -1 for padding.
-  constexpr int kUnits = kHaloH * kHaloW * 2, kRounds = (kUnits + kThreads - 1) / kThreads;
-  const int first_row = max(0, tile_y - K / 2) / op.up;
-  x += first_row * op.x.row;
-  int from[kRounds];
-#pragma unroll
-  for (int i = 0; i < kRounds; i++) {
-    const int p = (tid + i * kThreads) / 2;
-    const int uy = tile_y + p / kHaloW - K / 2, ux = tile_x + p % kHaloW - K / 2;
-    const bool inside = uy >= 0 && ux >= 0 && uy < in_h && ux < in_w;
-    from[i] = inside ? (uy / op.up - first_row) * int(op.x.row) + ux / op.up * int(op.x.px) : -1;
-  }
-
-  auto load = [&](int step) {
-    typename S::Stage& stage = s.stage[step % kStages];
-    const int c = step * kChannels + tid % 2 * 8;
-    const int channels = max(0, min(8, cin - c));
-#pragma unroll
-    for (int i = 0; i < kRounds; i++) {
-      const int unit = tid + i * kThreads;
-      if (unit >= kUnits) continue;
-      T* to = stage.x + swizzled(unit / 2, unit % 2);
-      const int count = from[i] >= 0 ? channels : 0;
-      if (job.vector_x) {
-        copy_async<16>(to, count ? x + from[i] + c : x, count * 2);
-      } else {
-        Vec16 v{};
-#pragma unroll
-        for (int e = 0; e < 8; e++)
-          if (e < count) v.v[e / 2] |= uint32_t(x[from[i] + c + e].bits) << (e % 2 * 16);
-        *reinterpret_cast<Vec16*>(to) = v;
-      }
-    }
-    const T* step_w = w + int64_t(step) * kTaps * cout_pad * kChannels;
-    for (int unit = tid; unit < kTaps * N * 2; unit += kThreads) {
-      const int row = unit / 2, tap = row / N, n = n0 + row % N;
-      const bool inside = n < cout_pad;
-      copy_async<16>(stage.w + swizzled(row, unit % 2),
-                     inside ? step_w + (tap * cout_pad + n) * kChannels + unit % 2 * 8 : w, inside ? 16 : 0);
-    }
-  };
+  const int steps = Tile::steps(op.w.cin);
+  const ConvTileLoader<Tile, kThreads> loader(op, job, image, tile_y, tile_x, n0);
 
   float acc[kRows][N / 8][4];
 #pragma unroll
@@ -157,27 +88,28 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<T
 #pragma unroll
       for (int i = 0; i < 4; i++) acc[m][n][i] = 0;
 
-  load(0);
+  loader.load(0, s.stage[0]);
   copy_commit();
   for (int step = 0; step < steps; step++) {
     copy_wait<0>();
     __syncthreads();  // step has arrived for all; all are done with the stage that is loaded next
-    if (step + 1 < steps) load(step + 1);
+    if (step + 1 < steps) loader.load(step + 1, s.stage[(step + 1) % Tile::kStages]);
     copy_commit();
-    const typename S::Stage& stage = s.stage[step % kStages];
-#pragma unroll
+    const typename Tile::Stage& stage = s.stage[step % Tile::kStages];
+#pragma unroll(N <= 32 ? 1 : K)  // unrolled, the two blocks of an SM would not have registers enough
     for (int kx = 0; kx < K; kx++) {
       uint32_t a[kRows + K - 1][4];  // input rows
 #pragma unroll
       for (int row = 0; row < kRows + K - 1; row++)
-        ldmatrix_x4(a[row], stage.x + swizzled((warp_y + row) * kHaloW + warp_x + kx + lane % 16, lane / 16));
+        ldmatrix_x4(a[row],
+                    stage.x + Tile::at((warp_y + row) * Tile::kHaloW + warp_x + kx + lane % 16, lane / 16));
 #pragma unroll
       for (int ky = 0; ky < K; ky++) {
 #pragma unroll
         for (int n = 0; n < N / 16; n++) {
           uint32_t b[4];
           ldmatrix_x4(
-              b, stage.w + swizzled((ky * K + kx) * N + n * 16 + lane / 16 * 8 + lane % 8, lane / 8 % 2));
+              b, stage.w + Tile::at((ky * K + kx) * N + n * 16 + lane / 16 * 8 + lane % 8, lane / 8 % 2));
 #pragma unroll
           for (int m = 0; m < kRows; m++) {
             mma_m16n8k16<T>(acc[m][2 * n], a[m + ky], b[0], b[1]);
@@ -213,15 +145,10 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<T
 
 template <class T, int K, int N>
 void launch_mma_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  Job job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false, rows.upward};
-  job.tiles_x = (job.w + kTileW - 1) / kTileW;
-  job.vector_x = op.x.px % 8 == 0 && op.x.row % 8 == 0 && (op.x.n == 1 || op.x.image % 8 == 0) &&
-                 reinterpret_cast<uintptr_t>(op.x.data) % 16 == 0;
+  ConvJob job = conv_job<T>(op, rows.begin, rows.end, rows.upward, kTileW);
   job.vector_epilogue = vector_epilogue(op, dtype_of<T>());
-  const int tiles_y = (job.end - job.begin + kTileH - 1) / kTileH;
   launch(conv2d_mma<T, K, N>,
-         {.grid = {unsigned(job.tiles_x) * unsigned(tiles_y), unsigned((op.w.cout + N - 1) / N),
-                   unsigned(op.x.n)},
+         {.grid = conv_grid(op, job, kTileH, N),
           .block = kThreads,
           .smem_bytes = sizeof(Smem<T, K, N>),
           .stream = &stream},
@@ -249,14 +176,9 @@ const char* mma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (device.sm < 80) return "needs sm_80 or newer";
   if (device.smem_bytes < int(sizeof(Smem<half_t, 3, 64>)))
     return "needs more shared memory than the device has";
-  if (op.w.k != 1 && op.w.k != 3) return "needs k 1 or 3";
-  if (op.stride != 1) return "needs stride 1";
-  if (op.pad_end) return "needs padding on all sides";
   if (op.x.dtype == DType::f32) return "needs a 16-bit x";
   if (op.w.dtype != op.x.dtype) return "needs weights of x's dtype";
-  if (op.x.row > (1 << 30) / (kTileH + 2)) return "needs rows of x of less than 59 million elements";
-  if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
-  return nullptr;
+  return conv_tile_declines(op);
 }
 
 const char* accepts_all(const Conv2d<Tensor>&, const DeviceInfo&) { return nullptr; }
@@ -269,6 +191,7 @@ std::span<const Conv2dVariant> table() {
 #endif
     kConv2dTf32,
     {"mma", mma_declines, launch_mma},
+    kConv2dF32,
     {"naive", accepts_all, launch_naive}
   };
   return variants;

@@ -9,4 +9,6 @@ extern const Conv2dVariant kConv2dWgmma;  // conv2d_sm90.cu; not in builds witho
 
 extern const Conv2dVariant kConv2dTf32;  // conv2d_tf32.cu
 
+extern const Conv2dVariant kConv2dF32;  // conv2d_f32.cu
+
 }  // namespace ups::cuda

@@ -155,7 +155,7 @@ TEST_CASE("tf32 takes the nearest value and only where it is allowed", "[simt][c
   CHECK(std::string(variant_name(c.op, stream().device())) == "tf32");
   CHECK(result() == std::vector<float>(rounded, rounded + 4));
   c.op.w.tf32 = false;
-  CHECK(std::string(variant_name(c.op, stream().device())) == "naive");
+  CHECK(std::string(variant_name(c.op, stream().device())) == "f32");
   CHECK(result() == std::vector<float>(in, in + 4));
 }
 
@@ -186,7 +186,7 @@ TEST_CASE("conv2d chooses by operator and device, and says why not", "[simt][con
   CHECK_THROWS_WITH(variant_name(strided, device),
                     Catch::Contains("mma") && Catch::Contains("needs stride 1"));
   setenv("UPSCALE_VARIANT", "conv2d=fast", 1);
-  CHECK_THROWS_WITH(variant_name(c.op, device), Catch::Contains("mma, naive"));
+  CHECK_THROWS_WITH(variant_name(c.op, device), Catch::Contains("mma, f32, naive"));
   unsetenv("UPSCALE_VARIANT");
 }
 

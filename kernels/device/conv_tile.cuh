@@ -1,0 +1,146 @@
+// What a block of a convolution (stride 1, k 1 or 3) keeps in shared memory, and how it gets there: the halo
+// tile of its input pixels, loaded once for all taps, and the weights of all taps, 32 bytes of channels at a
+// time (16 halves or 8 floats), by cp.async, two steps in flight; zero fill makes the padding.
+//
+// Rows of shared memory are 32 bytes; their two halves ("units") are swapped by bit 2 of the row number, so
+// that any 8 consecutive rows lie in different banks.
+#pragma once
+
+#include "kernels/device/copy.cuh"
+#include "kernels/ops.h"
+
+namespace ups::cuda {
+
+// The output pixels of a convolution that a launch makes: rows [begin, end) before the shuffle, all columns.
+struct ConvJob {
+  int begin, end, w;
+  int tiles_x;
+  bool vector_x, vector_epilogue, upward;
+};
+
+// A block makes TileH x TileW output pixels x N channels.
+template <class T, int K, int N, int TileH, int TileW>
+struct ConvTile {
+  using Element = T;
+  static constexpr int kK = K, kN = N, kTaps = K * K;
+  static constexpr int kHaloH = TileH + K - 1, kHaloW = TileW + K - 1;
+  static constexpr int kUnit = 16 / int(sizeof(T)), kChannels = 2 * kUnit;  // per step
+  struct Stage {
+    alignas(16) T x[kHaloH * kHaloW * kChannels];  // [y, x, channel]
+    alignas(16) T w[kTaps * N * kChannels];        // [tap, n, channel]
+  };
+  static constexpr int kStages = 2;
+
+  // Element offset of unit `unit` of a row.
+  static __device__ __forceinline__ int at(int row, int unit) {
+    return row * kChannels + ((unit ^ (row >> 2 & 1)) * kUnit);
+  }
+  static __device__ __forceinline__ int steps(int cin) { return (cin + kChannels - 1) / kChannels; }
+};
+
+// One thread's share of the loads of a block whose first output pixel is (tile_y, tile_x) and first channel
+// n0.
+template <class Tile, int Threads>
+class ConvTileLoader {
+ public:
+  using T = typename Tile::Element;
+
+  __device__ __forceinline__ ConvTileLoader(const Conv2d<Tensor>& op, const ConvJob& job, int image,
+                                            int tile_y, int tile_x, int n0)
+      : op_(op), job_(job), n0_(n0) {
+    const int tid = int(threadIdx.x);
+    // Rows below those that the job needs may not exist: they count as padding.
+    const int in_h = min(op.x.h * op.up, job.end + Tile::kK / 2), in_w = op.x.w * op.up;
+    const int first_row = max(0, tile_y - Tile::kK / 2) / op.up;
+    x_ = static_cast<const T*>(op.x.data) + image * op.x.image + first_row * op.x.row;
+#pragma unroll
+    for (int i = 0; i < kRounds; i++) {
+      const int p = (tid + i * Threads) / 2;
+      const int uy = tile_y + p / Tile::kHaloW - Tile::kK / 2, ux = tile_x + p % Tile::kHaloW - Tile::kK / 2;
+      const bool inside = uy >= 0 && ux >= 0 && uy < in_h && ux < in_w;
+      from_[i] = inside ? (uy / op.up - first_row) * int(op.x.row) + ux / op.up * int(op.x.px) : -1;
+    }
+  }
+
+  // Starts the copies of one step; the caller commits them.
+  __device__ __forceinline__ void load(int step, typename Tile::Stage& stage) const {
+    constexpr int kUnit = Tile::kUnit;
+    const int tid = int(threadIdx.x), cout_pad = (op_.w.cout + 15) / 16 * 16;
+    const T* w = static_cast<const T*>(op_.w.w);
+    const int c = step * Tile::kChannels + tid % 2 * kUnit;
+    const int channels = max(0, min(kUnit, op_.w.cin - c));
+#pragma unroll
+    for (int i = 0; i < kRounds; i++) {
+      const int unit = tid + i * Threads;
+      if (unit >= kUnits) continue;
+      T* to = stage.x + Tile::at(unit / 2, unit % 2);
+      const int count = from_[i] >= 0 ? channels : 0;
+      if (job_.vector_x)
+        copy_async<16>(to, count ? x_ + from_[i] + c : x_, count * int(sizeof(T)));
+      else
+        load_single(to, x_ + from_[i] + c, count);
+    }
+    // Weights lie in blocks of 16 input channels (kernels/pack.h): one step of halves, two of floats.
+    const int first = step * Tile::kChannels;
+    const T* step_w = w + int64_t(first / 16) * Tile::kTaps * cout_pad * 16 + first % 16;
+#pragma unroll 1  // unrolled, its addresses do not fit beside the sums
+    for (int unit = tid; unit < Tile::kTaps * Tile::kN * 2; unit += Threads) {
+      const int row = unit / 2, tap = row / Tile::kN, n = n0_ + row % Tile::kN;
+      const bool inside = n < cout_pad;
+      copy_async<16>(stage.w + Tile::at(row, unit % 2),
+                     inside ? step_w + (tap * cout_pad + n) * 16 + unit % 2 * kUnit : w, inside ? 16 : 0);
+    }
+  }
+
+ private:
+  static constexpr int kUnits = Tile::kHaloH * Tile::kHaloW * 2, kRounds = (kUnits + Threads - 1) / Threads;
+
+  // One unit of an x that does not allow 16-byte accesses.
+  static __device__ __forceinline__ void load_single(T* to, const T* from, int count) {
+    if constexpr (sizeof(T) == 2) {
+      Vec16 v{};
+#pragma unroll
+      for (int e = 0; e < 8; e++)
+        if (e < count) v.v[e / 2] |= uint32_t(from[e].bits) << (e % 2 * 16);
+      *reinterpret_cast<Vec16*>(to) = v;
+    } else {
+#pragma unroll
+      for (int e = 0; e < 4; e++) to[e] = e < count ? from[e] : 0.0f;
+    }
+  }
+
+  const Conv2d<Tensor>& op_;  // kernel parameters: they cost no registers
+  const ConvJob& job_;
+  int n0_;
+  const T* x_;
+  // Which unit of the halo tile this thread loads in round i: offset behind the first row of the halo, or -1
+  // for padding.
+  int from_[kRounds];
+};
+
+// The job of an operator's rows for blocks of tile_h x tile_w pixels, and the grid that does it.
+template <class T>
+ConvJob conv_job(const Conv2d<Tensor>& op, int begin, int end, bool upward, int tile_w) {
+  constexpr int kUnit = 16 / int(sizeof(T));
+  ConvJob job{begin, end, op.y.w / op.shuffle, 0, false, false, upward};
+  job.tiles_x = (job.w + tile_w - 1) / tile_w;
+  job.vector_x = op.x.px % kUnit == 0 && op.x.row % kUnit == 0 && (op.x.n == 1 || op.x.image % kUnit == 0) &&
+                 reinterpret_cast<uintptr_t>(op.x.data) % 16 == 0;
+  return job;
+}
+inline Grid conv_grid(const Conv2d<Tensor>& op, const ConvJob& job, int tile_h, int n) {
+  const int tiles_y = (job.end - job.begin + tile_h - 1) / tile_h;
+  return {unsigned(job.tiles_x) * unsigned(tiles_y), unsigned((op.w.cout + n - 1) / n), unsigned(op.x.n)};
+}
+
+// Why no kernel built on this tile can run op; null if it can.
+inline const char* conv_tile_declines(const Conv2d<Tensor>& op) {
+  if (op.w.k != 1 && op.w.k != 3) return "needs k 1 or 3";
+  if (op.stride != 1) return "needs stride 1";
+  if (op.pad_end) return "needs padding on all sides";
+  if (op.x.row > (1 << 30) / 18) return "needs rows of x of less than 59 million elements";
+  if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
+  return nullptr;
+}
+
+}  // namespace ups::cuda
