@@ -33,6 +33,7 @@ struct Work {
   FileStamp stamp;
   Image lr, hr;
   int lr_width = 0, lr_height = 0, hr_width = 0, hr_height = 0;
+  SizePlan plan;      // of the result
   std::string notes;  // of the reader, for the user
   double load_seconds = 0, compute_seconds = 0;
   Clock::time_point start;
@@ -175,7 +176,9 @@ class Batch {
       }
       if (options_.dry_run) return (void)computed_.push(std::move(w));
       progress_.begin(w.job.in, w.index, int(jobs_.size()), int64_t(lr.width) * lr.height);
+      SizePlan plan;
       auto pass_on = [&](Image hr) {
+        w.plan = plan;
         hr.meta = result_metadata(lr.meta, options_.meta, options_.dpi, hr.width, hr.height, hr.channels,
                                   provenance(*model_, options_, w.job.format, lr, hr));
         if (options_.kind != UPS_KIND_COLOR) drop_colour_space(hr.meta);
@@ -184,7 +187,7 @@ class Batch {
         computed_.push(std::move(w));
       };
       std::optional<Image> hr =
-          upscale_image(*model_, lr, w.job.format, options_, w.job.out, progress_, pass_on);
+          upscale_image(*model_, lr, w.job.format, options_, w.job.out, progress_, pass_on, &plan);
       if (hr) {
         w.compute_seconds = seconds_since(start);
         pass_on(std::move(*hr));
@@ -210,7 +213,7 @@ class Batch {
         const std::shared_ptr<RowsReady> streamed = w.hr.pending.state;
         write_image(w.file, w.job.format, std::move(w.hr), options_.encode);
         if (streamed) w.compute_seconds = streamed->seconds();
-        if (!options_.report.empty()) write_report(w.job.in, w.job.out, model_text_, options_.report);
+        if (!options_.report.empty()) write_report(w.job.in, w.job.out, model_text_, w.plan, options_.report);
         done_++;
         report(w, seconds_since(start));
         note([&] { manifest_.add_done(w.job, w.stamp, seconds_since(w.start)); });

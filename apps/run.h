@@ -17,9 +17,11 @@ namespace ups::apps {
 // When the network's rows are already what the file will hold, and the format can be encoded row by row, the
 // image is handed to `early` before computing starts, with Image::pending set, and nothing is returned; an
 // error after that reaches whoever waits for its rows.
+//
+// plan, unless null, is told where the picture lies in the result before `early` is called.
 std::optional<Image> upscale_image(const Model& model, const Image& lr, Format format, const Options& options,
                                    const std::string& out_name, Progress& progress,
-                                   const std::function<void(Image hr)>& early);
+                                   const std::function<void(Image hr)>& early, SizePlan* plan);
 
 // What would be done, for --dry-run and --verbose: a few lines.
 std::string plan_text(const Model& model, const Image& lr, Format format, const Options& options,

@@ -50,6 +50,8 @@ std::string store_path(const std::string& file) {
   return (fs::path(store_folder()) / (file + ".safetensors")).string();
 }
 
+std::string store_path(const StoreData& data) { return (fs::path(store_folder()) / data.file.name).string(); }
+
 bool is_fetched(const std::string& file) {
   std::error_code ignored;
   return fs::is_regular_file(store_path(file), ignored);

@@ -42,6 +42,14 @@ struct StoreModel {
   std::string url;  // of the .pth; empty: not at a lasting address
 };
 
+// Numbers that a figure of `upscale compare` needs, kept under the name they come with.
+struct StoreData {
+  std::string alias, what;
+  StoreFile file;
+  StoreWheel wheel;  // `bin` is the member, `param` is empty
+  std::string url, license, origin;
+};
+
 struct Alias {
   std::string alias, file;
   double scale;  // default total factor; 0: the network's own
@@ -50,6 +58,7 @@ struct Alias {
 extern const StoreLicense kRealEsrganLicense, kSpanLicense, kDatLicense;
 
 const std::vector<StoreModel>& store_models();
+const StoreData& niqe_data();
 const std::vector<Alias>& aliases();
 const Alias* find_alias(const std::string& name);
 const StoreModel& model_of(const Alias& alias);  // not for `fast`
@@ -57,6 +66,7 @@ const StoreModel& model_of(const Alias& alias);  // not for `fast`
 // $UPSCALE_MODELS, else $XDG_DATA_HOME/upscale/models, else ~/.local/share/upscale/models.
 std::string store_folder();
 std::string store_path(const std::string& file);  // FOLDER/file.safetensors
+std::string store_path(const StoreData& data);    // FOLDER/its own name
 bool is_fetched(const std::string& file);
 
 // The model carried in the binary (alias `fast`); size 0 if it was built without.
