@@ -32,6 +32,10 @@ CASES = [
     ("general-x4v3", "realesr-general-x4v3", {"kind": "srvgg", "n": 32}, (256, 256)),
     ("swinir-m-x4", "", {"kind": "swinir", "n": 6}, (64, 64)),
     ("hat-x4", "", {"kind": "hat", "n": 6}, (64, 64)),
+    ("dat-x4", "", {"kind": "dat", "n": 6}, (64, 64)),
+    ("edsr-x4", "", {"kind": "edsr", "n": 32}, (64, 64)),
+    ("rcan-x4", "", {"kind": "rcan", "n": 10}, (64, 64)),
+    ("span-x4", "", {"kind": "span", "n": 6}, (256, 256)),
 ]
 
 
@@ -46,6 +50,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--part", choices=["network", "whole", "both"], default="both")
     p.add_argument("--pause-ms", type=int, default=60, help="before each run, so that idle spinning threads sleep")
     p.add_argument("--work", type=Path, default=Path("peers-work"), help="folder for prepared cases")
+    p.add_argument("--reuse", action="store_true", help="take the cases that --work holds already, and leave them there")
     p.add_argument("--out", type=Path, default=HERE.parent / "results")
     p.add_argument("--interpreter", default=sys.executable, help=argparse.SUPPRESS)
     return p.parse_args()
@@ -188,8 +193,9 @@ def main() -> None:
         folder = args.work / label
         case = args.work / f"{label}.json"
         case.write_text(json.dumps({"param": str(param) if real else "", "arch": arch, "size": size}))
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([args.interpreter, "-W", "ignore", str(HERE / "prepare.py"), str(case), str(folder)], check=True)
+        if not args.reuse or not (folder / "facts.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run([args.interpreter, "-W", "ignore", str(HERE / "prepare.py"), str(case), str(folder)], check=True)
         facts = json.loads((folder / "facts.json").read_text())
         for part, run in (("network", run_network), ("whole", run_whole)):
             if args.part not in (part, "both"):
@@ -204,7 +210,8 @@ def main() -> None:
                 results["versions"].pop(OURS, None)
                 print(report.table(table), flush=True)
                 report.write(results, args.out)
-        shutil.rmtree(folder)
+        if not args.reuse:
+            shutil.rmtree(folder)
 
 
 main()

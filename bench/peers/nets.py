@@ -1,7 +1,11 @@
-"""RRDBNet (Wang et al. 2018, ESRGAN) and SRVGGNetCompact (Wang et al. 2021, Real-ESRGAN) in PyTorch.
+"""RRDBNet (Wang et al. 2018, ESRGAN) and SRVGGNetCompact (Wang et al. 2021, Real-ESRGAN) in PyTorch, and those networks that
+spandrel has.
 
 Module names give the state-dict keys of the published checkpoints.
 """
+
+import sys
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -96,11 +100,49 @@ def hat(groups: int) -> nn.Module:
                resi_connection="1conv")
 
 
-TRANSFORMERS = {"swinir": swinir, "hat": hat}
+def dat(groups: int) -> nn.Module:
+    """DAT x4 (Chen et al. 2023): spandrel's module."""
+    from spandrel.architectures.DAT.__arch.DAT import DAT
+
+    net = DAT(img_size=64, embed_dim=180, depth=[6] * groups, num_heads=[6] * groups, split_size=[8, 32], expansion_factor=4,
+              upscale=4)
+    net.head_dim = 30
+    return net
+
+
+def edsr(blocks: int) -> nn.Module:
+    """EDSR x4 of 256 channels (Lim et al. 2017): the module that the golden nets are made with."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "golden"))
+    from make_convnets import EDSR
+
+    return EDSR(features=256, blocks=blocks, res_scale=0.1, scales=(4,))
+
+
+def rcan(groups: int) -> nn.Module:
+    """RCAN x4 (Zhang et al. 2018): spandrel's module."""
+    from spandrel.architectures.RCAN.__arch.rcan_arch import RCAN
+
+    return RCAN(scale=4, n_resgroups=groups)
+
+
+def span(_: int) -> nn.Module:
+    """SPAN x4 of 48 channels (Wan et al. 2024): spandrel's module, its convolutions collapsed once."""
+    from spandrel.architectures.SPAN.__arch.span import SPAN, Conv3XC
+
+    net = SPAN(num_in_ch=3, num_out_ch=3, feature_channels=48, upscale=4)
+    for module in net.modules():
+        if isinstance(module, Conv3XC):
+            module.update_params()
+    Conv3XC.forward = lambda self, x: self.eval_conv(x)
+    return net
+
+
+TRANSFORMERS = {"swinir": swinir, "hat": hat, "dat": dat}
+CONVNETS = {"edsr": edsr, "rcan": rcan, "span": span}
 
 
 def build(arch: dict) -> nn.Module:
-    kinds = {"rrdb": RRDBNet, "srvgg": SRVGGNetCompact} | TRANSFORMERS
+    kinds = {"rrdb": RRDBNet, "srvgg": SRVGGNetCompact} | TRANSFORMERS | CONVNETS
     return kinds[arch["kind"]](arch["n"]).eval()
 
 
@@ -123,8 +165,10 @@ def flop(net: nn.Module, height: int, width: int) -> float:
             total += 2.0 * module.weight.numel() * y.shape[2] * y.shape[3]
         elif isinstance(module, nn.Linear):
             total += 2.0 * module.weight.numel() * y.numel() / y.shape[-1]
-        else:  # the softmax of an attention: [windows, heads, queries, keys], two products over the head's channels
-            total += 4.0 * y.numel() * net.embed_dim / y.shape[1]
+        else:  # the softmax of an attention: [windows, heads, queries, keys], two products over the head's channels,
+            head = getattr(net, "head_dim", net.embed_dim // y.shape[1])
+            across = y.shape[-1] == y.shape[-2] == head  # or [1, heads, channels, channels], over all pixels
+            total += 4.0 * y.numel() * (side * side if across else head)
 
     kinds = (nn.Conv2d, nn.Linear, nn.Softmax)
     hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, kinds)]

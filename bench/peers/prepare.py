@@ -6,6 +6,7 @@ float or PNG outputs with the first one: prints a JSON list of PSNR values in dB
 
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def random_state(net) -> dict[str, np.ndarray]:
     return state
 
 
+def traced_for_ncnn(net, x, folder: Path) -> Path:
+    """The .param/.bin pair, fp32, that pnnx makes of the traced module."""
+    import torch
+
+    torch.jit.trace(net, x).save(str(folder / "traced.pt"))
+    shape = "inputshape=[" + ",".join(map(str, x.shape)) + "]"
+    pnnx = Path(sys.executable).with_name("pnnx")
+    subprocess.run([str(pnnx), "traced.pt", shape, "fp16=0"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return folder.resolve() / "traced.ncnn.param"
+
+
 def prepare(case: dict, folder: Path) -> None:
     import torch
     from safetensors.numpy import save_file
@@ -61,7 +73,8 @@ def prepare(case: dict, folder: Path) -> None:
 
     torch.manual_seed(11)
     net = nets.build(case["arch"])
-    if case["arch"]["kind"] in nets.TRANSFORMERS:  # the module's own random start; ncnn has no such file
+    blobs = ["data", "output"]
+    if case["arch"]["kind"] in nets.TRANSFORMERS | nets.CONVNETS:  # the module's own random start
         param, state = "", {k: v.contiguous().numpy() for k, v in net.state_dict().items()}
     elif case["param"]:
         param = Path(case["param"])
@@ -79,11 +92,14 @@ def prepare(case: dict, folder: Path) -> None:
     x = torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).permute(2, 0, 1)[None]
     torch.onnx.export(net, (x,), str(folder / "model.onnx"), input_names=["data"], output_names=["output"],
                       opset_version=17, dynamo=False)
+    if case["arch"]["kind"] in nets.CONVNETS:  # pnnx has no path for the attention networks
+        param, blobs = traced_for_ncnn(net, x, folder), ["in0", "out0"]
     facts = {
         "arch": case["arch"],
         "size": [height, width],
         "scale": 4,
         "param": str(param),
+        "blobs": blobs,
         "flop": nets.flop(net, height, width),
         "parameters": sum(p.numel() for p in net.parameters()),
     }

@@ -33,8 +33,8 @@ def load_ncnn(folder, facts, x, threads, defaults):
 
     def run():
         extractor = net.create_extractor()
-        extractor.input("data", data)
-        return extractor.extract("output")[1]
+        extractor.input(facts["blobs"][0], data)
+        return extractor.extract(facts["blobs"][1])[1]
 
     return run, lambda out: np.array(out)
 
