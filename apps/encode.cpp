@@ -88,7 +88,7 @@ const SmallSyntax& decode_syntax() {
       "decode",
       "LATENT.safetensors OUT",
       "a latent to a picture",
-      with_autoencoder_options({{"--depth", "8|16", "bits per channel (8)"}, tiling_option()}),
+      with_autoencoder_options({depth_option(), tiling_option()}),
       2,
       2,
       "Reads what encode writes, and latents as diffusers and ComfyUI save them.\n"};
@@ -99,13 +99,7 @@ int decode_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
   if (!parse_small(decode_syntax(), arguments, a)) return kOk;
   const std::string &in = a.positional[0], &out = a.positional[1];
-  ups_depth depth = UPS_U8;
-  if (const char* bits = a.value("--depth")) {
-    depth = Value{"--depth", bits}.choice<ups_depth>({{"8", UPS_U8}, {"16", UPS_U16}});
-  }
-  if (!can_write(format_of_path(out))) {
-    fail(kUsage, out, ": cannot be written, expected a name ending in one of ", writable_extensions());
-  }
+  const ups_depth depth = result_depth(a, out, UPS_U8);
   Autoencoder vae(a);
   OwnedLatent latent;
   check(ups_latent_read(vae.get(), in.c_str(), &latent.latent));

@@ -59,6 +59,7 @@ const SmallSyntax& latent_syntax() {
            {"--denoise", "A[,B]", "strength of --refine, 0..1, from the first to the last step (0.3)"},
            {"--seed", "N", "of --refine noise (0)"},
            {"--anchor", "S", "give decoded pictures their coarse colours back, 0..1 (0)"},
+           depth_option(),
            {"--save-steps", "PREFIX", "write PREFIX1.png, PREFIX2.png ... of the steps"}}),
       2,
       2,
@@ -106,9 +107,7 @@ int latent_command(const std::vector<std::string>& arguments) {
     own.seed = uint64_t(v->integer(0, 0x7fffffffffffffffL));
   }
   if (auto v = value("--anchor")) own.anchor = v->number(0, 1);
-  if (!can_write(format_of_path(out))) {
-    fail(kUsage, out, ": cannot be written, expected a name ending in one of ", writable_extensions());
-  }
+  result_depth(a, out, UPS_U8);  // a name that cannot be written is found before the weights are read
 
   Autoencoder vae(a);
   std::unique_ptr<Model> model;
@@ -127,7 +126,7 @@ int latent_command(const std::vector<std::string>& arguments) {
   check(ups_vae_upscaled_size(vae.get(), lr.width, lr.height, &o, &width, &height));
   check_writable(format_of_path(out), width, height, out);
   { OutputFile probe(out); }
-  Image hr = allocate_image(width, height, lr.channels, lr.depth);
+  Image hr = allocate_image(width, height, lr.channels, result_depth(a, out, lr.depth));
   const ups_image from = lr.view();
   ups_image to = hr.view();
   const ups_status status = ups_vae_upscale(vae.get(), &from, &to, &o);

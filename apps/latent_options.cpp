@@ -83,6 +83,25 @@ std::string Autoencoder::scaling_text() const {
              : "";
 }
 
+SmallOption depth_option() {
+  return {"--depth", "8|16|32f", "bits per channel, where the format has them (as the input, decode: 8)"};
+}
+
+ups_depth result_depth(const SmallArguments& a, const std::string& path, ups_depth otherwise) {
+  const Format format = format_of_path(path);
+  if (!can_write(format)) {
+    fail(kUsage, path, ": cannot be written, expected a name ending in one of ", writable_extensions());
+  }
+  const char* text = a.value("--depth");
+  if (!text) return stored_depth(format, otherwise);
+  const ups_depth depth =
+      Value{"--depth", text}.choice<ups_depth>({{"8", UPS_U8}, {"16", UPS_U16}, {"32f", UPS_F32}});
+  if (stored_depth(format, depth) != depth) {
+    fail(kUsage, "--depth: got ", text, ", which ", path, " cannot hold (see: upscale formats)");
+  }
+  return depth;
+}
+
 void write_picture(const std::string& path, Image image) {
   const Format format = format_of_path(path);
   if (!can_write(format)) {

@@ -44,7 +44,11 @@ class OwnedLatent {
 // "512M", "2G", "300000": bytes. Throws Failure(kUsage).
 int64_t memory_size(const std::string& option, const std::string& text);
 
-// Writes 8 or 16 bit pixels as `path` says. Throws Failure.
+// --depth, and what it says for a picture at `path`. Throws Failure(kUsage) for what cannot be written there.
+SmallOption depth_option();
+ups_depth result_depth(const SmallArguments& arguments, const std::string& path, ups_depth otherwise);
+
+// Writes pixels as `path` says. Throws Failure.
 void write_picture(const std::string& path, Image image);
 
 }  // namespace ups::apps

@@ -7,19 +7,23 @@
 
 namespace ups {
 
-void expect_every_tensor_used(const Network& network) {
-  Graph graph(network.weights);
-  graph.output(network.build(graph, graph.input(network.info.in_c)));
-  std::set<std::string_view> used;
-  for (const Graph::WeightInfo& w : graph.weight_infos())
-    used.insert(
-        {std::string_view(w.weight_key), std::string_view(w.bias_key), std::string_view(w.slope_key)});
-  for (const auto& [key, entry] : network.weights->entries()) {
+void expect_every_tensor_used(const Network& network) { expect_every_tensor_used({&network}, ""); }
+
+void expect_every_tensor_used(const std::vector<const Network*>& networks, const std::string& prefix) {
+  std::set<std::string> used;
+  for (const Network* network : networks) {
+    Graph graph(network->weights);
+    graph.output(network->build(graph, graph.input(network->info.in_c)));
+    for (const Graph::WeightInfo& w : graph.weight_infos())
+      used.insert({w.weight_key, w.bias_key, w.slope_key});
+  }
+  const Network& any = *networks.front();
+  for (const auto& [key, entry] : any.weights->entries()) {
     const bool is_float = entry.element == Element::f64 || entry.element == Element::f32 ||
                           entry.element == Element::f16 || entry.element == Element::bf16;
-    check(!is_float || entry.shape.empty() || used.count(key), Code::model, network.weights->source,
-          ": weight '", key, "' has no place in ", network.info.family, " (", network.info.variant,
-          "); the file is a different network with similar keys");
+    check(!is_float || entry.shape.empty() || key.compare(0, prefix.size(), prefix) != 0 || used.count(key),
+          Code::model, any.weights->source, ": weight '", key, "' has no place in ", any.info.family, " (",
+          any.info.variant, "); the file is a different network with similar keys");
   }
 }
 

@@ -1,11 +1,14 @@
 // TAESD: a small autoencoder distilled from those of Stable Diffusion (4 latent channels), SD3 and FLUX.1
-// (16).
+// (16) and FLUX.2 (32). That of FLUX.2 normalises over the whole picture in the blocks at the lowest
+// resolution.
 //
 // Layers are numbered as in the original release, where the decoder begins with a clamp without parameters;
 // diffusers does not count it.
 #include <algorithm>
+#include <vector>
 
 #include "arch/hyperparameters.h"
+#include "arch/strict.h"
 #include "arch/vae.h"
 #include "kernels/error.h"
 
@@ -13,6 +16,8 @@ namespace ups {
 namespace {
 
 const ConvOptions kRelu{.act = Act::relu};
+constexpr int kPoolGroups = 4;
+constexpr float kPoolEps = 1e-5f;
 
 struct Layers {
   Scope root;
@@ -20,8 +25,13 @@ struct Layers {
   Scope at(int i) const { return root / (i - shift); }
 };
 
-// y = relu(conv(relu(conv(relu(conv(x))))) + x)
+// y = relu(conv(relu(conv(relu(conv(x))))) + x), where a block with a pool first adds to x what a
+// normalisation over all pixels makes of it.
 Value block(Graph& g, Value x, const Scope& at) {
+  if (const Scope pool = at / "pool"; g.weights().has((pool / 0 / "weight").path())) {
+    const Value wide = g.group_norm(g.conv2d(x, pool / 0), pool / 1, kPoolGroups, kPoolEps, Act::relu);
+    x = g.conv2d(wide, pool / 3, {.add = plus(x)});
+  }
   const Value h = g.conv2d(g.conv2d(x, at / "conv" / 0, kRelu), at / "conv" / 2, kRelu);
   const Scope skip = at / "skip";
   if (g.weights().has((skip / "weight").path())) x = g.conv2d(x, skip);
@@ -52,7 +62,7 @@ Value decode(Graph& g, Value z, const Layers& l) {
 // Of a file: which halves it has and where.
 struct Found {
   std::optional<Layers> encoder, decoder;
-  std::string dialect;
+  std::string dialect, prefix;
 };
 
 Found find(const StateDict& w) {
@@ -62,14 +72,18 @@ Found find(const StateDict& w) {
       f.encoder = Layers{Scope(prefix + "encoder") / "layers", 0};
     if (w.has(prefix + "decoder.layers.0.weight") && w.has(prefix + "decoder.layers.2.conv.0.weight"))
       f.decoder = Layers{Scope(prefix + "decoder") / "layers", 1};
-    f.dialect = "diffusers keys";
+    f.dialect = "diffusers keys", f.prefix = prefix;
     if (f.encoder || f.decoder) return f;
   }
-  f.dialect = "original keys";
-  if (w.has("0.weight") && w.has("1.conv.0.weight") && w.has("14.weight"))
-    f.encoder = Layers{Scope(), 0};
-  else if (w.has("1.weight") && w.has("3.conv.0.weight") && w.has("19.weight"))
-    f.decoder = Layers{Scope(), 0};
+  f.dialect = "original keys", f.prefix = "";
+  for (const char* name : {"", "taesd_encoder", "taesd_decoder"}) {  // ComfyUI prefixes the two files
+    const Scope at{name};
+    auto has = [&](const Scope& s) { return w.has((s / "weight").path()); };
+    if (!f.encoder && has(at / 0) && has(at / 1 / "conv" / 0) && has(at / 14))
+      f.encoder = Layers{at, 0};
+    else if (!f.decoder && has(at / 1) && has(at / 3 / "conv" / 0) && has(at / 19))
+      f.decoder = Layers{at, 0};
+  }
   return f;
 }
 
@@ -88,6 +102,7 @@ AutoencoderNetworks open_taesd(std::shared_ptr<const StateDict> w, std::shared_p
     const Found f = find(*file);
     check(f.encoder || f.decoder, Code::model, file->source, ": is not a TAESD file");
     a.dialect = f.dialect;
+    std::vector<const Network*> used;
     auto channels = [&](int c) {
       check(a.latent_c == 0 || a.latent_c == c, Code::model, file->source, ": TAESD: has ", c,
             " latent channels, the other half ", a.latent_c);
@@ -103,6 +118,7 @@ AutoencoderNetworks open_taesd(std::shared_ptr<const StateDict> w, std::shared_p
       e.build = [l](Graph& g, Value x) { return encode(g, x, l); };
       e.weights = file;
       a.encoder = std::move(e);
+      used.push_back(&*a.encoder);
     }
     if (f.decoder && !a.decoder) {
       const Layers l = *f.decoder;
@@ -114,7 +130,10 @@ AutoencoderNetworks open_taesd(std::shared_ptr<const StateDict> w, std::shared_p
       d.build = [l](Graph& g, Value z) { return decode(g, z, l); };
       d.weights = file;
       a.decoder = std::move(d);
+      used.push_back(&*a.decoder);
     }
+    check(!used.empty(), Code::model, file->source, ": TAESD: holds the same half as the other file");
+    expect_every_tensor_used(used, f.prefix);
   }
   return a;
 }

@@ -253,7 +253,7 @@ struct GroupNorm {
   Weight w{};
   int groups = 32;
   float eps = 1e-6f;
-  Act act = Act::none;  // none or silu
+  Act act = Act::none;  // none, relu or silu
   template <class F>
   void operands(F&& f) {
     f(x, false), f(stats, false), f(y, true);

@@ -71,7 +71,12 @@ HWY_INLINE void normalize_act(const NormalizeArgs& a) {
 }
 
 void normalize_row(const NormalizeArgs& a) {
-  a.silu ? normalize_act<Act::silu>(a) : normalize_act<Act::none>(a);
+  if (a.act == Act::silu)
+    normalize_act<Act::silu>(a);
+  else if (a.act == Act::relu)
+    normalize_act<Act::relu>(a);
+  else
+    normalize_act<Act::none>(a);
 }
 
 const GroupNormKernels* group_norm_table() {
@@ -137,8 +142,9 @@ void run(const GroupNorm<Tensor>& op, Context& context, Rows rows) {
   check_group_norm(op.x, op.stats, op.groups);
   check(op.y.data && op.y.dtype == DType::f32 && op.y.extent() == op.x.extent() && op.y.c == op.x.c,
         Code::device, "group_norm: y is [", op.y.h, ", ", op.y.w, ", ", op.y.c, "], expected the size of x");
-  check(op.w.w && op.w.bias && op.w.cout == op.x.c && (op.act == Act::none || op.act == Act::silu),
-        Code::device, "group_norm: expected gamma and beta of x's channels and act none or silu");
+  check(op.w.w && op.w.bias && op.w.cout == op.x.c &&
+            (op.act == Act::none || op.act == Act::relu || op.act == Act::silu),
+        Code::device, "group_norm: expected gamma and beta of x's channels and act none, relu or silu");
   isa_ready();
   const int begin = std::max(rows.begin, 0), end = std::min(rows.end, op.y.h);
   if (begin >= end) return;
@@ -158,8 +164,8 @@ void run(const GroupNorm<Tensor>& op, Context& context, Rows rows) {
   }
   context.pool.for_each(end - begin, [&](int i, int) {
     const FlushDenormals flush;
-    kernels.normalize_row({op.x.at(begin + i, 0), op.x.px, op.y.at(begin + i, 0), op.y.px, op.x.w, c, scale,
-                           shift, op.act == Act::silu});
+    kernels.normalize_row(
+        {op.x.at(begin + i, 0), op.x.px, op.y.at(begin + i, 0), op.y.px, op.x.w, c, scale, shift, op.act});
   });
 }
 

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "kernels/ops.h"
+
 namespace ups::cpu {
 
 struct NormalizeArgs {
@@ -12,7 +14,7 @@ struct NormalizeArgs {
   int64_t y_px;
   int w, c;
   const float *scale, *shift;  // by channel, padded to whole vectors
-  bool silu;
+  Act act;                     // none, relu or silu
 };
 
 struct GroupNormKernels {

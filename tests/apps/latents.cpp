@@ -49,6 +49,17 @@ TEST_CASE("a picture is encoded and decoded to its own size", "[apps][latents]")
   REQUIRE(r.code == 0);
   CHECK(side(slurp(out), 0) == 37);
   CHECK(side(slurp(out), 1) == 21);
+  // A format of floats gets the floats: not what was rounded to 8 bits.
+  const std::string pfm = w.folder / "out.pfm";
+  REQUIRE(run({"decode", latent, pfm, "--vae", w.vae}).code == 0);
+  const std::string floats = slurp(pfm);
+  int fractions = 0;
+  for (size_t i = floats.size() - 37 * 21 * 12; i + 4 <= floats.size(); i += 4) {
+    float v;
+    std::memcpy(&v, floats.data() + i, 4);
+    fractions += std::abs(v * 255 - std::round(v * 255)) > 0.01f;
+  }
+  CHECK(fractions > 37 * 21);
   r = run({"encode", w.picture, latent, "--vae", w.vae, "--faithful", "--sample", "3"});
   REQUIRE(r.code == 0);
   CHECK(r.out.find("[1, 4, 5, 9]") != std::string::npos);
@@ -96,6 +107,7 @@ TEST_CASE("mistakes about latents are one sentence and the right code", "[apps][
   fails({"latent", w.picture, out, "--taesd", w.taesd, "--denoise", "0.5"}, 1, "--refine");
   fails({"latent", w.picture, out, "--taesd", w.taesd, "--scale", "0.5", "--faithful"}, 1, "at least 1");
   fails({"decode", w.taesd, out, "--vae", w.vae, "--max-ram", "many"}, 1, "--max-ram");
+  fails({"decode", w.taesd, out, "--vae", w.vae, "--depth", "32f"}, 1, "cannot hold");
   REQUIRE(run({"encode", w.picture, latent, "--vae", w.vae}).code == 0);
   fails({"decode", latent, out, "--vae", w.vae, "--max-ram", "1M"}, 5, "needs at least");
   const std::string whole = slurp(latent);

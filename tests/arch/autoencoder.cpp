@@ -85,13 +85,14 @@ TEST_CASE("AutoencoderKL at the width of Stable Diffusion equals diffusers'", "[
   check_kl("kl_full", VaeDialect::diffusers, "diffusers keys");
 }
 
-TEST_CASE("TAESD equals diffusers' in both of its forms", "[arch][autoencoder]") {
-  for (const char* name : {"taesd", "taesd16"}) {
+TEST_CASE("TAESD equals diffusers' in each of its forms", "[arch][autoencoder]") {
+  for (const char* name : {"taesd", "taesd16", "taesd32"}) {
     const auto io = golden(name);
     const std::pair<const char*, AutoencoderNetworks> forms[] = {
         {"one file", open_autoencoder(taesd_weights(*io, -1))},
         {"two files", open_autoencoder(taesd_weights(*io, 0), taesd_weights(*io, 1))},
-        {"two files, decoder first", open_autoencoder(taesd_weights(*io, 1), taesd_weights(*io, 0))}};
+        {"two files, decoder first", open_autoencoder(taesd_weights(*io, 1), taesd_weights(*io, 0))},
+        {"one file of both, prefixed", open_autoencoder(taesd_prefixed(*io))}};
     for (const auto& [form, a] : forms) {
       INFO(name << " " << form);
       CHECK(a.family == "TAESD");
@@ -149,6 +150,11 @@ TEST_CASE("an autoencoder file with parts missing or left over is refused", "[ar
   const AutoencoderNetworks a = open_autoencoder(half);
   CHECK(a.decoder.has_value());
   CHECK(!a.encoder.has_value());
+  auto odd = taesd_weights(*golden("taesd"), -1);
+  odd->add_owned("decoder.layers.2.pool.1.weight", {64}, std::vector<float>(64));
+  CHECK_THROWS_AS(open_autoencoder(odd), Error);
+  const auto encoder = taesd_weights(*golden("taesd"), 0);
+  CHECK_THROWS_AS(open_autoencoder(encoder, encoder), Error);
   auto nothing = std::make_shared<StateDict>();
   nothing->add_owned("something.weight", {1}, {0});
   CHECK_THROWS_AS(open_autoencoder(nothing), Error);

@@ -98,6 +98,19 @@ inline std::shared_ptr<StateDict> taesd_weights(const StateDict& io, int half) {
   return w;
 }
 
+// Both halves in one file, as ComfyUI names them.
+inline std::shared_ptr<StateDict> taesd_prefixed(const StateDict& io) {
+  auto w = std::make_shared<StateDict>();
+  w->source = "golden";
+  for (const VaeKey& k : vae_keys(io)) {
+    const bool decoder = k.source.compare(0, 8, "decoder:") == 0;
+    w->add_owned((decoder ? "taesd_decoder." : "taesd_encoder.") + k.source.substr(8), k.shape,
+                 vae_values(k.diffusers, k.shape));
+  }
+  w->add_owned("vae_scale", {}, {0.18215f});
+  return w;
+}
+
 // Runs one half on planes as they are.
 inline Planes run_half(Session& session, const Planes& in) {
   const Plan& plan = session.prepare({in.h, in.w});

@@ -7,7 +7,9 @@ Weights are not stored: they are a function of the name and the index of each nu
 has the same in C++), so that a network of any width costs no space. Each NAME.io.safetensors holds "image" [1, 3, h, w]
 in 0..1, "moments" (AutoencoderKL) or "latent_out" (AutoencoderTiny), "latent" [1, z, h, w] and "decoded" in 0..1; its
 metadata has "keys": a line "LDM_KEY DIFFUSERS_KEY d0,d1,.." for every tensor. The LDM keys are turned into diffusers'
-by diffusers' own converter, so the table is that of the library. For TAESD the first column has the file ("encoder" or
+by diffusers' own converter, so the table is that of the library. taesd32 is the TAESD of FLUX.2, which diffusers does
+not know: its blocks at the lowest resolution first add pool(x) = conv1x1(relu(GroupNorm(conv1x1(x)))), 256 channels in
+4 groups (github.com/madebyollin/taesd, taesd.py). For TAESD the first column has the file ("encoder" or
 "decoder") and the key in the original release. kl_full has the widths of Stable Diffusion.
 """
 
@@ -110,8 +112,32 @@ def kl(name, seed, channels, layers, z, quant, attention, image, latent):
          {"keys": "\n".join(lines), "z": str(z)})
 
 
-def tiny(name, seed, z, image, latent):
+class Pooled(torch.nn.Module):
+    """A block of AutoencoderTiny behind the global pool of FLUX.2's TAESD, with the keys of the release."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.conv, self.skip, self.fuse = block.conv, block.skip, block.fuse
+        c = block.conv[0].in_channels
+        self.pool = torch.nn.Sequential(torch.nn.Conv2d(c, 4 * c, 1, bias=False), torch.nn.GroupNorm(4, 4 * c),
+                                        torch.nn.ReLU(), torch.nn.Conv2d(4 * c, c, 1, bias=False))
+
+    def forward(self, x):
+        x = x + self.pool(x)
+        return self.fuse(self.conv(x) + self.skip(x))
+
+
+def flux2(z):
+    """AutoencoderTiny of diffusers with the pools of FLUX.2's TAESD."""
     net = AutoencoderTiny(latent_channels=z)
+    for layers, places in ((net.encoder.layers, (11, 12, 13)), (net.decoder.layers, (2, 3, 4))):
+        for i in places:
+            layers[i] = Pooled(layers[i])
+    return net
+
+
+def tiny(name, seed, z, image, latent, make=lambda z: AutoencoderTiny(latent_channels=z)):
+    net = make(z)
     state, lines = {}, []
     for key, old in net.state_dict().items():
         side, _, index, rest = key.split(".", 3)
@@ -129,9 +155,15 @@ def tiny(name, seed, z, image, latent):
          {"keys": "\n".join(lines), "z": str(z)})
 
 
-kl("kl4", 1, (32, 32, 64, 64), 1, 4, True, True, (43, 61), (5, 6))
-kl("kl16", 3, (32, 64), 2, 16, False, True, (18, 21), (9, 6))
-kl("kl_no_attention", 5, (32, 32, 32), 1, 4, True, False, (24, 12), (3, 6))
-tiny("taesd", 7, 4, (43, 37), (4, 5))
-tiny("taesd16", 9, 16, (16, 24), (3, 2))
-kl("kl_full", 11, (128, 256, 512, 512), 2, 4, True, True, (70, 56), (8, 7))
+def main():
+    kl("kl4", 1, (32, 32, 64, 64), 1, 4, True, True, (43, 61), (5, 6))
+    kl("kl16", 3, (32, 64), 2, 16, False, True, (18, 21), (9, 6))
+    kl("kl_no_attention", 5, (32, 32, 32), 1, 4, True, False, (24, 12), (3, 6))
+    tiny("taesd", 7, 4, (43, 37), (4, 5))
+    tiny("taesd16", 9, 16, (16, 24), (3, 2))
+    tiny("taesd32", 13, 32, (37, 50), (5, 3), flux2)
+    kl("kl_full", 11, (128, 256, 512, 512), 2, 4, True, True, (70, 56), (8, 7))
+
+
+if __name__ == "__main__":
+    main()
