@@ -17,6 +17,20 @@ DType dtype_for(Precision precision) {
                                                                       : DType::f16;
 }
 
+template <class Operator>
+bool runs_whole(const Operator& op, DType dtype, const cuda::DeviceInfo& device) {
+  if constexpr (requires { op.kComposite; }) {
+    auto typed = op.template map<Tensor>([&](Value) {
+      Tensor t;
+      t.dtype = dtype;
+      return t;
+    });
+    typed.weights([&](Weight& w) { w.dtype = dtype; });
+    return cuda::runs_whole(typed, device);
+  }
+  return false;
+}
+
 }  // namespace
 
 CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Pool* pool)
@@ -29,8 +43,11 @@ CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Po
 
 // A strip fills the device several times over, and all strips fit where the trunk's buffers were: at 512 x
 // 512 the trunk of an RRDB network holds 201 MB, of which 134 MB are free again in the tail.
-PlanOptions CudaNetwork::options(DType dtype) {
-  return {.dtype = dtype, .strip_bytes = size_t(96) << 20, .in_place = true};
+PlanOptions CudaNetwork::options(DType dtype) const {
+  const auto whole = [device = stream_.device(), dtype](const Op<Value>& op) {
+    return std::visit([&](const auto& o) { return runs_whole(o, dtype, device); }, op);
+  };
+  return {.dtype = dtype, .strip_bytes = size_t(96) << 20, .in_place = true, .whole = whole};
 }
 
 const char* CudaNetwork::precision_name() const {
@@ -141,6 +158,10 @@ std::string CudaNetwork::explain(const Plan& plan) const {
           if constexpr (std::is_same_v<decltype(op), Conv2d<Tensor>>) {
             attach(op, weights_.at(dtype_).list);
             text << "k" << op.w.k << " up" << op.up << " " << cuda::variant_name(op, stream_.device()) << " ";
+          }
+          if constexpr (requires { op.kComposite; }) {
+            attach(op, weights_.at(dtype_).list);
+            text << cuda::variant_name(op, stream_.device()) << " ";
           }
           text << op.x.w << "x" << op.x.h;
           if (step.row_end != INT_MAX) text << " rows " << step.row_begin << ".." << step.row_end;

@@ -46,7 +46,7 @@ class CudaNetwork {
   std::string explain(const Plan& plan) const;
 
  private:
-  static PlanOptions options(DType dtype);
+  PlanOptions options(DType dtype) const;
   const DeviceWeights& weights(DType dtype);
   Bound& bind(const Plan& unbound, DType dtype);
   void record(Bound& bound);

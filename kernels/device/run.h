@@ -50,6 +50,19 @@ const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device);
 using Conv2dVariant =
     Variant<Conv2d<Tensor>, DeviceInfo, void (*)(const Conv2d<Tensor>& op, Stream& stream, Rows rows)>;
 std::span<const Conv2dVariant> conv2d_variants();
+
+using AttentionSublayerVariant =
+    Variant<AttentionSublayer<Tensor>, DeviceInfo, void (*)(const AttentionSublayer<Tensor>&, Stream&, Rows)>;
+std::span<const AttentionSublayerVariant> attention_sublayer_variants();
+using MlpSublayerVariant =
+    Variant<MlpSublayer<Tensor>, DeviceInfo, void (*)(const MlpSublayer<Tensor>&, Stream&, Rows)>;
+std::span<const MlpSublayerVariant> mlp_sublayer_variants();
+const char* variant_name(const AttentionSublayer<Tensor>& op, const DeviceInfo& device);
+const char* variant_name(const MlpSublayer<Tensor>& op, const DeviceInfo& device);
+// Whether run() takes one kernel for all: what a plan wants to know (runtime/expand.h). Tensors and weights
+// need types and shapes, but no data.
+bool runs_whole(const AttentionSublayer<Tensor>& op, const DeviceInfo& device);
+bool runs_whole(const MlpSublayer<Tensor>& op, const DeviceInfo& device);
 const char* variant_name(const Attention<Tensor>& op, const DeviceInfo& device);
 using AttentionVariant =
     Variant<Attention<Tensor>, DeviceInfo, void (*)(const Attention<Tensor>& op, Stream& stream, Rows rows)>;

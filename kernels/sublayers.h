@@ -1,0 +1,11 @@
+// The variants of the transformer sublayers and of window attention that live in files of their own.
+#pragma once
+
+#include "kernels/device/run.h"
+
+namespace ups::cuda {
+
+extern const AttentionSublayerVariant kAttentionSublayerMma;
+extern const MlpSublayerVariant kMlpSublayerMma;
+
+}  // namespace ups::cuda

@@ -1,0 +1,168 @@
+// attention_sublayer_mma.cu, mlp_sublayer_mma.cu and the parts they stand for, against definitions in double.
+#include "kernels/sublayers.h"
+
+#include "kernels/error.h"
+#include "kernels/pack.h"
+#include "tests/device/twin.h"
+#include "tests/kernels/sublayer_case.h"
+
+using namespace ups;
+using namespace ups::cuda;
+using namespace ups::testing;
+
+namespace {
+
+// A linear layer's weights on the device, and what they became there.
+struct Layer {
+  std::unique_ptr<Twin<uint16_t>> half;
+  std::unique_ptr<Twin<float>> full, bias;
+  Layer(Weight& w, std::vector<float>& matrix, const std::vector<float>& b, DType d) {
+    for (float& v : matrix) v = round_to(d, v);
+    const size_t elements = mma_layout(w.cout, w.cin, 1).elements();
+    if (d == DType::f32) {
+      full = std::make_unique<Twin<float>>(elements);
+      pack_mma(matrix.data(), WeightOrder::oihw, w.cout, w.cin, 1, d, full->host());
+      full->upload(), w.w = full->data();
+    } else {
+      half = std::make_unique<Twin<uint16_t>>(elements);
+      pack_mma(matrix.data(), WeightOrder::oihw, w.cout, w.cin, 1, d, half->host());
+      half->upload(), w.w = half->data();
+    }
+    w.dtype = d;
+    if (b.empty()) return;
+    bias = copy(b);
+    w.bias = bias->data();
+  }
+  static std::unique_ptr<Twin<float>> copy(const std::vector<float>& v) {
+    auto twin = std::make_unique<Twin<float>>(v.size());
+    std::copy(v.begin(), v.end(), twin->host());
+    twin->upload();
+    return twin;
+  }
+};
+
+struct Difference {
+  double worst = 0, rms = 0;
+  bool clean = true;  // nothing beside y was written
+};
+
+Difference difference(TwinImage& y, const reference::Pixels& expected) {
+  y.download();
+  const Tensor& t = y.mirror;
+  Difference d;
+  size_t i = 0;
+  for (int row = 0; row < t.h; row++)
+    for (int x = 0; x < t.w; x++)
+      for (int c = 0; c < int(t.px); c++) {
+        const float got = load_element(t, row * t.row + x * t.px + c);
+        if (c >= t.c) {
+          d.clean = d.clean && std::isnan(got);
+          continue;
+        }
+        const double error = std::isnan(got) ? INFINITY : std::abs(double(got) - expected[i]);
+        d.worst = std::max(d.worst, error), d.rms += error * error;
+        i++;
+      }
+  d.rms = std::sqrt(d.rms / double(i));
+  return d;
+}
+
+double unit_of(DType d) { return d == DType::f16 ? 0x1p-11 : d == DType::bf16 ? 0x1p-8 : 0x1p-24; }
+
+struct Operands {
+  TwinImage x, beside, y;
+  Operands(Random& random, DType d, Extent e, int c)
+      : x(d, 1, e.h, e.w, c, 0, random.integer(0, 3), &random),
+        beside(d, 1, e.h, e.w, c, 0, random.integer(0, 3), &random),
+        y(d, 1, e.h, e.w, c, 0, random.integer(0, 3), nullptr) {}
+};
+
+std::string describe(const SublayerShape& s, DType d) {
+  return std::to_string(s.window.h) + "x" + std::to_string(s.window.w) + " windows, keys " +
+         std::to_string(s.keys.h) + ", shift " + std::to_string(s.shift.h) + ", " + std::to_string(s.heads) +
+         " heads of " + std::to_string(s.d) + ", " + std::to_string(s.c) + " channels of " + dtype_name(d);
+}
+
+// Everything is of order 1 and rounded by at most half a unit (rms 0.3) each of about 8 times on the way: n,
+// q, k, v, the weights p, attended, projected, y. Logits of order 3 multiply the errors of q and k, gamma
+// those behind a norm, both by about 2 on average: rms 0.3 * 2 * sqrt(8) < 2 units, and 8 sigma for the worst
+// of 10^4.
+constexpr double kWorstUnits = 16, kRmsUnits = 2;
+
+void check_difference(TwinImage& y, const reference::Pixels& expected, DType d) {
+  const Difference e = difference(y, expected);
+  CHECK(e.worst <= kWorstUnits * unit_of(d) + 1e-4);
+  CHECK(e.rms <= kRmsUnits * unit_of(d) + 1e-5);
+  CHECK(e.clean);
+}
+
+}  // namespace
+
+TEST_CASE("attention sublayers on the device equal their definition", "[simt][sublayers]") {
+  UPS_RANDOM(random);
+  int round = 0, fused = 0;
+  for (const SublayerShape& s : sublayer_shapes())
+    for (DType d : {DType::f16, DType::bf16, DType::f32}) {
+      if (d == DType::f32 && round % 2) continue;
+      INFO(describe(s, d));
+      take_schedule(round++);
+      SublayerCase t = sublayer_case(random, s);
+      Operands o(random, d, s.size(), s.c);
+      AttentionSublayer<Tensor> op = t.attention;
+      const Layer qkv(op.qkv, t.m.qkv, t.m.qkv_bias, d), proj(op.proj, t.m.proj, t.m.proj_bias, d);
+      attach_flat(t);
+      AttentionSublayer<Tensor> on_host = t.attention;
+      const auto gamma = Layer::copy(t.gamma), beta = Layer::copy(t.beta), table = Layer::copy(t.table),
+                 scales = Layer::copy(t.scales);
+      op.norm.w = gamma->data(), op.norm.bias = beta->data();
+      op.bias.w = table->data(), op.bias.bias = s.cosine ? scales->data() : nullptr;
+      op.x = o.x.on_device, op.y = o.y.on_device, on_host.x = o.x.on_host;
+      op.residual = s.norm_at == NormAt::none ? o.beside.on_device : op.x;
+      on_host.residual = s.norm_at == NormAt::none ? o.beside.on_host : on_host.x;
+      const reference::Pixels expected = reference::attention_sublayer(on_host, t.m);
+      for (const AttentionSublayerVariant& v : attention_sublayer_variants()) {
+        if (v.declines(op, test_device())) continue;
+        INFO(v.name);
+        fused += std::string(v.name) != "naive";
+        o.y.memory->poison();
+        v.launch(op, test_stream(), {});
+        check_difference(o.y, expected, d);
+      }
+    }
+  CHECK(fused == 2 * 8);  // all windows that attend to themselves and have at most 64 pixels
+  take_schedule(0);
+}
+
+TEST_CASE("MLP sublayers on the device equal their definition", "[simt][sublayers]") {
+  UPS_RANDOM(random);
+  int round = 0, fused = 0;
+  for (const SublayerShape& s : sublayer_shapes())
+    for (DType d : {DType::f16, DType::bf16, DType::f32}) {
+      if (d == DType::f32 && round % 2) continue;
+      INFO(describe(s, d) << ", " << s.hidden << " hidden");
+      take_schedule(round++);
+      SublayerCase t = sublayer_case(random, s);
+      const Extent size{random.integer(1, 5), random.integer(1, 40)};
+      Operands o(random, d, size, s.c);
+      MlpSublayer<Tensor> op = t.mlp;
+      const Layer fc1(op.fc1, t.m.fc1, t.m.fc1_bias, d), fc2(op.fc2, t.m.fc2, t.m.fc2_bias, d);
+      attach_flat(t);
+      MlpSublayer<Tensor> on_host = t.mlp;
+      const auto gamma = Layer::copy(t.gamma), beta = Layer::copy(t.beta);
+      op.norm.w = gamma->data(), op.norm.bias = beta->data();
+      op.x = o.x.on_device, op.y = o.y.on_device, on_host.x = o.x.on_host;
+      if (s.norm_at != NormAt::after && round % 2)
+        op.add = {o.beside.on_device, 0.5f, 1}, on_host.add = {o.beside.on_host, 0.5f, 1};
+      const reference::Pixels expected = reference::mlp_sublayer(on_host, t.m);
+      for (const MlpSublayerVariant& v : mlp_sublayer_variants()) {
+        if (v.declines(op, test_device())) continue;
+        INFO(v.name);
+        fused += std::string(v.name) != "naive";
+        o.y.memory->poison();
+        v.launch(op, test_stream(), {0, size.h});
+        check_difference(o.y, expected, d);
+      }
+    }
+  CHECK(fused == 2 * int(sublayer_shapes().size()));
+  take_schedule(0);
+}
