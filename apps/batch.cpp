@@ -1,6 +1,8 @@
 // The main use. A loader thread reads and decodes, the main thread computes, a saver thread encodes and
 // writes, with one image between each: the next image is decoded and the previous one saved while the network
 // runs. One bad file never stops the others.
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -56,6 +58,9 @@ Failed describe(std::exception_ptr error) {
     return {kDevice, std::string("internal error: ") + e.what()};
   }
 }
+
+// Where lines for the user go: the picture has the standard output to itself.
+FILE* messages(const Options& o) { return o.output == "-" ? stderr : stdout; }
 
 class Batch {
  public:
@@ -241,10 +246,11 @@ class Batch {
     if (options_.quiet) return;
     if (!w.notes.empty() && !progress_.json())
       fprintf(stderr, "%s%s: %s\n", clear_line(), w.job.in.c_str(), w.notes.c_str());
-    fprintf(stdout, "%s%s: %s %dx%d -> %s %dx%d, %s\n", clear_line(), model_text_.c_str(), w.job.in.c_str(),
+    FILE* const out = messages(options_);
+    fprintf(out, "%s%s: %s %dx%d -> %s %dx%d, %s\n", clear_line(), model_text_.c_str(), w.job.in.c_str(),
             w.lr_width, w.lr_height, w.job.out.c_str(), w.hr_width, w.hr_height,
             seconds_text(seconds_since(w.start)).c_str());
-    fflush(stdout);
+    fflush(out);
     if (options_.verbose) {
       fprintf(stderr, "  read %s, computed %s, wrote %s%s\n", seconds_text(w.load_seconds).c_str(),
               seconds_text(w.compute_seconds).c_str(), seconds_text(save_seconds).c_str(),
@@ -267,13 +273,26 @@ class Batch {
   std::exception_ptr broken_;               // the manifest cannot be written; the saver's
 };
 
+// Finds out before computing whether a file can be written.
+void probe(const std::string& path) {
+  make_folder(std::filesystem::path(path).parent_path().string());
+  OutputFile file(path);
+}
+
 }  // namespace
 
 int run_command(const std::vector<std::string>& arguments) {
   std::optional<Options> options = parse_options(arguments);
   if (!options) return kOk;
+  if (options->output == "-" && !options->dry_run && isatty(STDOUT_FILENO))
+    fail(kUsage, "output -: is a terminal, expected a pipe or a file");
   std::vector<Job> jobs = list_jobs(*options);
   const size_t listed = jobs.size();
+  if (const Job& job = jobs.front();
+      !options->format.empty() && job.format != format_of_extension(options->format) && !options->quiet) {
+    fprintf(stderr, "%s: is written as %s, as its name says (the format %s is for folders)\n",
+            job.out.c_str(), format_name(job.format), options->format.c_str());
+  }
   std::error_code ignored;
   if (options->skip_existing)
     std::erase_if(jobs, [&](const Job& j) { return std::filesystem::exists(j.out, ignored); });
@@ -287,11 +306,11 @@ int run_command(const std::vector<std::string>& arguments) {
   }
   if (!options->save_steps.empty()) {
     if (listed > 1) fail(kUsage, "--save-steps: got ", listed, " inputs, expected one");
-    if (!options->dry_run) OutputFile probe(options->save_steps + "1.png");  // the folder must be there
+    if (!options->dry_run) probe(options->save_steps + "1.png");
   }
   if (!options->report.empty()) {
     if (listed > 1) fail(kUsage, "--report: got ", listed, " inputs, expected one");
-    if (!options->dry_run) OutputFile probe(options->report);
+    if (!options->dry_run) probe(options->report);
   }
   const int skipped = int(listed - jobs.size());
   return Batch(*options, std::move(jobs), skipped, *manifest).run();

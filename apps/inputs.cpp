@@ -2,8 +2,11 @@
 #include "apps/inputs.h"
 
 #include <glob.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <sstream>
 
@@ -22,15 +25,21 @@ template <class Iterator>
 std::vector<Input> images_in(const std::string& folder, const std::string& output) {
   std::vector<Input> found;
   std::error_code error;
+  if (access(folder.c_str(), R_OK | X_OK) != 0)
+    fail(kIo, folder, ": cannot be listed (", strerror(errno), ")");
   Iterator it(folder, fs::directory_options::skip_permission_denied, error), end;
   for (; !error && it != end; it.increment(error)) {
     std::error_code ignored;
     std::string name = it->path().filename().string();
+    bool is_input = name[0] != '.' && looks_like_image(name) && it->is_regular_file(ignored);
     if constexpr (std::is_same_v<Iterator, fs::recursive_directory_iterator>) {
-      if (name[0] == '.' || (it->is_directory(ignored) && fs::equivalent(it->path(), output, ignored)))
+      const bool below = it->is_directory(ignored) && !it->is_symlink(ignored);
+      if (name[0] == '.' || (below && fs::equivalent(it->path(), output, ignored)))
         it.disable_recursion_pending();
+      else if (below && access(it->path().c_str(), R_OK | X_OK) != 0)
+        is_input = true;  // that fails, and is not missing in silence
     }
-    if (name[0] == '.' || !looks_like_image(name) || !it->is_regular_file(ignored)) continue;
+    if (!is_input) continue;
     found.push_back({it->path().string(), it->path().parent_path().lexically_relative(folder).string()});
     if (found.back().folder == ".") found.back().folder.clear();
   }
@@ -76,7 +85,9 @@ Inputs list_inputs(const Options& o) {
   Inputs inputs;
   std::error_code ignored;
   for (const std::string& in : o.inputs) {
-    if (fs::is_directory(in, ignored)) {
+    if (in == "-") {
+      inputs.files.push_back({"/dev/stdin", ""});
+    } else if (fs::is_directory(in, ignored)) {
       add_folder(inputs, in, o);
       inputs.several = true;
     } else if (fs::exists(in, ignored)) {

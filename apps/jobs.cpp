@@ -10,6 +10,7 @@
 #include "apps/chain.h"
 #include "apps/failure.h"
 #include "apps/inputs.h"
+#include "apps/output_file.h"
 
 namespace ups::apps {
 namespace {
@@ -60,28 +61,38 @@ std::vector<Job> list_jobs(const Options& o) {
   const auto [inputs, several] = list_inputs(o);
   if (inputs.empty()) fail(kIo, o.inputs.front(), ": holds no image files (", readable_formats(), ")");
 
+  const bool to_stdout = o.output == "-";
+  if (to_stdout && (several || inputs.size() > 1))
+    fail(kUsage, "output -: got ", inputs.size(),
+         " inputs, expected one (the standard output takes one picture)");
   bool to_folder =
       several || inputs.size() > 1 || o.output.back() == '/' || fs::is_directory(o.output, ignored);
   std::vector<Job> jobs;
   if (!to_folder) {
-    Format format = format_of_extension(o.format);
-    if (format == Format::unknown) format = format_of_path(o.output);
+    // A name that says what the file is is believed, as by the ncnn tools.
+    Format format = format_of_path(o.output);
+    if (format == Format::unknown || (!o.format.empty() && format == Format::gif))
+      format = to_stdout && o.format.empty() ? Format::png : format_of_extension(o.format);
     if (format != Format::unknown && !is_built(format)) {
       fail(kUsage, "output ", o.output, ": this build cannot write ", format_name(format),
            " (its library was missing when it was built), expected one of ", writable_extensions());
     }
     if (!can_write(format)) {
       fail(kUsage, "output ", o.output, ": its extension names no format to write, expected one of ",
-           writable_extensions(), " (or use --format)");
+           writable_extensions(), " (or use -f EXT; a folder is written ", o.output, "/)");
     }
     if (!o.suffix.empty() || !o.name.empty()) {
       fail(kUsage, "--suffix and --name: the output is named already (give a folder, e.g. ", o.output, "/)");
     }
     jobs.push_back({inputs[0].path, o.output, format});
   } else {
+    const char* what = several ? "the images of a folder, pattern or list" : "several inputs";
     if (fs::exists(o.output, ignored) && !fs::is_directory(o.output, ignored)) {
-      fail(kUsage, "output ", o.output, ": is a file, expected a folder for ",
-           several ? "the images of a folder, pattern or list" : "several inputs");
+      fail(kUsage, "output ", o.output, ": is a file, expected a folder for ", what);
+    }
+    if (!fs::exists(o.output, ignored) && o.output.back() != '/' && can_write(format_of_path(o.output))) {
+      fail(kUsage, "output ", o.output, ": names a file, expected a folder for ", what, " (or write ",
+           o.output, "/)");
     }
     std::string extension = o.format.empty() ? "png" : o.format;
     std::map<std::string, int> stems;  // a.jpg and a.png must not meet in one output
@@ -104,6 +115,11 @@ std::vector<Job> list_jobs(const Options& o) {
       jobs.push_back({in.path, out.string(), format_of_extension(extension)});
     }
   }
+
+  if (to_stdout && !o.resume.empty()) fail(kUsage, "--resume: the standard output cannot be looked at again");
+  const bool piped = std::any_of(jobs.begin(), jobs.end(), [](const Job& j) { return j.in == "/dev/stdin"; });
+  if ((to_stdout || piped) && !o.report.empty())
+    fail(kUsage, "--report: reads both pictures again, expected files and not -");
 
   Format format = jobs.front().format;  // all have the same
   if (o.depth && stored_depth(format, *o.depth) != *o.depth) {
@@ -130,16 +146,10 @@ std::vector<Job> list_jobs(const Options& o) {
       fail(kUsage, "output ", j.out, ": two inputs of the same name would both be written there");
     }
   }
-  if (to_folder && !o.dry_run) {
-    std::set<std::string> folders = {o.output};
+  if (!o.dry_run) {
+    std::set<std::string> folders = {to_folder ? o.output : ""};
     for (const Job& j : jobs) folders.insert(fs::path(j.out).parent_path().string());
-    for (const std::string& f : folders) {
-      std::error_code error;
-      fs::create_directories(f, error);
-      if (!fs::is_directory(f, ignored)) {
-        fail(kIo, "output ", f, ": the folder cannot be created (", error.message(), ")");
-      }
-    }
+    for (const std::string& f : folders) make_folder(f);
   }
   if (o.shard_count > 1) {
     std::vector<Job> mine;

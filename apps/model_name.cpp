@@ -54,7 +54,9 @@ std::string model_named(const std::string& folder, const std::string& name, int 
          "', expected the name of a model (a waifu2x noise level means nothing here)");
   }
   std::error_code ignored;
-  if (!folder.empty() && !fs::is_directory(folder, ignored)) {
+  // Those tools come with a folder of this name; their calls are pasted where there is none.
+  const bool absent = fs::path(folder) == "models" && !fs::exists(folder, ignored);
+  if (!folder.empty() && !absent && !fs::is_directory(folder, ignored)) {
     fail(kModel, "--model-name: ", folder, " is not a folder, expected -m FOLDER -n NAME");
   }
   const std::string suffix = "-x" + std::to_string(scale > 0 ? scale : 4);
@@ -69,7 +71,7 @@ std::string model_named(const std::string& folder, const std::string& name, int 
     return "";
   }();
   if (!file.empty()) return file;
-  if (!folder.empty())
+  if (!folder.empty() && !absent)
     fail(kModel, "--model-name: ", folder, " has no ", name, ", it has ", names_in(folder));
   const std::string alias = alias_of_official_name(name);
   if (!find_alias(alias)) {

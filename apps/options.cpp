@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 
 #include "apps/commands.h"
@@ -34,8 +36,43 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 const std::map<std::string, const char*> kForeign = {
     {"--face-enhance", "face restoration is not offered"},
     {"-d", "the device is -g WHERE"},
+    {"-dn", "the denoise strength is --denoise S"},
+    {"--noise-level", "the denoise strength is --denoise S"},
     {"--ext", "the format is -f EXT"},
+    {"--tile-pad", "tiles overlap by --overlap N, which counts both sides"},
+    {"--pre-pad", "borders need no padding"},
+    {"--alpha-upsampler", "transparency is --alpha HOW"},
+    {"--upscale-repeats", "the factor of the result is -s F, and the network runs as often as that takes"},
+    {"--strip", "metadata is left out by --meta strip"},
+    {"--info", "facts about weights come from upscale info FILE"},
+    {"--compare", "pictures are compared by upscale compare A B"},
+    {"--vae", "steps through latents are upscale latent IN OUT --vae FILE"},
+    {"--taesd", "steps through latents are upscale latent IN OUT --taesd FILE"},
+    {"--latent-steps", "steps through latents are upscale latent IN OUT --vae FILE --latent-steps N"},
 };
+
+// "-x=2" means what "--tta=2" does.
+std::vector<std::string> without_short_equals(std::vector<std::string> arguments) {
+  for (std::string& a : arguments) {
+    if (a == "--") break;
+    if (a.size() < 3 || a[0] != '-' || a[1] == '-' || a[2] != '=') continue;
+    for (const Option& o : option_table().options)
+      for (const std::string& n : all_names(o))
+        if (n == a.substr(0, 2)) a = long_name(o).size() > 2 ? long_name(o) + a.substr(2) : n + a.substr(3);
+  }
+  return arguments;
+}
+
+// A value as the settings of a run note it: 2, 2.0 and 2x are one factor.
+std::string settled(const Option& option, std::string text) {
+  if (long_name(option) == "--scale" && !text.empty() && (text.back() | 32) == 'x') text.pop_back();
+  char* end = nullptr;
+  const double v = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end || !std::isfinite(v)) return text;
+  char number[32];
+  snprintf(number, sizeof number, "%.15g", v);
+  return number;
+}
 
 // An option that may stand alone gets its value spelled out, so that it never takes the next file name for
 // it.
@@ -120,7 +157,8 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
       parsed.push_back(app.add_option(o.names, values[i])->take_all()->allow_extra_args(false));
   }
 
-  arguments = with_bare_values(with_recipe(normalise_long_options(std::move(arguments))));
+  arguments =
+      with_bare_values(with_recipe(without_short_equals(normalise_long_options(std::move(arguments)))));
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
   try {
     app.parse(arguments);
@@ -153,7 +191,8 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
       continue;
     }
     if (option.group != Group::files && option.group < Group::batch)
-      o.settings += (o.settings.empty() ? "" : " ") + long_name(option) + "=" + values[i].back();
+      o.settings +=
+          (o.settings.empty() ? "" : " ") + long_name(option) + "=" + settled(option, values[i].back());
     for (const std::string& text : values[i])
       if (option.repeats || &text == &values[i].back()) option.set(o, {long_name(option), text});
   }

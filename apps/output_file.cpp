@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
 #include "apps/failure.h"
 
@@ -25,14 +27,36 @@ std::string temporary_name(const std::string& target) {
   return (fs::path(target).parent_path() / name).string();
 }
 
+void write_to(int fd, const std::string& path, const void* data, size_t bytes) {
+  const char* p = static_cast<const char*>(data);
+  while (bytes > 0) {
+    ssize_t n = ::write(fd, p, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail(kIo, path, ": writing failed (", strerror(errno), ")");
+    p += n;
+    bytes -= size_t(n);
+  }
+}
+
 }  // namespace
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
+  if (path == "-") {
+    FILE* f = std::tmpfile();
+    fd_ = f ? fcntl(fileno(f), F_DUPFD_CLOEXEC, 0) : -1;
+    if (f) fclose(f);
+    if (fd_ < 0) fail(kIo, "output -: no temporary file can be made (", strerror(errno), ")");
+    return;
+  }
   std::error_code ignored;
   fs::path target(path);
   fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
   if (target.filename().empty() || fs::is_directory(target, ignored)) {
     fail(kIo, path, ": is a folder, expected a file name to write to");
+  }
+  const long most = pathconf(folder.c_str(), _PC_NAME_MAX);
+  if (const size_t n = target.filename().string().size(); most > 0 && n > size_t(most)) {
+    fail(kIo, path, ": the name has ", n, " bytes, the file system takes ", most, " (choose a shorter one)");
   }
   if (!fs::is_directory(folder, ignored)) {
     fail(kIo, path, ": the folder ", folder.string(), " does not exist (create it first)");
@@ -78,16 +102,7 @@ OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   return *this;
 }
 
-void OutputFile::write(const void* data, size_t bytes) {
-  const char* p = static_cast<const char*>(data);
-  while (bytes > 0) {
-    ssize_t n = ::write(fd_, p, bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail(kIo, path_, ": writing failed (", strerror(errno), ")");
-    p += n;
-    bytes -= size_t(n);
-  }
-}
+void OutputFile::write(const void* data, size_t bytes) { write_to(fd_, path_, data, bytes); }
 
 void OutputFile::write_at(uint64_t offset, const void* data, size_t bytes) {
   const char* p = static_cast<const char*>(data);
@@ -112,6 +127,15 @@ size_t OutputFile::read_at(uint64_t offset, void* data, size_t bytes) {
 }
 
 void OutputFile::commit() {
+  if (path_ == "-") {
+    std::vector<char> block(1 << 18);
+    uint64_t at = 0;
+    while (const size_t n = read_at(at, block.data(), block.size())) {
+      write_to(STDOUT_FILENO, path_, block.data(), n);
+      at += n;
+    }
+    return discard();
+  }
   if (temporary_.empty()) {  // unnamed so far; a link cannot replace the target, so name it, then rename it
     std::string fd_path = "/proc/self/fd/" + std::to_string(fd_);
     for (int attempt = 0; attempt < 100; attempt++) {
@@ -136,6 +160,14 @@ void OutputFile::discard() noexcept {
   if (fd_ >= 0) close(std::exchange(fd_, -1));
   if (!temporary_.empty()) unlink(temporary_.c_str());
   temporary_.clear();
+}
+
+void make_folder(const std::string& folder) {
+  if (folder.empty()) return;
+  std::error_code error, ignored;
+  fs::create_directories(folder, error);
+  if (!fs::is_directory(folder, ignored))
+    fail(kIo, "output ", folder, ": the folder cannot be created (", error.message(), ")");
 }
 
 std::string read_file(const std::string& path, int64_t max_bytes) {

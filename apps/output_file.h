@@ -1,5 +1,6 @@
 // A file that appears only when it is complete: written under a temporary name in the target folder, renamed
-// by commit(), removed when the object dies without it.
+// by commit(), removed when the object dies without it. "-" is the standard output, which gets all of it
+// then.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +31,9 @@ class OutputFile {
   std::string path_, temporary_;
   int fd_ = -1;
 };
+
+// Makes a folder and those above it where they are missing; "": none. Throws Failure(kIo).
+void make_folder(const std::string& folder);
 
 // A whole file; throws Failure(kIo) when it cannot be read, is a folder, or is larger than max_bytes.
 std::string read_file(const std::string& path, int64_t max_bytes);

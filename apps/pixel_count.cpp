@@ -1,6 +1,8 @@
 // Headers of PNG, JPEG, GIF, BMP and WebP. A wrong number only makes an estimate wrong.
 #include "apps/pixel_count.h"
 
+#include <sys/stat.h>
+
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -42,6 +44,8 @@ int64_t jpeg_pixels(FILE* f) {
 }  // namespace
 
 int64_t pixels_in_header(const std::string& path) {
+  struct stat s {};
+  if (stat(path.c_str(), &s) != 0 || !S_ISREG(s.st_mode)) return 0;  // a pipe would lose what is read
   File f(fopen(path.c_str(), "rb"), fclose);
   uint8_t b[32] = {};
   if (!f || fread(b, 1, sizeof b, f.get()) < 26) return 0;

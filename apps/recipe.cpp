@@ -96,15 +96,57 @@ std::string value_text(const std::string& key, const Json& value) {
   return text;
 }
 
-// The options given on the command line, by first long name.
+// Options of which one replaces the others: where the command line has one, the recipe's do not count.
+const std::vector<std::set<std::string>> kRivals = {
+    {"--scale", "--size", "--width", "--height", "--long-side", "--short-side", "--megapixels", "-r"},
+    {"--sharpen", "--unsharp"},
+    {"--quality", "-c"},
+    {"--mix", "--denoise"},
+    {"--ease", "--adaptive"},
+};
+// From the command line, and what of the recipe has no meaning beside it. "--option=value": with that value.
+const std::vector<std::pair<std::set<std::string>, std::set<std::string>>> kReplaced = {
+    {{"--scale", "--width", "--height", "--long-side", "--short-side", "--megapixels", "-r"},
+     {"--fit", "--gravity"}},
+    {{"--size", "--width", "--height", "--long-side", "--short-side", "--megapixels", "-r"}, {"--faithful"}},
+    {{"--mix"}, {"--denoise-change"}},
+    {{"--fit=fill", "--fit=inside", "--fit=outside"}, {"--gravity"}},
+    {{"--steps"}, {"--step-mode=native"}},
+    {{"--step-mode=native"}, {"--steps"}},
+    {{"--step-mode=native", "--step-mode=simple", "--step-mode=geometric"}, {"--ease", "--adaptive"}},
+};
+
+bool any_of(const std::set<std::string>& given, const std::set<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [&](const std::string& n) { return given.count(n) > 0; });
+}
+
+// Whether the command line decides what an option of the recipe is about.
+bool decided(const std::string& name, const Json& value, const std::set<std::string>& given) {
+  const std::string with_value = name + "=" + (value.is_string() ? value.get<std::string>() : "");
+  for (const auto& rivals : kRivals)
+    if (rivals.count(name) && any_of(given, rivals)) return true;
+  for (const auto& [by, replaced] : kReplaced)
+    if ((replaced.count(name) || replaced.count(with_value)) && any_of(given, by)) return true;
+  return given.count(name) > 0;
+}
+
+// The options given on the command line, by first long name, and the same with "=value".
 std::set<std::string> given_options(const std::vector<std::string>& arguments) {
   std::set<std::string> given;
-  for (const std::string& a : arguments) {
-    if (a == "--") break;
-    const std::string name = a.rfind("--", 0) == 0 ? a.substr(0, a.find('=')) : a.substr(0, 2);
-    for (const Option& o : option_table().options)
-      for (const std::string& n : all_names(o))
-        if (n == name) given.insert(long_name(o));
+  for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; i++) {
+    const std::string& a = arguments[i];
+    const size_t end =
+        a.rfind("--", 0) == 0 ? std::min(a.find('='), a.size()) : std::min<size_t>(2, a.size());
+    for (const Option& o : option_table().options) {
+      for (const std::string& n : all_names(o)) {
+        if (n != a.substr(0, end)) continue;
+        given.insert(long_name(o));
+        if (end < a.size())
+          given.insert(long_name(o) + "=" + a.substr(end + (a[end] == '=')));
+        else if (i + 1 < arguments.size())
+          given.insert(long_name(o) + "=" + arguments[i + 1]);
+      }
+    }
   }
   return given;
 }
@@ -134,11 +176,13 @@ std::vector<std::string> with_recipe(const std::vector<std::string>& arguments) 
   for (const auto& [key, value] : recipe.items()) {
     const Option* o = find_option(key);
     if (!o) fail(kUsage, "--recipe: '", key, "' is not an option of a picture, expected ", all_keys());
-    if (given.count(long_name(*o))) continue;
+    if (decided(long_name(*o), value, given)) continue;
     if (o->argument.empty()) {
       if (!value.is_boolean())
         fail(kUsage, "--recipe: ", key, " is ", value.dump().substr(0, 60), ", expected true or false");
       if (value.get<bool>()) out.push_back(long_name(*o));
+    } else if (value.is_boolean() && !o->bare.empty()) {  // an option that may stand alone
+      if (value.get<bool>()) out.push_back(long_name(*o) + "=" + o->bare);
     } else {
       out.push_back(long_name(*o) + "=" + value_text(key, value));
     }

@@ -40,6 +40,18 @@ int least_tile(const Overlap& overlap, TileBlend blend) {
   return blend == TileBlend::hard ? 0 : overlap.px + 2 * std::max(overlap.margin.h, overlap.margin.w);
 }
 
+// A small tile that was asked for gets a lesser margin and less than the usual overlap, not an error: a
+// quarter of it on each side, in blocks of 4 px, as the grid may be. An overlap that was asked for too stays.
+Overlap within_tile(Overlap overlap, const TileOptions& o) {
+  const bool fixed = o.overlap_px != 0;
+  const int most = fixed ? (o.tile_px - overlap.px - 1) / 2 / 4 * 4
+                         : std::min((o.tile_px / 4 + 3) / 4 * 4, (o.tile_px - 1) / 2);
+  for (int* margin : {&overlap.margin.h, &overlap.margin.w}) *margin = std::min(*margin, std::max(most, 1));
+  const int room = o.tile_px - 2 * std::max(overlap.margin.h, overlap.margin.w);
+  if (!fixed) overlap.px = std::min(overlap.px, std::max(0, room / 2 / 4 * 4));
+  return overlap;
+}
+
 TileRequest request_for(const Session& session, Extent lr, int tile, const Overlap& overlap,
                         TileBlend blend) {
   const int context = session.facts().context_px;
@@ -79,11 +91,7 @@ TileGrid choose_tiles(Session& session, Extent lr, const TileOptions& o) {
   check(o.tile_px >= -1 && o.overlap_px >= -1, Code::usage, "tiles: size ", o.tile_px, " and overlap ",
         o.overlap_px, " must not be negative");
   Overlap overlap = overlap_for(session, o);
-  // A small tile that was asked for gets less than the usual overlap, not an error.
-  if (o.tile_px > 0 && o.overlap_px == 0) {
-    const int room = o.tile_px - 2 * std::max(overlap.margin.h, overlap.margin.w);
-    overlap.px = std::min(overlap.px, std::max(0, room / 2));
-  }
+  if (o.tile_px > 0) overlap = within_tile(overlap, o);
   auto grid_of = [&](int tile) { return tile_grid(lr, request_for(session, lr, tile, overlap, o.blend)); };
   const TileGrid whole = grid_of(0);
   if (o.tile_px == -1) return whole;

@@ -9,7 +9,7 @@ namespace ups::apps {
 
 void add_model_options(OptionTable& table) {
   table.add(
-      {.names = "-m,--model",
+      {.names = "-m,--model,--model-path,--upscale-model",
        .argument = "M",
        .group = Group::model,
        .level = Level::basic,

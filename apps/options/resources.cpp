@@ -106,7 +106,14 @@ void add_resource_options(OptionTable& table) {
              .level = Level::basic,
              .help = "auto, cpu or -1, an index, or part of a device's name",
              .details = "auto is the first GPU, and the CPU where there is none.",
-             .set = [](Options& o, const Value& v) { o.device = v.text; },
+             .set =
+                 [](Options& o, const Value& v) {
+                   if (v.text.find(',') != v.text.npos) {
+                     fail(kUsage, "--gpu: got '", v.text,
+                          "', expected one (several at once: a process each, with --shard 1/2 and 2/2)");
+                   }
+                   o.device = v.text;
+                 },
              .choices = {"auto", "cpu"}});
   table.add({.names = "--precision",
              .argument = "P",

@@ -36,9 +36,13 @@ void set_scale(Options& o, const Value& v) {
 
 void set_size(Options& o, const Value& v) {
   size_t x = v.text.find_first_of("xX");
-  if (x == v.text.npos) fail(kUsage, v.option, ": got '", v.text, "', expected WxH such as 1920x1080");
-  o.size.width = int(v.with(v.text.substr(0, x)).integer(1, kMostSide));
-  o.size.height = int(v.with(v.text.substr(x + 1)).integer(1, kMostSide));
+  if (x == v.text.npos || v.text.size() == 1) {
+    fail(kUsage, v.option, ": got '", v.text,
+         "', expected WxH such as 1920x1080, or 1920x or x1080 for one side");
+  }
+  const std::string width = v.text.substr(0, x), height = v.text.substr(x + 1);
+  o.size.width = width.empty() ? 0 : int(v.with(width).integer(1, kMostSide));
+  o.size.height = height.empty() ? 0 : int(v.with(height).integer(1, kMostSide));
 }
 
 // upscayl's -r: stb's names of filters, the aspect not kept.
@@ -108,7 +112,7 @@ void check_sizes(Options& o, const Given& given) {
 
 void add_size_options(OptionTable& table) {
   table.add(
-      {.names = "-s,--scale,--outscale",
+      {.names = "-s,--scale,--outscale,--factor",
        .argument = "F",
        .group = Group::size,
        .level = Level::basic,
@@ -126,7 +130,7 @@ void add_size_options(OptionTable& table) {
              .argument = "WxH",
              .group = Group::size,
              .level = Level::basic,
-             .help = "both sides, met as --fit says",
+             .help = "both sides, met as --fit says; Wx or xH: that side, the other keeps the aspect",
              .set = set_size});
   table.add({.names = "--fit",
              .argument = "MODE",

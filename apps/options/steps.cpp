@@ -51,7 +51,7 @@ void add_step_options(OptionTable& table) {
                                                     {"loopback", UPS_STEPS_LOOPBACK}});
            },
        .choices = {"simple", "geometric", "native", "loopback"}});
-  table.add({.names = "--save-steps",
+  table.add({.names = "--save-steps,--temp-prefix",
              .argument = "PREFIX",
              .group = Group::steps,
              .level = Level::advanced,
@@ -59,7 +59,7 @@ void add_step_options(OptionTable& table) {
              .set = [](Options& o, const Value& v) { o.save_steps = v.text; },
              .completes = Completes::file});
   table.add(
-      {.names = "--filter",
+      {.names = "--filter,--resize-filter",
        .argument = "F",
        .group = Group::steps,
        .level = Level::advanced,
@@ -75,6 +75,12 @@ void add_step_options(OptionTable& table) {
   table.check([](Options& o, const Given& given) {
     if (o.step_mode == UPS_STEPS_LOOPBACK && !given("--steps")) o.steps = 4;  // as the script
     if (!given("--step-mode")) o.step_mode = o.steps > 1 ? UPS_STEPS_GEOMETRIC : UPS_STEPS_NATIVE;
+    if (o.step_mode == UPS_STEPS_NATIVE && o.steps > 1) {
+      fail(kUsage, "--steps: got ", o.steps,
+           ", but --step-mode native reaches the size in one (use --step-mode geometric or simple)");
+    }
+    if (given("--save-steps") && o.step_mode == UPS_STEPS_NATIVE && given("--step-mode"))
+      fail(kUsage, "--save-steps: --step-mode native has one step (use --steps N and another mode)");
     if (given("--save-steps") && o.steps < 2)
       fail(kUsage, "--save-steps: there is no step before the last (use --steps 2 or more)");
   });

@@ -1,4 +1,6 @@
 // Batches: what is read, what is left out, what is noted, how they end.
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -40,6 +42,22 @@ struct Batch {
 };
 
 }  // namespace
+
+TEST_CASE("folders that cannot be read are said to be", "[apps][batch]") {
+  if (geteuid() == 0) return;  // who may read everything
+  UPS_RANDOM(r);
+  Batch b(r, 2);
+  fs::permissions(b.folder / "in/sub", fs::perms::none);
+  Finished f = b.go({"-R"});
+  CHECK(f.code == 2);
+  CHECK(f.err.find("in/sub: cannot be opened (Permission denied)") != std::string::npos);
+  CHECK(names_in(b.folder / "out") == std::set<std::string>{"0.png", "1.png"});
+  CHECK(b.go({}).code == 0);
+  f = run({b.folder / "in/sub", b.folder / "out", "-m", tiny_model()});
+  CHECK(f.code == 6);
+  CHECK(f.err.find("cannot be listed (Permission denied)") != std::string::npos);
+  fs::permissions(b.folder / "in/sub", fs::perms::owner_all);
+}
 
 TEST_CASE("patterns and lists name inputs", "[apps][batch]") {
   UPS_RANDOM(r);

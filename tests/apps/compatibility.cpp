@@ -70,6 +70,10 @@ TEST_CASE("-n names a model in the folder -m or a released one", "[apps][compati
   CHECK(parse_options({"a", "b", "-m", "RealESRGAN_x2plus"})->model == "x2");
   CHECK(parse_options({"a", "b", "-m", s.models, "-n", "tiny"})->model == s.models + "/tiny.pth");
 
+  // A pasted call names the folder that those tools come with; it need not be here.
+  CHECK(parse_options({"-i", "a", "-o", "b", "-m", "models", "-n", "realesrgan-x4plus"})->model == "x4");
+  CHECK(run({s.in, s.out, "-m", "modells", "-n", "realesrgan-x4plus"}).code == 3);
+
   Finished f = s.go({s.in, s.out, "-m", s.models, "-n", "nobody"});
   CHECK(f.code == 3);
   CHECK(f.err.find("it has scaled-x3, tiny") != std::string::npos);

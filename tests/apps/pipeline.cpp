@@ -124,7 +124,7 @@ TEST_CASE("recipes become options", "[apps][pipeline]") {
   spill(folder / "r.json", R"({"scale": 2.5, "long_side": 9, "filter": ["box", "lanczos3"], "faithful": true,
                               "lossless": false, "post": {"sharpness": 1.2, "contour": true, "blur": 2}})");
   const std::vector<std::string> got = with_recipe({"a", "--recipe", folder / "r.json", "b", "-s", "3"});
-  CHECK(got == std::vector<std::string>{"--long-side=9", "--filter=box,lanczos3", "--faithful",
+  CHECK(got == std::vector<std::string>{"--filter=box,lanczos3", "--faithful",
                                         "--post=sharpness=1.2,contour,blur=2", "a", "b", "-s", "3"});
   CHECK(with_recipe({"a", "b"}) == std::vector<std::string>{"a", "b"});
 }

@@ -99,11 +99,11 @@ TEST_CASE("missing, empty, truncated and foreign inputs are code 6 and leave not
   }
 }
 
-TEST_CASE("an output folder that is missing or not writable is code 6 before any work", "[apps][run]") {
+TEST_CASE("an output folder that cannot be made or written to is code 6 before any work", "[apps][run]") {
   UPS_RANDOM(r);
   TemporaryFolder folder;
   spill(folder / "in.png", random_rgb_png(r, 8, 8));
-  CHECK(run({folder / "in.png", folder / "none/out.png", "-m", tiny_model()}).code == 6);
+  CHECK(run({folder / "in.png", folder / "in.png/out.png", "-m", tiny_model()}).code == 6);
   if (geteuid() != 0) {
     fs::create_directory(folder / "locked");
     fs::permissions(folder / "locked", fs::perms::owner_read | fs::perms::owner_exec);

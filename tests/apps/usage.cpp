@@ -46,7 +46,14 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
       {in, out, "--depth", "12"},
       {in, out, "--width", "0"},
       {in, out, "--size", "640"},
-      {in, out, "--size", "640x"},
+      {in, out, "--size", "x"},
+      {in, out, "--size", "640xy"},
+      {in, out, "--size", "640x", "--fit", "cover"},
+      {in, out, "-x=3"},
+      {in, out, "-s="},
+      {in, out, "-g", "0,1"},
+      {in, out, "--step-mode", "native", "--steps", "2"},
+      {in, out, "--step-mode", "native", "--save-steps", "p"},
       {in, out, "--size", "64x64", "--width", "3"},
       {in, out, "--size", "64x64", "--fit", "tight"},
       {in, out, "--fit", "cover"},
@@ -154,7 +161,47 @@ TEST_CASE("steps are native when there is one and geometric when there are sever
   using ups::apps::parse_options;
   CHECK(parse_options({"a", "b"})->step_mode == UPS_STEPS_NATIVE);
   CHECK(parse_options({"a", "b", "--steps", "2"})->step_mode == UPS_STEPS_GEOMETRIC);
-  CHECK(parse_options({"a", "b", "--steps", "2", "--step-mode", "native"})->step_mode == UPS_STEPS_NATIVE);
+  CHECK(parse_options({"a", "b", "--steps", "1", "--step-mode", "native"})->step_mode == UPS_STEPS_NATIVE);
+}
+
+TEST_CASE("letters take = as long options do, and --size one side", "[apps][usage]") {
+  using ups::apps::parse_options;
+  CHECK(parse_options({"a", "b", "-x=2"})->tta == 2);
+  CHECK(parse_options({"a", "b", "-x2"})->tta == 2);
+  CHECK(parse_options({"a", "b", "-x"})->tta == 8);
+  CHECK(parse_options({"a", "b", "-s=2.5"})->scale == 2.5);
+  CHECK(parse_options({"a", "b", "-c=10"})->encode.quality == 90);
+  CHECK(parse_options({"-i=a", "-o=b=c"})->output == "b=c");
+  auto o = parse_options({"a", "b", "--size", "100x"});
+  CHECK(o->size.width == 100);
+  CHECK(o->size.height == 0);
+  CHECK(parse_options({"a", "b", "--size", "x100"})->size.height == 100);
+}
+
+TEST_CASE("one way to say a factor is as good as another to --resume", "[apps][usage]") {
+  using ups::apps::parse_options;
+  const std::string two = parse_options({"a", "b", "-s", "2"})->settings;
+  for (const char* same : {"2.0", "2x", "02", "2.", "2e0"}) {
+    INFO(same);
+    CHECK(parse_options({"a", "b", "--scale", same})->settings == two);
+  }
+  CHECK(parse_options({"a", "b", "-s", "2.5"})->settings != two);
+  CHECK(parse_options({"a", "b", "-m", "x4"})->settings != parse_options({"a", "b"})->settings);
+}
+
+TEST_CASE("options of other programs are answered with what there is here", "[apps][usage]") {
+  for (auto [option, hint] :
+       {std::pair{"--latent-steps", "upscale latent IN OUT --vae FILE --latent-steps N"},
+        {"--vae", "upscale latent"},
+        {"-dn", "--denoise S"},
+        {"--tile_pad", "--overlap N"},
+        {"--alpha_upsampler", "--alpha HOW"}}) {
+    const Finished f = run({"a", "b", option, "3"});
+    INFO(option << ": " << f.err);
+    CHECK(f.code == 1);
+    CHECK(f.one_line_error());
+    CHECK(f.err.find(hint) != std::string::npos);
+  }
 }
 
 TEST_CASE("sizes of memory are read with their units", "[apps][usage]") {

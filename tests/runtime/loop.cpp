@@ -43,7 +43,7 @@ TEST_CASE("any tile that is asked for is met; small ones overlap less", "[runtim
   UPS_RANDOM(random);
   Pool pool(1);
   Session session(ups::testing::tiny_rrdb(random), make_cpu_backend(pool));
-  for (int tile : {4, 8, 16, 32, 64, 100}) {
+  for (int tile : {1, 2, 4, 7, 8, 16, 32, 64, 100}) {
     const TileGrid grid = choose_tiles(session, {150, 130}, {.tile_px = tile});
     INFO("tile " << tile << " became " << grid.x.tile << "x" << grid.y.tile);
     CHECK(grid.x.tile <= tile);

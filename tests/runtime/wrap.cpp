@@ -65,6 +65,52 @@ TEST_CASE("tiles of a wrapping picture cover each pixel for every size", "[runti
   }
 }
 
+TEST_CASE("small tiles wrap too, with a lesser margin", "[runtime][wrap]") {
+  UPS_RANDOM(random);
+  Pool pool(2);
+  Session session(tiny_rrdb(random, 8, 4, 1), make_cpu_backend(pool));
+  const int context = session.facts().context_px;
+  for (Extent side : {Extent{48, 64}, Extent{41, 67}}) {
+    Pixels lr = random_pixels(random, side.w, side.h, 3);
+    LoopOptions loop;
+    loop.tiles.wrap = kBoth;
+    const Pixels whole = upscale(session, pool, lr, loop);
+    for (auto [tile, overlap] :
+         {std::pair{8, 0}, {12, 0}, {24, 0}, {24, 8}, {3 * context, 0}, {3 * context, 8}}) {
+      loop.tiles.tile_px = tile, loop.tiles.overlap_px = overlap;
+      const TileGrid grid = plan_loop(session, lr.image, loop).steps[0].passes[0].grid;
+      INFO(side.w << "x" << side.h << " in tiles of " << tile << ", overlap " << overlap);
+      CHECK(grid.x.tile <= tile);
+      CHECK(grid.x.first[0] < 0);
+      const Pixels tiled = upscale(session, pool, lr, loop);
+      // Where one tile alone holds all a pixel depends on, nothing is missing.
+      const auto whole_in = [&](const TileAxis& a, int at) {
+        for (int i = 0; i < a.count(); i++) {
+          const Share s = a.share(i, 1);
+          if (at >= s.begin + s.up && at < s.end - s.down && at - a.first[i] >= context &&
+              a.first[i] + a.tile - at > context)
+            return true;
+        }
+        return false;
+      };
+      int checked = 0;
+      for (int y = 0; y < side.h; y++) {
+        for (int x = 0; x < side.w; x++) {
+          if (!whole_in(grid.y, y) || !whole_in(grid.x, x)) continue;
+          checked++;
+          const size_t at = (size_t(2 * y) * size_t(2 * side.w) + size_t(2 * x)) * 3;
+          REQUIRE(std::abs(tiled.values[at] - whole.values[at]) < 1e-5f);
+        }
+      }
+      CHECK((checked > 0) == (tile > 2 * context + overlap));
+    }
+  }
+  Pixels lr = random_pixels(random, 40, 40, 3);
+  LoopOptions loop;
+  loop.tiles.wrap = kBoth, loop.tiles.tile_px = 32, loop.tiles.overlap_px = 32;
+  CHECK_THROWS_WITH(upscale(session, pool, lr, loop), Catch::Contains("larger tile or a smaller overlap"));
+}
+
 TEST_CASE("rolling the input rolls the output: resampling, blending and steps", "[runtime][wrap]") {
   UPS_RANDOM(random);
   Pool pool(2);

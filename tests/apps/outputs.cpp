@@ -1,0 +1,104 @@
+// Where results go: folders that are made, formats by name, the standard streams, names that cannot be.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "tests/apps/process.h"
+
+using namespace ups::testing;
+using ups::apps::read_image;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Setting {
+  TemporaryFolder folder;
+  std::string in;
+  explicit Setting(Random& r) : in(folder / "in.png") { spill(in, random_rgb_png(r, 9, 6)); }
+  Finished go(std::vector<std::string> more) {
+    more.insert(more.end(), {"-m", tiny_model()});
+    return run(more);
+  }
+  // With the standard streams as a shell sets them.
+  int shell(const std::string& line) {
+    return WEXITSTATUS(
+        std::system(("cd '" + std::string(folder.path) + "' && { " + line + "; } 2>err").c_str()));
+  }
+};
+
+const std::string kProgram = std::string(UPS_BINARY) + " -g cpu -m '" + tiny_model() + "' ";
+
+}  // namespace
+
+TEST_CASE("folders of outputs are made where they are missing", "[apps][outputs]") {
+  UPS_RANDOM(r);
+  Setting s(r);
+  CHECK(s.go({s.in, s.folder / "a/b/out.png"}).code == 0);
+  CHECK(read_image(s.folder / "a/b/out.png").width == 18);
+  CHECK(s.go({s.in, s.folder / "c/d/"}).code == 0);
+  CHECK(fs::exists(s.folder / "c/d/in.png"));
+  CHECK(s.go({s.in, s.folder / "out.png", "--steps", "2", "--save-steps", s.folder / "e/step"}).code == 0);
+  CHECK(fs::exists(s.folder / "e/step1.png"));
+  CHECK(s.go({s.in, s.folder / "f/out.png", "--dry-run"}).code == 0);
+  CHECK_FALSE(fs::exists(s.folder / "f"));
+  const Finished f = s.go({s.in, s.in + "/out.png"});  // a file in the way
+  CHECK(f.code == 6);
+  CHECK(f.one_line_error());
+}
+
+TEST_CASE("a name that says what the file is is believed", "[apps][outputs]") {
+  UPS_RANDOM(r);
+  Setting s(r);
+  Finished f = s.go({s.in, s.folder / "out.png", "-f", "jpg"});
+  REQUIRE(f.code == 0);
+  CHECK(slurp(s.folder / "out.png").substr(1, 3) == "PNG");
+  CHECK(f.err.find("written as PNG, as its name says") != std::string::npos);
+  spill(s.folder / "r.json", R"({"format": "webp"})");
+  REQUIRE(s.go({s.in, s.folder / "out.jpg", "--recipe", s.folder / "r.json"}).code == 0);
+  CHECK(slurp(s.folder / "out.jpg").substr(0, 2) == "\xff\xd8");
+  REQUIRE(s.go({s.in, s.folder / "out.jpeg", "-f", "jpg"}).err.empty());
+  REQUIRE(s.go({s.in, s.folder / "out.dat", "-f", "jpg"}).code == 0);
+  CHECK(slurp(s.folder / "out.dat").substr(0, 2) == "\xff\xd8");
+  f = s.go({s.in, s.folder / "out"});
+  CHECK(f.code == 1);
+  CHECK(f.err.find("a folder is written " + (s.folder / "out") + "/") != std::string::npos);
+  // Several inputs go to a folder, which is not called like a picture by accident.
+  spill(s.folder / "two.png", slurp(s.in));
+  f = s.go({s.in, s.folder / "two.png", s.folder / "all.png"});
+  CHECK(f.code == 1);
+  CHECK(f.err.find("expected a folder") != std::string::npos);
+  CHECK_FALSE(fs::exists(s.folder / "all.png"));
+  CHECK(s.go({s.in, s.folder / "two.png", s.folder / "all.png/"}).code == 0);
+}
+
+TEST_CASE("- is the standard input and the standard output", "[apps][outputs]") {
+  UPS_RANDOM(r);
+  Setting s(r);
+  REQUIRE(s.go({s.in, s.folder / "plain.png", "--meta", "strip"}).code == 0);
+  const std::string plain = slurp(s.folder / "plain.png");
+  REQUIRE(s.shell("cat in.png | " + kProgram + "- - --meta strip --progress json > out") == 0);
+  CHECK(slurp(s.folder / "out") == plain);
+  CHECK(slurp(s.folder / "err").find("9x6 -> - 18x12") != std::string::npos);
+  REQUIRE(s.shell(kProgram + "-i - -o b.png --meta strip < in.png > out") == 0);
+  CHECK(slurp(s.folder / "b.png") == plain);
+  REQUIRE(s.shell(kProgram + "in.png -o - -f jpg --quiet > out") == 0);
+  CHECK(slurp(s.folder / "out").substr(0, 2) == "\xff\xd8");
+  CHECK(slurp(s.folder / "err").empty());
+  CHECK(s.shell(kProgram + "- - < /dev/null > out") == 6);
+  CHECK(slurp(s.folder / "out").empty());  // nothing rather than a part
+  CHECK(s.shell(kProgram + "in.png - > /dev/full") == 6);
+  CHECK(s.shell(kProgram + "in.png plain.png - > out") == 1);
+  CHECK(s.shell(kProgram + "in.png - --report p.html > out") == 1);
+  CHECK(s.shell(kProgram + "in.png - --resume m > out") == 1);
+}
+
+TEST_CASE("a name that the file system does not take is refused before computing", "[apps][outputs]") {
+  UPS_RANDOM(r);
+  Setting s(r);
+  const Finished f = s.go({s.in, s.folder / (std::string(260, 'x') + ".png"), "-v"});
+  CHECK(f.code == 6);
+  CHECK(f.err.find("264 bytes") != std::string::npos);
+  CHECK(f.err.find("computed") == std::string::npos);
+  CHECK(s.go({s.in, s.folder / (std::string(251, 'x') + ".png")}).code == 0);
+}
