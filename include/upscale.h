@@ -75,7 +75,8 @@ typedef enum {
   UPS_PRECISION_FP32 = 1,
   UPS_PRECISION_FP16 = 2,
   UPS_PRECISION_BF16 = 3,
-  UPS_PRECISION_TF32 = 4 /* stored as fp32, multiplied with 10 bits of fraction on tensor cores */
+  UPS_PRECISION_TF32 = 4,     /* stored as fp32, multiplied with 10 bits of fraction on tensor cores */
+  UPS_PRECISION_FP16_SUMS = 5 /* fp16, every 48 products summed in fp16: for GeForce, where that is faster */
 } ups_precision;
 
 /* What the numbers of an image are. */

@@ -7,6 +7,8 @@
 //   each column of taps it loads the k+3 input rows once and uses each for up to k rows of outputs ("three
 //   vertical taps at once"), so that of the 9 taps only 3 cost fragment loads of the image. Per step and
 //   warp, k = 3, N = 64: 18 + 36 ldmatrix.x4 for 288 mma.
+// mma_f16_sums: the same, but a column of taps x 16 channels, 48 products, is summed in f16 before it joins
+//   the sum in f32: GeForce parts multiply twice as fast that way.
 #include "kernels/conv2d_variants.h"
 #include "kernels/device/conv_tile.cuh"
 #include "kernels/device/epilogue.cuh"
@@ -68,8 +70,16 @@ struct Smem {
   };
 };
 
-template <class T, int K, int N>
-__global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<Tensor> op, ConvJob job) {
+// acc += sum, a tile summed in f16
+__device__ __forceinline__ void widen(float (&acc)[4], const uint32_t (&sum)[2]) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) acc[i] += to_float(half_t{uint16_t(sum[i / 2] >> (i % 2 * 16))});
+}
+
+// Two blocks on an SM where registers allow it; GeForce parts have shared memory for one only.
+template <class T, int K, int N, bool F16Sums>
+__global__ void __launch_bounds__(kThreads, N <= 32 && !F16Sums ? 2 : 1)
+    conv2d_mma(Conv2d<Tensor> op, ConvJob job) {
   using Tile = typename Smem<T, K, N>::Tile;
   Smem<T, K, N>& s = shared<Smem<T, K, N>>();
   const int lane = lane_index(), warp = warp_index();
@@ -96,13 +106,37 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<T
     if (step + 1 < steps) loader.load(step + 1, s.stage[(step + 1) % Tile::kStages]);
     copy_commit();
     const typename Tile::Stage& stage = s.stage[step % Tile::kStages];
-#pragma unroll(N <= 32 ? 1 : K)  // unrolled, the two blocks of an SM would not have registers enough
+#pragma unroll(N <= 32 || F16Sums ? 1 \
+                                  : K)  // unrolled, the two blocks of an SM would not have registers enough
     for (int kx = 0; kx < K; kx++) {
       uint32_t a[kRows + K - 1][4];  // input rows
 #pragma unroll
       for (int row = 0; row < kRows + K - 1; row++)
         ldmatrix_x4(a[row],
                     stage.x + Tile::at((warp_y + row) * Tile::kHaloW + warp_x + kx + lane % 16, lane / 16));
+      if constexpr (F16Sums) {
+#pragma unroll
+        for (int n = 0; n < N / 16; n++) {
+          uint32_t sums[kRows][2][2] = {};  // of 16 K products
+#pragma unroll
+          for (int ky = 0; ky < K; ky++) {
+            uint32_t b[4];
+            ldmatrix_x4(
+                b, stage.w + Tile::at((ky * K + kx) * N + n * 16 + lane / 16 * 8 + lane % 8, lane / 8 % 2));
+#pragma unroll
+            for (int m = 0; m < kRows; m++) {
+              mma_m16n8k16_f16(sums[m][0], a[m + ky], b[0], b[1]);
+              mma_m16n8k16_f16(sums[m][1], a[m + ky], b[2], b[3]);
+            }
+          }
+#pragma unroll
+          for (int m = 0; m < kRows; m++) {
+            widen(acc[m][2 * n], sums[m][0]);
+            widen(acc[m][2 * n + 1], sums[m][1]);
+          }
+        }
+        continue;
+      }
 #pragma unroll
       for (int ky = 0; ky < K; ky++) {
 #pragma unroll
@@ -143,11 +177,11 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_mma(Conv2d<T
   }
 }
 
-template <class T, int K, int N>
+template <class T, int K, int N, bool F16Sums = false>
 void launch_mma_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
   ConvJob job = conv_job<T>(op, rows.begin, rows.end, rows.upward, kTileW);
   job.vector_epilogue = vector_epilogue(op, dtype_of<T>());
-  launch(conv2d_mma<T, K, N>,
+  launch(conv2d_mma<T, K, N, F16Sums>,
          {.grid = conv_grid(op, job, kTileH, N),
           .block = kThreads,
           .smem_bytes = sizeof(Smem<T, K, N>),
@@ -172,6 +206,11 @@ void launch_mma(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
     op.w.k == 3 ? launch_mma_k<bf16_t, 3>(op, stream, rows) : launch_mma_k<bf16_t, 1>(op, stream, rows);
 }
 
+void launch_mma_f16_sums(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  op.w.cout <= 32 ? launch_mma_n<half_t, 3, 32, true>(op, stream, rows)
+                  : launch_mma_n<half_t, 3, 64, true>(op, stream, rows);
+}
+
 const char* mma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (device.sm < 80) return "needs sm_80 or newer";
   if (device.smem_bytes < int(sizeof(Smem<half_t, 3, 64>)))
@@ -179,6 +218,13 @@ const char* mma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (op.x.dtype == DType::f32) return "needs a 16-bit x";
   if (op.w.dtype != op.x.dtype) return "needs weights of x's dtype";
   return conv_tile_declines(op);
+}
+
+const char* mma_f16_sums_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
+  if (!op.w.f16_sums) return "needs weights that allow it";
+  if (op.w.k != 3) return "needs k 3";
+  if (op.x.dtype != DType::f16) return "needs an f16 x";
+  return mma_declines(op, device);
 }
 
 const char* accepts_all(const Conv2d<Tensor>&, const DeviceInfo&) { return nullptr; }
@@ -190,6 +236,7 @@ std::span<const Conv2dVariant> table() {
     kConv2dWgmma,
 #endif
     kConv2dTf32,
+    {"mma_f16_sums", mma_f16_sums_declines, launch_mma_f16_sums},
     {"mma", mma_declines, launch_mma},
     kConv2dF32,
     {"naive", accepts_all, launch_naive}

@@ -38,7 +38,7 @@ ups_options read_options(const ups_options* given) {
 
 LoopOptions loop_options(const ups_options& o) {
   check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_LOOPBACK, Code::usage, "step_mode: got ",
-        int(o.step_mode), ", expected 0 to 3");
+        int(o.step_mode), ", expected 0 to 5");
   check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_CUBIC, Code::usage, "filter: got ",
         int(o.filter), ", expected 0 to 8");
   check(o.steps >= 0, Code::usage, "steps: got ", o.steps, ", expected at least 1");
@@ -89,7 +89,7 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
                 ups_model** out) {
   const ups_options o = read_options(given);
   check(o.threads >= 0 && o.threads <= 4096, Code::usage, "threads: got ", o.threads, ", expected 0 to 4096");
-  check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_TF32, Code::usage,
+  check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_FP16_SUMS, Code::usage,
         "precision: got ", int(o.precision), ", expected 0 to 3");
   ordered_json j;
   std::shared_ptr<const StateDict> first, other;  // of a mix

@@ -10,13 +10,15 @@
 
 namespace ups {
 
-// How activations are stored on a GPU. Sums always run in fp32. The CPU computes in fp32 whatever is asked.
+// How activations are stored on a GPU. Sums run in fp32 but for fp16_sums. The CPU computes in fp32 whatever
+// is asked.
 enum class Precision : uint8_t {
   automatic,  // fp16, or bf16 where a weight is beyond fp16
   fp32,
   fp16,
   bf16,
-  tf32  // stored as fp32, multiplied as tf32 (10 bits of fraction)
+  tf32,      // stored as fp32, multiplied as tf32 (10 bits of fraction)
+  fp16_sums  // fp16, and sums of 48 products in fp16 where the device is faster that way
 };
 
 struct DeviceEntry {

@@ -36,7 +36,7 @@ bool runs_whole(const Operator& op, DType dtype, const cuda::DeviceInfo& device)
 CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Pool* pool)
     : dtype_(dtype_for(precision)),
       automatic_(precision == Precision::automatic),
-      tf32_(precision == Precision::tf32),
+      shortcuts_{precision == Precision::tf32, precision == Precision::fp16_sums},
       pool_(pool),
       stream_(device),
       staging_(device) {}
@@ -51,7 +51,8 @@ PlanOptions CudaNetwork::options(DType dtype) const {
 }
 
 const char* CudaNetwork::precision_name() const {
-  if (tf32_) return "tf32";
+  if (shortcuts_.tf32) return "tf32";
+  if (shortcuts_.f16_sums) return "fp16-sums";
   return dtype_ == DType::f32 ? "fp32" : dtype_ == DType::f16 ? "fp16" : "bf16";
 }
 
@@ -75,7 +76,7 @@ void CudaNetwork::load(const Graph& graph) {
 const DeviceWeights& CudaNetwork::weights(DType dtype) {
   const auto it = weights_.find(dtype);
   if (it != weights_.end()) return it->second;
-  const PackedWeights packed = pack_weights(*graph_, *file_, dtype, tf32_, pool_);
+  const PackedWeights packed = pack_weights(*graph_, *file_, dtype, shortcuts_, pool_);
   return weights_.emplace(dtype, upload_weights(packed, staging_, stream_)).first->second;
 }
 

@@ -52,7 +52,8 @@ class CudaNetwork {
   void record(Bound& bound);
 
   DType dtype_;
-  bool automatic_, tf32_;
+  bool automatic_;
+  Shortcuts shortcuts_;
   Pool* pool_;
   cuda::Stream stream_;
   Staging staging_;

@@ -41,7 +41,8 @@ T* moved(T* offset, const void* base) {
 
 }  // namespace
 
-PackedWeights pack_weights(const Graph& graph, const StateDict& file, DType dtype, bool tf32, Pool* pool) {
+PackedWeights pack_weights(const Graph& graph, const StateDict& file, DType dtype, Shortcuts allowed,
+                           Pool* pool) {
   const auto& infos = graph.weight_infos();
   std::vector<Places> places;
   size_t at = 0;
@@ -59,7 +60,8 @@ PackedWeights pack_weights(const Graph& graph, const StateDict& file, DType dtyp
     Weight& out = packed.list[id];
     out.id = id, out.cout = i.cout, out.k = i.k, out.cin = i.cin;
     out.dtype = i.flat ? DType::f32 : dtype;
-    out.tf32 = tf32 && !i.flat;
+    out.tf32 = allowed.tf32 && !i.flat;
+    out.f16_sums = allowed.f16_sums && !i.flat;
     out.w = reinterpret_cast<const void*>(p.w + kBase);
     const std::vector<float> values = file.floats(i.weight_key);
     if (i.flat)

@@ -19,8 +19,12 @@ struct PackedWeights {
 
 // Packs every weight of `graph` in `dtype` (kernels/pack.h), in parallel if there is a pool. Throws
 // Error{Code::model} for weights that f16 cannot hold.
-// tf32: convolutions in f32 may use it.
-PackedWeights pack_weights(const Graph& graph, const StateDict& file, DType dtype, bool tf32, Pool* pool);
+// What convolutions may do to be faster (kernels/ops.h Weight).
+struct Shortcuts {
+  bool tf32 = false, f16_sums = false;
+};
+PackedWeights pack_weights(const Graph& graph, const StateDict& file, DType dtype, Shortcuts allowed,
+                           Pool* pool);
 
 struct DeviceWeights {
   std::vector<Weight> list;  // by Weight::id

@@ -92,6 +92,22 @@ __device__ __forceinline__ void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[
 #endif
 }
 
+// The same with d in f16: two halves per register, d[0] = row group, columns 2 pair, +1; d[1] = row group+8.
+__device__ __forceinline__ void mma_m16n8k16_f16(uint32_t (&d)[2], const uint32_t (&a)[4], uint32_t b0,
+                                                 uint32_t b1) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%0,%1}, {%2,%3,%4,%5}, {%6,%7}, {%0,%1};"
+               : "+r"(d[0]), "+r"(d[1])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#elif !defined(__CUDACC__)
+  // One rounding of the sum; where the device rounds in between is unspecified.
+  float wide[4];
+  for (int i = 0; i < 4; i++) wide[i] = host::element<half_t>(d[i / 2], i % 2);
+  mma_m16n8k16<half_t>(wide, a, b0, b1);
+  for (int i = 0; i < 2; i++) d[i] = pack2<half_t>(wide[2 * i], wide[2 * i + 1]);
+#endif
+}
+
 // d += a * b, 16x8x8, operands are floats of which the top 19 bits count. Fragments: a[0] = (row group,
 // column pair), a[1] = row group+8, a[2] = column pair+4, a[3] = both; b[0] = (row pair, column group), b[1]
 // = row pair+4.

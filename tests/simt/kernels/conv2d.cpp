@@ -24,6 +24,7 @@ int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_
     c.y.memory->poison();
     INFO(c.describe() << " variant " << v.name);
     v.launch(c.op, stream(), {spec.row_begin, std::min(spec.row_end, rows), spec.upward});
+    c.summed_in_f16 = std::string(v.name) == "mma_f16_sums";
     const std::string verdict = c.verdict();
     CHECK(verdict == "");
   }
@@ -47,6 +48,7 @@ DeviceConvSpec random_spec(Random& r, bool small) {
   const DType storage = r.integer(0, 3) == 0 ? (r.integer(0, 1) ? DType::bf16 : DType::f32) : DType::f16;
   s.x = s.y = s.adds_dtype = s.weight = storage;
   s.tf32 = storage == DType::f32 && r.integer(0, 3) > 0;
+  s.f16_sums = storage == DType::f16 && r.integer(0, 3) == 0;
   if (r.integer(0, 5) == 0) s.y = DType::f32;
   if (r.integer(0, 9) == 0) s.adds_dtype = DType::f32;
   s.adds = r.integer(0, 2);

@@ -22,7 +22,8 @@ struct DeviceConvSpec {
   float slope = 0.2f, scale = 1;
   bool act_last = false, pad_end = false;
   int row_begin = 0, row_end = 1 << 30;
-  bool tf32 = false;  // allowed; x and w are then made of tf32 values, so that it costs nothing
+  bool tf32 = false;      // allowed; x and w are then made of tf32 values, so that it costs nothing
+  bool f16_sums = false;  // allowed
   bool upward = false;
 };
 
@@ -42,6 +43,7 @@ struct DeviceConvCase {
   Twin<float> bias, slopes;
   Conv2d<Tensor> op, on_host;
   std::vector<std::vector<double>> expected;  // by image
+  bool summed_in_f16 = false;                 // the variant at hand
 
   static int out(int in, const DeviceConvSpec& s) { return (in * s.up + s.stride - 1) / s.stride; }
 
@@ -76,7 +78,8 @@ struct DeviceConvCase {
             packed.data(),
             s.bias ? bias.data() : nullptr,
             s.act == Act::prelu ? slopes.data() : nullptr,
-            s.tf32};
+            s.tf32,
+            s.f16_sums};
     op.act = s.act, op.slope = s.slope, op.scale = s.scale;
     op.stride = s.stride, op.up = s.up, op.shuffle = r;
     op.act_last = s.act_last, op.pad_end = s.pad_end;
@@ -127,19 +130,24 @@ struct DeviceConvCase {
       << " shuffle " << s.shuffle << " act " << int(s.act) << (s.act_last ? " last" : "")
       << (s.pad_end ? " pad_end" : "") << " adds " << s.adds << " group " << s.add_group << " "
       << dtype_name(s.adds_dtype) << " scale " << s.scale << " bias " << s.bias << " rows " << s.row_begin
-      << ".." << s.row_end << (s.tf32 ? " tf32" : "");
+      << ".." << s.row_end << (s.tf32 ? " tf32" : "") << (s.f16_sums ? " f16 sums" : "");
     return o.str();
   }
 
   // Sums in f32 as derived in tests/kernels/conv2d_case.h: eps (3 K + 8 sqrt(K) + 8), times the gain of what
   // follows; then the unit roundoff of y's dtype, 2^-11 or 2^-8.
+  //
+  // With sums in f16: x and weights are normal, so partial sums of 16, 32 and 48 products have the variance
+  // 32 on average; each of K/16 is rounded by up to 2^-11 of itself, sigma 2^-11 / sqrt(3). Those errors add
+  // up to sigma = 2^-11 sqrt(2 K / 3); 7 of them.
   double tolerance(double want) const {
     const double eps = std::numeric_limits<float>::epsilon(), k = double(spec.k) * spec.k * spec.cin;
     double slope = 1;
     if (spec.act == Act::prelu)
       for (int c = 0; c < spec.cout; c++) slope = std::max(slope, std::abs(double(slopes[size_t(c)])));
-    const double sum =
-        eps * (3 * k + 8 * std::sqrt(k) + 8) * std::max(1.0, std::abs(double(spec.scale))) * slope;
+    const double rounded = summed_in_f16 ? 7 * 0x1p-11 * std::sqrt(2 * std::max(k, 48.0) / 3) : 0;
+    const double sum = (eps * (3 * k + 8 * std::sqrt(k) + 8) + rounded) *
+                       std::max(1.0, std::abs(double(spec.scale))) * slope;
     const double unit = spec.y == DType::f16 ? 0x1p-11 : spec.y == DType::bf16 ? 0x1p-8 : 0;
     return sum + (std::abs(want) + sum) * unit + (spec.y == DType::f16 ? 0x1p-25 : 0);
   }

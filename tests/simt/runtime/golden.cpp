@@ -53,6 +53,10 @@ TEST_CASE("golden nets through the CUDA backend in fp16 and bf16 are off by the 
       const Outcome half = run_golden(net, Precision::fp16);
       CHECK(half.worst <= 29 * 0x1p-11 * std::max(1.0, half.largest));
       CHECK(half.worst > 0);
+      // Partial sums round as often as activations are stored, to units that are smaller by the root of
+      // the number of partial sums: at most twice the error.
+      const Outcome sums = run_golden(net, Precision::fp16_sums);
+      CHECK(sums.worst <= 2 * 29 * 0x1p-11 * std::max(1.0, sums.largest));
       // tf32 rounds factors to 2^-11 but stores in full: at most what fp16 does.
       const Outcome tf32 = run_golden(net, Precision::tf32);
       CHECK(tf32.worst <= 29 * 0x1p-11 * std::max(1.0, tf32.largest));
