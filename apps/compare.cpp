@@ -128,8 +128,10 @@ int Comparison::pictures(const std::vector<std::string>& paths) {
   kept.insert(kept.begin(), std::move(first));
   names.insert(names.begin(), paths[0]);
   if (sheet) {
-    std::vector<const Image*> all;
-    for (const Image& i : kept) all.push_back(&i);
+    std::vector<SheetPicture> all;
+    for (size_t i = 0; i < kept.size(); i++)
+      all.push_back({fs::path(names[i]).filename().string() + "  " + size_of(kept[i]), short_text_of(rows[i]),
+                     &kept[i]});
     OutputFile file(sheet);
     write_image(file, Format::png, contact_sheet(all, detail, 4), {});
   }

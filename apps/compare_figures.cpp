@@ -112,6 +112,19 @@ std::string text_of(const std::vector<std::vector<std::string>>& table) {
   return text;
 }
 
+std::string short_text_of(const Figures& f) {
+  std::string text;
+  auto add = [&](const char* name, const std::optional<double>& v, int digits) {
+    if (!v) return;
+    char figure[400];
+    snprintf(figure, sizeof figure, "%.*f", digits, *v);  // "inf" of infinity
+    text += std::string(text.empty() ? "" : "  ") + name + " " + figure;
+  };
+  if (f.difference) add("PSNR", f.difference->psnr, 2), add("SSIM", f.difference->ssim, 4);
+  add("NIQE", f.niqe, 2);
+  return text;
+}
+
 Json json_of(const Figures& f, int border) {
   Json row = {{"picture", f.picture}, {"reference", f.reference.empty() ? Json(nullptr) : Json(f.reference)}};
   if (f.mean_of)

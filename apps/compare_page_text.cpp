@@ -47,6 +47,7 @@ th:first-child, td:first-child, th:last-child, td:last-child { text-align: left;
 th:last-child, td:last-child { padding-left: 14px; }
 tr[data-picture] { cursor: pointer; }
 tr[data-picture]:hover td { color: #fff; }
+@media (max-width: 640px) { .space { display: none; } select { max-width: 32vw; } }
 .hint { color: #8a8d93; font-size: 12.5px; margin: 6px 0 0; }
 )";
 
@@ -63,6 +64,10 @@ function draw() {
   bar.style.left = at + 'px';
   Object.assign($('paper').style, {transform: `translate(${x}px, ${y}px)`, width: frame[0] * zoom + 'px',
     height: frame[1] * zoom + 'px'});
+  // Edges between pixels would be a bright line there.
+  const [l, t, r, b] = [Math.ceil(x), Math.ceil(y), Math.floor(x + frame[0] * zoom), Math.floor(y + frame[1] * zoom)];
+  $('layer').style.clipPath = difference ?
+    `inset(${t}px ${stage.clientWidth - r}px ${stage.clientHeight - b}px ${l}px)` : 'none';
   pictures.forEach((p, i) => {
     const [px, py, pw, ph] = places[i], nw = p.naturalWidth, nh = p.naturalHeight;
     const isLeft = i == left.value, isRight = i == right.value;

@@ -7,6 +7,7 @@
 
 #include "apps/failure.h"
 #include "apps/metrics.h"
+#include "apps/sheet_text.h"
 
 namespace ups::apps {
 namespace {
@@ -47,25 +48,35 @@ Image detail_of(const Image& rgb, const SheetDetail& detail, int largest) {
 
 }  // namespace
 
-Image contact_sheet(const std::vector<const Image*>& pictures, const SheetDetail& detail, int columns) {
+Image contact_sheet(const std::vector<SheetPicture>& pictures, const SheetDetail& detail, int columns) {
   columns = std::clamp(columns, 1, int(pictures.size()));
   const int rows = (int(pictures.size()) + columns - 1) / columns;
   int largest = 1;
-  for (const Image* p : pictures) largest = std::max(largest, p->width);
-  Image sheet =
-      allocate_image(columns * (kCell + kGap) + kGap, rows * (2 * (kCell + kGap) + kGap) + kGap, 3, UPS_U8);
+  for (const SheetPicture& p : pictures) largest = std::max(largest, p.pixels->width);
+  std::vector<Image> wholes, details;
+  int whole_height = 1, detail_height = 1;  // of the highest
+  for (const SheetPicture& p : pictures) {
+    const Image rgb = rgb_of(*p.pixels);
+    const double f = double(kCell) / std::max(rgb.width, rgb.height);
+    wholes.push_back(resized(rgb, std::clamp(int(std::lround(rgb.width * f)), 1, kCell),
+                             std::clamp(int(std::lround(rgb.height * f)), 1, kCell), UPS_FILTER_BICUBIC));
+    details.push_back(detail_of(rgb, detail, largest));
+    whole_height = std::max(whole_height, wholes.back().height);
+    detail_height = std::max(detail_height, details.back().height);
+  }
+  const int row_height = 2 * kTextHeight + whole_height + kGap + detail_height + 2 * kGap;
+  Image sheet = allocate_image(columns * (kCell + kGap) + kGap, rows * row_height + kGap, 3, UPS_U8);
   std::fill_n(sheet.pixels.get(), sheet.bytes(), uint8_t(32));
   for (size_t i = 0; i < pictures.size(); i++) {
-    const Image rgb = rgb_of(*pictures[i]);
-    const int x = kGap + int(i) % columns * (kCell + kGap),
-              y = kGap + int(i) / columns * (2 * (kCell + kGap) + kGap);
-    const double f = double(kCell) / std::max(rgb.width, rgb.height);
-    const int w = std::clamp(int(std::lround(rgb.width * f)), 1, kCell);
-    const int h = std::clamp(int(std::lround(rgb.height * f)), 1, kCell);
-    paste(sheet, resized(rgb, w, h, UPS_FILTER_BICUBIC), x + (kCell - w) / 2, y + (kCell - h) / 2);
-    const Image enlarged = detail_of(rgb, detail, largest);
-    paste(sheet, enlarged, x + (kCell - enlarged.width) / 2,
-          y + kCell + kGap + (kCell - enlarged.height) / 2);
+    const Image &whole = wholes[i], &enlarged = details[i];
+    const int x = kGap + int(i) % columns * (kCell + kGap);
+    int y = kGap + int(i) / columns * row_height;
+    draw_text(sheet, x, y, kCell, pictures[i].name);
+    draw_text(sheet, x, y + kTextHeight, kCell, pictures[i].figures);
+    y += 2 * kTextHeight;
+    paste(sheet, whole, x + (kCell - whole.width) / 2, y + (whole_height - whole.height) / 2);
+    y += whole_height + kGap;
+    paste(sheet, enlarged, x + (kCell - enlarged.width) / 2, y + (detail_height - enlarged.height) / 2);
   }
   return sheet;
 }

@@ -1,5 +1,6 @@
 // Intermediate planes are float where BasicSR's are, because the deviation of nearly flat places is what
-// rounding leaves of a difference of squares; sums are double.
+// rounding leaves of a difference of squares. The halved picture is also summed in float, in BasicSR's order
+// as far as its BLAS library has one; other sums are double.
 #include "apps/niqe.h"
 
 #include <algorithm>
@@ -70,28 +71,24 @@ Plane normalised(const Plane& in, const std::vector<double>& window) {
 
 // MATLAB's imresize to half the size: Keys' cubic (a = -0.5) widened twice, eight taps, edges mirrored.
 Plane halved(const Plane& in) {
-  std::array<double, 8> taps{};
-  double sum = 0;
-  for (int k = 0; k < 8; k++) {
-    const double d = std::fabs(k - 3.5) / 2;
-    sum += taps[size_t(k)] = d <= 1 ? (1.5 * d - 2.5) * d * d + 1 : ((-0.5 * d + 2.5) * d - 4) * d + 2;
-  }
-  for (double& t : taps) t /= sum;
+  // Weights that add up to 1, exact in binary.
+  constexpr std::array<float, 8> taps = {-3 / 256.f,  -9 / 256.f, 29 / 256.f, 111 / 256.f,
+                                         111 / 256.f, 29 / 256.f, -9 / 256.f, -3 / 256.f};
   auto mirrored = [](int i, int n) { return i < 0 ? -1 - i : i >= n ? 2 * n - 1 - i : i; };
   Plane low(in.width, in.height / 2), out(in.width / 2, in.height / 2);
   for (int y = 0; y < low.height; y++) {
     for (int x = 0; x < in.width; x++) {
-      double v = 0;
+      float v = 0;
       for (int k = 0; k < 8; k++)
-        v += taps[size_t(k)] * double(in.row(mirrored(2 * y - 3 + k, in.height))[x] / 255.f);
-      low.row(y)[x] = float(v);
+        v += taps[size_t(k)] * (in.row(mirrored(2 * y - 3 + k, in.height))[x] / 255.f);
+      low.row(y)[x] = v;
     }
   }
   for (int y = 0; y < out.height; y++) {
     for (int x = 0; x < out.width; x++) {
-      double v = 0;
+      float v = 0;
       for (int k = 0; k < 8; k++) v += taps[size_t(k)] * low.row(y)[mirrored(2 * x - 3 + k, in.width)];
-      out.row(y)[x] = float(v) * 255.f;
+      out.row(y)[x] = v * 255.f;
     }
   }
   return out;

@@ -1,7 +1,8 @@
-// Figures against scikit-image and BasicSR's definitions; the sheet and the page.
+// Figures against scikit-image and BasicSR's definitions; the sheet and the page; folders.
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/compare_folders.h"
 #include "apps/metrics.h"
 #include "tests/apps/process.h"
 
@@ -27,6 +28,55 @@ TEST_CASE("PSNR and SSIM agree with scikit-image and BasicSR to four decimals", 
     CHECK(std::abs(*d.ssim - want["ssim"].get<double>()) < 5e-5);
     CHECK(std::abs(*d.ssim_y - want["ssim_y"].get<double>()) < 5e-5);
     CHECK(d.largest == want["largest"]);
+  }
+}
+
+TEST_CASE("figures are those of the definitions, windows summed one by one", "[apps][compare]") {
+  UPS_RANDOM(r);
+  for (int channels : {1, 3, 4}) {
+    const int w = r.integer(11, 24), h = r.integer(11, 24), border = r.integer(0, 2) * (w > 14 && h > 14);
+    INFO(w << "x" << h << "x" << channels << ", border " << border);
+    Image a = allocate_image(w, h, channels, UPS_U8), b = allocate_image(w, h, channels, UPS_U8);
+    for (size_t i = 0; i < a.bytes(); i++) {
+      a.pixels[i] = uint8_t(r.integer(0, 255));
+      b.pixels[i] = uint8_t(std::clamp(int(a.pixels[i]) + r.integer(-30, 30), 0, 255));
+    }
+    const Difference got = difference(a, b, border);
+    auto at = [&](const Image& i, int x, int y, int c) {
+      const uint8_t* p = i.row(y) + size_t(x) * size_t(channels);
+      const double rgb[] = {double(p[0]), double(p[channels < 3 ? 0 : 1]), double(p[channels < 3 ? 0 : 2])};
+      return c < 3 ? rgb[c] : 16 + (65.481 * rgb[0] + 128.553 * rgb[1] + 24.966 * rgb[2]) / 255;
+    };
+    double mse[4] = {}, ssim[4] = {};
+    for (int c = 0; c < 4; c++) {
+      double squares = 0, sum = 0;
+      int pixels = 0, windows = 0;
+      for (int y = border; y < h - border; y++)
+        for (int x = border; x < w - border; x++, pixels++)
+          squares += std::pow(at(a, x, y, c) - at(b, x, y, c), 2);
+      for (int y = border; y + 11 <= h - border; y++) {
+        for (int x = border; x + 11 <= w - border; x++, windows++) {
+          double weight = 0, ma = 0, mb = 0, aa = 0, bb = 0, ab = 0;
+          for (int dy = -5; dy <= 5; dy++) {
+            for (int dx = -5; dx <= 5; dx++) {
+              const double g = std::exp(-(dx * dx + dy * dy) / 4.5);
+              const double p = at(a, x + 5 + dx, y + 5 + dy, c), q = at(b, x + 5 + dx, y + 5 + dy, c);
+              weight += g, ma += g * p, mb += g * q, aa += g * p * p, bb += g * q * q, ab += g * p * q;
+            }
+          }
+          ma /= weight, mb /= weight;
+          aa = aa / weight - ma * ma, bb = bb / weight - mb * mb, ab = ab / weight - ma * mb;
+          sum += (2 * ma * mb + 6.5025) * (2 * ab + 58.5225) /
+                 ((ma * ma + mb * mb + 6.5025) * (aa + bb + 58.5225));
+        }
+      }
+      mse[c] = squares / pixels, ssim[c] = sum / windows;
+    }
+    auto psnr = [](double e) { return 10 * std::log10(255.0 * 255 / e); };
+    CHECK(std::abs(got.psnr - psnr((mse[0] + mse[1] + mse[2]) / 3)) < 1e-9);
+    CHECK(std::abs(got.psnr_y - psnr(mse[3])) < 1e-9);
+    CHECK(std::abs(got.ssim.value() - (ssim[0] + ssim[1] + ssim[2]) / 3) < 1e-9);
+    CHECK(std::abs(got.ssim_y.value() - ssim[3]) < 1e-9);
   }
 }
 
@@ -76,7 +126,12 @@ TEST_CASE("compare prints figures, writes a sheet and a page", "[apps][compare]"
   CHECK(std::count(f.out.begin(), f.out.end(), '\n') == 4);
   Image sheet = read_image(folder / "s.png");
   CHECK(sheet.width == 3 * 488 + 8);
-  CHECK(sheet.height == 2 * 488 + 16);
+  // two lines, 61x45 pixels on 480, all of them three times as large, gaps
+  CHECK(sheet.height == 8 + 48 + 354 + 8 + 135 + 8 + 8);
+  int letters = 0;  // of the names above the pictures
+  for (int y = 8; y < 8 + 48; y++)
+    for (int x = 0; x < sheet.width; x++) letters += sheet.row(y)[3 * x] > 200;
+  CHECK(letters > 1000);
   const std::string page = slurp(folder / "p.html");
   size_t images = 0;
   for (size_t at = page.find("data:image/png;base64,"); at != page.npos;
@@ -93,6 +148,101 @@ TEST_CASE("compare prints figures, writes a sheet and a page", "[apps][compare]"
   CHECK(run({"compare", a, b, "--crop-border", "30"}).code == 1);
   CHECK(run({"compare", a, b, "--sheet", folder / "s.jpg"}).code == 1);
   CHECK(run({"compare", a, folder / "none.png"}).code == 6);
+}
+
+TEST_CASE("pictures of other sizes are shown and said to have no figures", "[apps][compare]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  const std::string a = folder / "a.png", same = folder / "same.png", small = folder / "small.png";
+  spill(a, random_rgb_png(r, 40, 30));
+  spill(same, random_rgb_png(r, 40, 30));
+  spill(small, random_rgb_png(r, 20, 15));
+  Finished f = run({"compare", a, small});
+  CHECK(f.code == 1);
+  CHECK(f.one_line_error());
+  CHECK(f.err.find("20x15") != std::string::npos);
+  f = run({"compare", a, small, "--html", folder / "p.html", "--sheet", folder / "s.png", "--json"});
+  CHECK(f.code == 0);
+  CHECK(nlohmann::json::parse(f.out)[0]["psnr"].is_null());
+  CHECK(nlohmann::json::parse(f.out)[0]["size"] == nlohmann::json({20, 15}));
+  const std::string page = slurp(folder / "p.html");
+  CHECK(page.find("frame = [40, 30], places = [[0, 0, 40, 30], [0, 0, 40, 30]]") != std::string::npos);
+  f = run({"compare", a, small, folder / "none.png", same, "--json"});
+  CHECK(f.code == 2);  // same.png is compared, the others are named
+  CHECK(f.err.find("none.png") != std::string::npos);
+  auto rows = nlohmann::json::parse(f.out);
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0]["psnr"].is_null());
+  CHECK(rows[1]["psnr"].is_number());
+  CHECK(run({"compare", a, folder / "none.png", folder / "nor.png"}).code == 6);
+  CHECK(run({"compare", folder / "none.png", a}).code == 6);
+}
+
+TEST_CASE("folders are compared picture by picture", "[apps][compare]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  for (const char* d : {"a/sub", "b/sub"}) fs::create_directories(folder.path / d);
+  for (const char* n : {"a/one.png", "a/one_b.png", "a/sub/one.png", "a/two.png", "a/lost.png", "a/x.png"})
+    spill(folder / n, random_rgb_png(r, 16, 12));
+  for (const char* n : {"b/one_b_x4.png", "b/one-up.png", "b/sub/onex2.png", "b/two.png", "b/two_x4.png",
+                        "b/1.png", "b/x_1.png", "b/x_2.png"})
+    spill(folder / n, random_rgb_png(r, 16, 12));
+  const FolderPairs pairs = pair_folders(folder / "b", folder / "a");
+  auto partner = [&](const std::string& of) {
+    for (const FolderPair& p : pairs.pairs)
+      if (p.reference == folder / of) return p.picture;
+    return std::string("?");
+  };
+  CHECK(partner("a/one.png") == folder / "b/one-up.png");
+  CHECK(partner("a/one_b.png") == folder / "b/one_b_x4.png");
+  CHECK(partner("a/sub/one.png") == folder / "b/sub/onex2.png");
+  CHECK(partner("a/two.png") == folder / "b/two.png");
+  CHECK(partner("a/lost.png").empty());
+  CHECK(partner("a/x.png").empty());  // two candidates
+  CHECK(pairs.unpaired.size() == 4);
+
+  Finished f = run({"compare", folder / "a", folder / "b", "--json"});
+  CHECK(f.code == 2);
+  CHECK(f.err.find("no picture for " + folder / "a/lost.png") != std::string::npos);
+  const auto rows = nlohmann::json::parse(f.out);
+  REQUIRE(rows.size() == 5);
+  CHECK(rows[4]["mean_of"] == 4);
+  double sum = 0, most = 0;
+  for (int i = 0; i < 4; i++) {
+    sum += rows[i]["psnr"].get<double>() / 4;
+    most = std::max(most, rows[i]["largest"].get<double>());
+  }
+  CHECK(std::abs(rows[4]["psnr"].get<double>() - sum) < 1e-9);
+  CHECK(rows[4]["largest"] == most);
+  f = run({"compare", folder / "a", folder / "a"});
+  CHECK(f.code == 0);
+  CHECK(f.out.find("mean of 6") != std::string::npos);
+  CHECK(run({"compare", folder / "a", folder / "a/one.png"}).code == 1);
+  CHECK(run({"compare", folder / "a", folder / "b", "--html", folder / "p.html"}).code == 1);
+  fs::create_directories(folder.path / "empty");
+  CHECK(run({"compare", folder / "empty", folder / "b"}).code == 6);
+}
+
+TEST_CASE("a report says where the source lies in a cropped or padded result", "[apps][compare]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  const std::string in = folder / "in.png", out = folder / "out.png", page = folder / "r.html";
+  spill(in, random_rgb_png(r, 20, 10));
+  auto places = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {in, out, "-m", tiny_model(), "--report", page});
+    Finished f = run(options);
+    INFO(f.err);
+    CHECK(f.code == 0);
+    const std::string text = slurp(page);
+    const size_t at = text.find("frame = ");
+    return text.substr(at, text.find(';', at) - at);
+  };
+  CHECK(places({}) == "frame = [40, 20], places = [[0, 0, 40, 20], [0, 0, 40, 20]]");
+  CHECK(places({"--crop", "7x6+5+4"}) == "frame = [7, 6], places = [[-5, -4, 40, 20], [0, 0, 7, 6]]");
+  CHECK(places({"--size", "30x30", "--fit", "cover"}) ==
+        "frame = [30, 30], places = [[-15, 0, 60, 30], [0, 0, 30, 30]]");
+  CHECK(places({"--size", "30x30", "--fit", "contain"}) ==
+        "frame = [30, 30], places = [[0, 8, 30, 15], [0, 0, 30, 30]]");
 }
 
 TEST_CASE("--report writes a page of source and result", "[apps][compare]") {
