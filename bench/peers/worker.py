@@ -82,7 +82,7 @@ def load_torch(folder, facts, x, threads, compiled):
 
     def run():
         with torch.inference_mode():
-            return net(data)
+            return net(data.clone())  # some networks scale their input in place
 
     return run, lambda out: out[0].numpy()
 

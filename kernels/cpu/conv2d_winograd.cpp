@@ -4,6 +4,7 @@
 #include "kernels/cpu/conv2d_winograd.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "kernels/cpu/conv2d_parts.h"
 #include "kernels/cpu/denormals.h"
@@ -13,6 +14,12 @@ namespace {
 
 constexpr int64_t kMaxUBytes = 8 << 20;    // wider layers run in groups of output channels
 constexpr int64_t kMaxVBytes = 510 << 10;  // of one block: half of a 1 MiB L2
+
+// values[c * phases + p] -> values[p * count / phases + c]
+void sort_by_phase(float* values, int count, int phases) {
+  const std::vector<float> from(values, values + count);
+  for (int i = 0; i < count; i++) values[i % phases * (count / phases) + i / phases] = from[i];
+}
 
 }  // namespace
 
@@ -58,6 +65,13 @@ void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows) {
       context.scratch.get((u_floats + cout_floats + threads * thread_floats) * sizeof(float)));
   a.u = memory;
   a.epilogue = make_epilogue(op, memory + u_floats);
+  const int phases = op.shuffle * op.shuffle;
+  // Sorting the weights costs as much as about cin / 2 tiles save.
+  if (phases > 1 && a.epilogue.adds == 0 && 2 * a.tiles > a.cin && a.cout % (phases * 2 * lanes) == 0) {
+    a.phases = phases;
+    sort_by_phase(memory + u_floats, a.cout, phases);
+    if (a.epilogue.slopes) sort_by_phase(memory + u_floats + cout_floats / 2, a.cout, phases);
+  }
   float* per_thread = memory + u_floats + cout_floats;
 
   for (int block = 0; block < blocks; block += group) {

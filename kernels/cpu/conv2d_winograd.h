@@ -23,6 +23,9 @@ struct WinogradArgs {
   float* u = nullptr;
   int64_t u_xi = 0, u_block = 0;
   int co_begin = 0, co_end = 0;
+  // 1, or with a pixel shuffle by r, r * r: output channel c * phases + p of the weights is then p * cout /
+  // phases + c here, so that a vector of them goes to one pixel. Bias and slopes are in this order, too.
+  int phases = 1;
 
   // V: [xi][tile][channel].
   int64_t v_xi = 0, v_tile = 0;

@@ -60,6 +60,21 @@ HWY_INLINE void output_1d(D d, V m0, V m1, V m2, V m3, V m4, V m5, V* y) {
   y[3] = hn::MulAdd(z, hn::Set(d, 2 * kT), hn::MulAdd(q, hn::Set(d, kS / 2), m5));
 }
 
+// n <= 2 * kLanes weights that lie `step` apart.
+HWY_INLINE void widen_apart(const void* from, bool f16, int64_t first, int step, int n, float* to) {
+  const D d;
+  if (!f16) {
+    const hn::RebindToSigned<D> di;
+    const float* at = static_cast<const float*>(from) + first;
+    const auto index = hn::Mul(hn::Iota(di, 0), hn::Set(di, step));
+    for (int i = 0; i + kLanes <= n; i += kLanes)
+      hn::Store(hn::GatherIndex(d, at + int64_t(i) * step, index), d, to + i);
+    for (int i = n / kLanes * kLanes; i < n; i++) to[i] = at[int64_t(i) * step];
+  } else {
+    for (int i = 0; i < n; i++) widen(from, f16, first + int64_t(i) * step, 1, to + i);
+  }
+}
+
 void winograd_weights(const WinogradArgs& a, int item) {
   const D d;
   const int chunks = ceil_div(a.cin, kWeightRows), block = item / chunks;
@@ -68,9 +83,22 @@ void winograd_weights(const WinogradArgs& a, int item) {
   const int count = a.co_end - co < nv * kLanes ? a.co_end - co : nv * kLanes;
   const int ci0 = item % chunks * kWeightRows, ci1 = ci0 + kWeightRows < a.cin ? ci0 + kWeightRows : a.cin;
   HWY_ALIGN float g[9][2 * kLanes] = {};
+  const int channels = a.cout / a.phases;
+  // Weights are read once per run of a network, from memory: nine streams that no hardware follows.
+  const int bytes = a.weight_f16 ? 2 : 4;
+  constexpr int kRowsAhead = 6;
   for (int ci = ci0; ci < ci1; ci++) {
-    for (int tap = 0; tap < 9; tap++)
-      widen(a.weight, a.weight_f16, (int64_t(tap) * a.cin + ci) * a.cout + co, count, g[tap]);
+    for (int tap = 0; tap < 9; tap++) {
+      const char* ahead = static_cast<const char*>(a.weight) +
+                          ((int64_t(tap) * a.cin + ci + kRowsAhead) * a.cout + co) * bytes;
+      for (int c = 0; c < count * bytes; c += 64) __builtin_prefetch(ahead + c);
+      const int64_t row = (int64_t(tap) * a.cin + ci) * a.cout;
+      if (a.phases == 1)
+        widen(a.weight, a.weight_f16, row + co, count, g[tap]);
+      else
+        widen_apart(a.weight, a.weight_f16, row + co % channels * a.phases + co / channels, a.phases, count,
+                    g[tap]);
+    }
     for (int n = 0; n < nv; n++) {
       float* to = a.u + block * a.u_block + int64_t(ci) * nv * kLanes + n * kLanes;
       V rows[6][3], u[6];
@@ -297,9 +325,24 @@ HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int 
   }
 }
 
+// Output channels of one phase: an ordinary convolution to every r-th pixel.
+void output_phase(WinogradArgs a, int first, int count, int co, const float* v, const float* u, float* m) {
+  const int channels = a.cout / a.phases, phase = co / channels;
+  Epilogue& e = a.epilogue;
+  const int r = e.shuffle;
+  e.bias += phase * channels;
+  if (e.slopes) e.slopes += phase * channels;
+  e.y += phase / r * e.y_row + phase % r * e.y_px;
+  e.y_row *= r, e.y_px *= r, e.shuffle = 1;
+  a.co_end = channels;
+  output_block<2>(a, first, count, co % channels, v, u, m);
+}
+
 void winograd_output(const WinogradArgs& a, int first, int count, const float* v, float* m) {
   for (int co = a.co_begin, block = 0; co < a.co_end; co += 2 * kLanes, block++) {
-    if (a.co_end - co > kLanes)
+    if (a.phases > 1)
+      output_phase(a, first, count, co, v, a.u + block * a.u_block, m);
+    else if (a.co_end - co > kLanes)
       output_block<2>(a, first, count, co, v, a.u + block * a.u_block, m);
     else
       output_block<1>(a, first, count, co, v, a.u + block * a.u_block, m);

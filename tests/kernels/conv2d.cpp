@@ -97,6 +97,30 @@ TEST_CASE("conv2d equals its definition on the shapes of ESRGAN networks", "[ker
   }
 }
 
+TEST_CASE("conv2d with many channels before a pixel shuffle equals its definition, whole and in parts",
+          "[kernels][conv2d]") {
+  UPS_RANDOM(random);
+  Machine machine(3);
+  const std::string isa = cpu::isa_name();
+  for (const std::string& each : cpu::isa_available()) {
+    cpu::isa_force(each);
+    for (int i = 0; i < 6; i++) {
+      const int r = i % 2 ? 3 : 2;
+      ConvSpec spec{.h = random.integer(24, 33), .w = random.integer(24, 33), .cin = 16, .cout = r * r * 32};
+      spec.shuffle = r, spec.act = i < 4 ? Act::prelu : Act::relu, spec.f16 = i % 3 == 0;
+      spec.y_extra = random.integer(0, 3), spec.scale = 0.5f, spec.adds = i == 5, spec.act_last = i == 2;
+      ConvCase c(spec, random);
+      check_case(c, machine);
+      const std::vector<float> whole = c.y;
+      c.clear();
+      cpu::run(c.op, machine.context, {0, 20});  // these tiles are sorted by phase, those of the rest are not
+      cpu::run(c.op, machine.context, {20, spec.h});
+      CHECK(c.y == whole);
+    }
+  }
+  cpu::isa_force(isa);
+}
+
 TEST_CASE("conv2d is bit-identical for 1 to 4 threads and for any split into row ranges",
           "[kernels][conv2d]") {
   UPS_RANDOM(random);
