@@ -2,11 +2,11 @@
 // channels never leave the registers.
 //
 // A warp owns 16 tokens: it loads them as fragments, normalises them in registers, and keeps the sums of all
-// outputs. Weights stream past all warps in steps of 32 hidden channels, by cp.async, the next step behind
-// the arithmetic: fc1's 32 rows of all inputs, then fc2's two blocks of 16 inputs for all outputs. The 16 x
-// 32 sums of fc1 become, through GELU, two fragments that fc2 multiplies: the layouts agree, nothing is
-// exchanged. Per step and warp (180 channels): 48 + 48 mma for 48 ldmatrix.x4, 256 bytes of shared memory per
-// mma.
+// outputs. Weights stream past all warps in steps of 32 hidden channels (16 beyond 192 channels), by
+// cp.async, the next step behind the arithmetic: fc1's 32 rows of all inputs, then fc2's two blocks of 16
+// inputs for all outputs. The 16 x 32 sums of fc1 become, through GELU, two fragments that fc2 multiplies:
+// the layouts agree, nothing is exchanged. Per step and warp (180 channels): 48 + 48 mma for 48 ldmatrix.x4,
+// 256 bytes of shared memory per mma.
 #include "kernels/device/arithmetic.cuh"
 #include "kernels/device/tokens.cuh"
 #include "kernels/sublayers.h"
@@ -14,7 +14,9 @@
 namespace ups::cuda {
 namespace {
 
-constexpr int kMostWarps = 8, kHidden = 32;
+constexpr int kMostWarps = 8;
+// Hidden channels per step: fewer where sums and tokens already take 180 registers.
+constexpr int hidden_step(int blocks) { return blocks > 12 ? 16 : 32; }
 
 struct Job {
   int warps = kMostWarps, stages = 2;
@@ -24,14 +26,16 @@ struct Job {
 };
 
 struct Memory {
-  alignas(16) unsigned char bytes[16];  // then stages: [blocks][32][16] of fc1, [2][16 blocks][16] of fc2
+  alignas(16) unsigned char bytes[16];  // then stages: [blocks][step][16] of fc1, [step / 16][16 blocks][16]
+                                        // of fc2
 };
 
-constexpr size_t half_stage(const Job& job) { return size_t(job.blocks) * kHidden * 16; }
+constexpr size_t half_stage(const Job& job) { return size_t(job.blocks) * hidden_step(job.blocks) * 16; }
 constexpr size_t smem_bytes(const Job& job) { return job.stages * 2 * half_stage(job) * 2; }
 
 template <class T, int KB>
 __global__ void __launch_bounds__(32 * kMostWarps, 1) mlp_sublayer_mma(MlpSublayer<Tensor> op, Job job) {
+  constexpr int kHidden = hidden_step(KB);
   T* stages = reinterpret_cast<T*>(shared<Memory>().bytes);
   const int lane = lane_index(), group = lane / 4, pair = lane % 4;
   const int n = int(blockIdx.y), c = op.x.c, hidden = op.fc1.cout;
@@ -42,7 +46,8 @@ __global__ void __launch_bounds__(32 * kMostWarps, 1) mlp_sublayer_mma(MlpSublay
     if (step < steps) {
       T* stage = stages + step % job.stages * 2 * half_elements;
       copy_rows(stage, op.fc1, 0, job.blocks, step * kHidden, hidden - step * kHidden, kHidden);
-      copy_rows(stage + half_elements, op.fc2, step * 2, 2, 0, cout_padded(c), job.blocks * 16);
+      copy_rows(stage + half_elements, op.fc2, step * (kHidden / 16), kHidden / 16, 0, cout_padded(c),
+                job.blocks * 16);
     }
     copy_commit();
   };

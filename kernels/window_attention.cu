@@ -1,10 +1,11 @@
 // WindowAttention (kernels/ops.h).
 //
+// mma: tensor cores, 16-bit types (window_attention_mma.cu).
 // naive: one warp per query and head; any window, any dtype; the device's own reference. Lanes share the keys
 //   for the logits, which stay in shared memory, then the channels for the sum over v.
 #include "kernels/device/device.cuh"
 #include "kernels/device/reduce.cuh"
-#include "kernels/device/run.h"
+#include "kernels/window_attention.h"
 
 namespace ups::cuda {
 namespace {
@@ -99,7 +100,32 @@ __global__ void window_attention_naive(WindowAttention<Tensor> op) {
   }
 }
 
+void launch_naive(const WindowAttention<Tensor>& op, Stream& stream, Rows) {
+  const int64_t items = op.grid().pixels() * op.heads;
+  launch(window_attention_naive,
+         {.grid = {unsigned((items + kWarps - 1) / kWarps), unsigned(op.y.n)},
+          .block = 32 * kWarps,
+          .smem_bytes = sizeof(Smem),
+          .stream = &stream},
+         op);
+}
+
+const char* accepts_all(const WindowAttention<Tensor>&, const DeviceInfo&) { return nullptr; }
+
+// Constant initialisation across files has no order: the table is made on first use.
+std::span<const WindowAttentionVariant> table() {
+  static const WindowAttentionVariant variants[] = {kWindowAttentionMma,
+                                                    {"naive", accepts_all, launch_naive}};
+  return variants;
+}
+
 }  // namespace
+
+std::span<const WindowAttentionVariant> window_attention_variants() { return table(); }
+
+const char* variant_name(const WindowAttention<Tensor>& op, const DeviceInfo& device) {
+  return select(op.kName, table(), op, device).name;
+}
 
 void run(const WindowAttention<Tensor>& op, Stream& stream, Rows rows) {
   check(op.x.data && op.y.data && op.bias.w && op.bias.dtype == DType::f32 && op.x.n == op.y.n &&
@@ -118,13 +144,7 @@ void run(const WindowAttention<Tensor>& op, Stream& stream, Rows rows) {
         Code::device, "window_attention: got windows of ", op.window.h, " x ", op.window.w, " and keys of ",
         op.keys.h, " x ", op.keys.w, " for an image of ", op.x.h, " x ", op.x.w,
         ", expected windows that divide it and at most ", kMaxKeys, " keys");
-  const int64_t items = op.grid().pixels() * op.heads;
-  launch(window_attention_naive,
-         {.grid = {unsigned((items + kWarps - 1) / kWarps), unsigned(op.y.n)},
-          .block = 32 * kWarps,
-          .smem_bytes = sizeof(Smem),
-          .stream = &stream},
-         op);
+  select(op.kName, table(), op, stream.device()).launch(op, stream, rows);
 }
 
 }  // namespace ups::cuda

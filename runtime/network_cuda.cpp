@@ -47,7 +47,11 @@ PlanOptions CudaNetwork::options(DType dtype) const {
   const auto whole = [device = stream_.device(), dtype](const Op<Value>& op) {
     return std::visit([&](const auto& o) { return runs_whole(o, dtype, device); }, op);
   };
-  return {.dtype = dtype, .strip_bytes = size_t(96) << 20, .in_place = true, .whole = whole};
+  return {.dtype = dtype,
+          .strip_bytes = size_t(96) << 20,
+          .in_place = true,
+          .pixel_multiple = dtype == DType::f32 ? 1 : 8,
+          .whole = whole};
 }
 
 const char* CudaNetwork::precision_name() const {
@@ -160,7 +164,8 @@ std::string CudaNetwork::explain(const Plan& plan) const {
             attach(op, weights_.at(dtype_).list);
             text << "k" << op.w.k << " up" << op.up << " " << cuda::variant_name(op, stream_.device()) << " ";
           }
-          if constexpr (requires { op.kComposite; }) {
+          if constexpr (requires { op.kComposite; } ||
+                        std::is_same_v<decltype(op), WindowAttention<Tensor>>) {
             attach(op, weights_.at(dtype_).list);
             text << cuda::variant_name(op, stream_.device()) << " ";
           }

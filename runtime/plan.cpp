@@ -74,27 +74,41 @@ struct Cut {
   int first, end, lr_rows;
 };
 
-// Buffers that may share one place although their lifetimes touch: a convolution's output and an addend that
-// nobody reads after it. Each pixel is read just before it is written. Returns the first buffer of each
-// chain.
+// What an operator's output may overwrite if nobody reads it later: each pixel is read just before it is
+// written.
+std::vector<Value> replaceable(const Op<Value>& op) {
+  std::vector<Value> out;
+  const auto take = [&](const Addend<Value>& add) {
+    if (add.t && add.group == 1) out.push_back(add.t);
+  };
+  if (const auto* conv = std::get_if<Conv2d<Value>>(&op); conv && conv->shuffle == 1) {
+    take(conv->add), take(conv->add2);
+    out.erase(std::remove_if(out.begin(), out.end(), [&](Value v) { return v.id == conv->x.id; }), out.end());
+  } else if (const auto* mlp = std::get_if<MlpSublayer<Value>>(&op)) {
+    out.push_back(mlp->x), take(mlp->add);
+  } else if (const auto* attention = std::get_if<AttentionSublayer<Value>>(&op)) {
+    // A block reads its windows before it writes them; keys beyond a window belong to others.
+    if (attention->keys == attention->window) out = {attention->x, attention->residual};
+  }
+  return out;
+}
+
+// Buffers that may share one place although their lifetimes touch: an operator's output and what it may
+// overwrite. Returns the first buffer of each chain.
 std::vector<int> places_in_common(const Placement& p, const std::vector<Plan::Buffer>& buffers,
                                   const std::vector<int>& window_rows) {
   std::vector<int> root(buffers.size());
   std::iota(root.begin(), root.end(), 0);
-  for (int i = 0; i < int(p.ops.size()); i++) {
-    const auto* conv = std::get_if<Conv2d<Value>>(&p.ops[i]);
-    if (!conv || conv->shuffle != 1) continue;
-    const int y = p.locations[conv->y.id].buffer, x = p.locations[conv->x.id].buffer;
-    const auto plain = [&](int b) { return !p.buffers[b].concat && !p.buffers[b].once && !window_rows[b]; };
-    for (const Addend<Value>* add : {&conv->add, &conv->add2}) {
-      if (!add->t || add->group != 1 || root[y] != y) continue;
-      const int a = p.locations[add->t.id].buffer;
+  const auto plain = [&](int b) { return !p.buffers[b].concat && !p.buffers[b].once && !window_rows[b]; };
+  for (int i = 0; i < int(p.ops.size()); i++)
+    for (Value v : replaceable(p.ops[i])) {
+      const Value made = std::visit([](const auto& o) { return o.y; }, p.ops[i]);
+      const int a = p.locations[v.id].buffer, y = p.locations[made.id].buffer;
       const auto &from = p.buffers[a], &to = p.buffers[y];
-      if (a != x && a != y && plain(a) && plain(y) && from.c == to.c && from.num == to.num &&
+      if (a != y && root[y] == y && plain(a) && plain(y) && from.c == to.c && from.num == to.num &&
           from.den == to.den && buffers[a].last_op == i && buffers[y].first_op == i)
         root[y] = root[a];
     }
-  }
   return root;
 }
 
@@ -252,7 +266,10 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
     check(graph.rounding() != Rounding::exact || (lr.h % v.den == 0 && lr.w % v.den == 0), Code::usage,
           "planner: tile is ", lr.w, "x", lr.h, ", expected multiples of ", v.den);
 
-  const Placement p = place_values(graph, options.whole);
+  Placement p = place_values(graph, options.whole);
+  for (auto& b : p.buffers)
+    if (!b.once && b.c > 16)
+      b.c = (b.c + options.pixel_multiple - 1) / options.pixel_multiple * options.pixel_multiple;
   const Layout layout = best_layout(p, lr, options);
   const std::vector<int>& channels = p.channels;
 

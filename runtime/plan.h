@@ -55,6 +55,9 @@ struct PlanOptions {
   // A convolution may write over an addend that nobody reads later. Needs kernels that read an addend's
   // element in the thread that writes the output's.
   bool in_place = false;
+  // Pixels of more than 16 channels begin at multiples of this many elements. Kernels that move 16 bytes at a
+  // time want 8 in 16 bits: 180 channels then take the room of 184.
+  int pixel_multiple = 1;
   Whole whole{};  // composite operators that the backend runs whole
 };
 

@@ -47,7 +47,7 @@ inline bool vector_epilogue(const Conv2d<Tensor>& op, DType dtype) {
     return t.dtype == dtype && t.px % 8 == 0 && t.row % 8 == 0 && (t.n == 1 || t.image % 8 == 0) &&
            reinterpret_cast<uintptr_t>(t.data) % 16 == 0;
   };
-  return op.shuffle == 1 && !op.act_last && op.w.cout % 8 == 0 && fits(op.y) &&
+  return op.shuffle == 1 && !op.act_last && fits(op.y) &&
          (!op.add.t.data || (op.add.group == 1 && fits(op.add.t))) &&
          (!op.add2.t.data || (op.add2.group == 1 && fits(op.add2.t)));
 }
@@ -69,13 +69,12 @@ __device__ __forceinline__ void add_vector(float (&v)[8], const Addend<Tensor>& 
 template <class T>
 __device__ __forceinline__ void finish_eight(const Conv2d<Tensor>& op, bool vector, int n, int y, int x,
                                              int co, float* sums) {
-  if (!vector) {
+  if (!vector || co + 8 > op.w.cout) {
 #pragma unroll 1
     for (int i = 0; i < 8; i++)
       if (co + i < op.w.cout) finish_one(op, n, y, x, co + i, sums[i]);
     return;
   }
-  if (co >= op.w.cout) return;
   const bool smooth = op.act == Act::gelu || op.act == Act::silu;
   if (smooth) {
 #pragma unroll 1

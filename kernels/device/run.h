@@ -51,6 +51,10 @@ using Conv2dVariant =
     Variant<Conv2d<Tensor>, DeviceInfo, void (*)(const Conv2d<Tensor>& op, Stream& stream, Rows rows)>;
 std::span<const Conv2dVariant> conv2d_variants();
 
+using WindowAttentionVariant =
+    Variant<WindowAttention<Tensor>, DeviceInfo, void (*)(const WindowAttention<Tensor>&, Stream&, Rows)>;
+std::span<const WindowAttentionVariant> window_attention_variants();
+const char* variant_name(const WindowAttention<Tensor>& op, const DeviceInfo& device);
 using AttentionSublayerVariant =
     Variant<AttentionSublayer<Tensor>, DeviceInfo, void (*)(const AttentionSublayer<Tensor>&, Stream&, Rows)>;
 std::span<const AttentionSublayerVariant> attention_sublayer_variants();

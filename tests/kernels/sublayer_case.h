@@ -30,6 +30,7 @@ inline std::vector<SublayerShape> sublayer_shapes() {
       {{16, 16}, {16, 16}, {8, 8}, 2, 1, 2, 24, 48, false, NormAt::none, 96},
       {{16, 16}, {24, 24}, {0, 0}, 1, 2, 2, 15, 30, false, NormAt::before, 60},
       {{4, 4}, {6, 6}, {0, 0}, 2, 3, 3, 5, 15, false, NormAt::before, 33},
+      {{8, 8}, {8, 8}, {4, 4}, 1, 1, 8, 30, 240, false, NormAt::before, 100},
       {{2, 3}, {2, 3}, {1, 1}, 3, 2, 1, 8, 8, false, NormAt::before, 9, false},
   };
 }

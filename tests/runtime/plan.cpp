@@ -169,3 +169,23 @@ TEST_CASE("in place, outputs take the room of addends that nobody reads later, a
           2);  // the second block takes the place of the first one's input, the third of the second's
   }
 }
+
+TEST_CASE("pixels of many channels begin at the multiples that a backend asks for", "[runtime][plan]") {
+  UPS_RANDOM(random);
+  const Network n = ups::testing::tiny_rrdb(random, 20, 6, 1);
+  Graph g(n.weights);
+  g.output(n.build(g, g.input(3)));
+  int wide = 0;
+  for (const PlanStep& step : make_plan(g, {40, 30}, {.strip_bytes = 20000, .pixel_multiple = 8}).steps)
+    std::visit(
+        [&](auto op) {
+          op.operands([&](Tensor& t, bool) {
+            if (t.c == 0) return;
+            CHECK((t.px <= 16 || t.px % 8 == 0));
+            CHECK(t.row == t.w * t.px);
+            wide += t.px > t.c;
+          });
+        },
+        step.op);
+  CHECK(wide > 0);
+}

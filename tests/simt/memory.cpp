@@ -78,7 +78,7 @@ void poison_shared(size_t bytes) {
     guard(base + rest, kSharedMax + kRedZone - rest);
     guarded = bytes;
   }
-  std::memset(base, kPoison, bytes);
+  std::memset(base, kPoison, (bytes + 7) / 8 * 8);
   smem_size = bytes;
 }
 
