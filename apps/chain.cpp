@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "apps/failure.h"
+#include "apps/model_facts.h"
 
 namespace ups::apps {
 namespace fs = std::filesystem;
@@ -19,8 +20,9 @@ bool exists(const std::string& path) {
 
 // A second weight file as a path: the library mixes files.
 std::string weight_file(const std::string& option, const std::string& what) {
-  const Alias* alias = exists(what) ? nullptr : find_alias(what);
-  if (!alias) return what;
+  if (exists(what)) return what;
+  const Alias* alias = find_alias(what);
+  if (!alias) fail(kModel, option, ": ", what, " is neither a file nor a known alias (see upscale models)");
   if (is_fetched(alias->file)) return store_path(alias->file);
   fail(kModel, option, ": model ", what, " is not in the store (run: upscale fetch ", alias->file, ")");
 }
@@ -45,6 +47,12 @@ std::string chain_name(const std::string& model) {
   for (const std::string& part : chain_parts(model))
     name += (name.empty() ? "" : "+") + fs::path(part).stem().string();
   return name;
+}
+
+double chain_scale(const std::string& model) {
+  double scale = 1;
+  for (const std::string& part : chain_parts(model)) scale *= default_scale(Model(part, 1));
+  return scale;
 }
 
 std::string denoise_twin(const std::string& model) {

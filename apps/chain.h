@@ -16,6 +16,9 @@ std::vector<std::string> chain_parts(const std::string& model);
 // For names of files: the stems of its parts, "dejpeg+x4".
 std::string chain_name(const std::string& model);
 
+// The factor of a chain that no size is asked of; opens its files. Throws Failure(kModel).
+double chain_scale(const std::string& model);
+
 // Opens options.model. Of a chain the last network is returned; the earlier ones are its before(). --mix and
 // --denoise change the weights of the last. Throws Failure(kModel).
 std::unique_ptr<Model> open_models(const Options& options);

@@ -39,11 +39,11 @@ std::string filled(const std::string& pattern, const std::map<std::string, std::
   return out;
 }
 
-// The scale as --name writes it: "4", "2.5"; "auto" when the model or a size decides.
+// The scale as --name writes it: "4", "2.5"; "auto" when a size decides.
 std::string scale_text(const Options& o) {
-  if (o.scale <= 0) return "auto";
+  if (o.name.find("{scale}") == o.name.npos || (o.scale <= 0 && o.size.exact())) return "auto";
   char text[32];
-  snprintf(text, sizeof text, "%.6g", o.scale);
+  snprintf(text, sizeof text, "%.6g", o.scale > 0 ? o.scale : chain_scale(o.model));
   return text;
 }
 
@@ -59,7 +59,10 @@ std::string identity(const std::string& path) {
 std::vector<Job> list_jobs(const Options& o) {
   std::error_code ignored;
   const auto [inputs, several] = list_inputs(o);
-  if (inputs.empty()) fail(kIo, o.inputs.front(), ": holds no image files (", readable_formats(), ")");
+  if (inputs.empty()) {
+    fail(kIo, o.inputs.front(), ": holds no image files (", readable_formats(), ")",
+         o.recursive ? "" : ", not counting those in sub-folders (see -R)");
+  }
 
   const bool to_stdout = o.output == "-";
   if (to_stdout && (several || inputs.size() > 1))
@@ -99,6 +102,7 @@ std::vector<Job> list_jobs(const Options& o) {
     auto key = [](const Input& in) { return (fs::path(in.folder) / fs::path(in.path).stem()).string(); };
     for (const Input& in : inputs) stems[key(in)]++;
     int index = 0;
+    const std::string scale = scale_text(o);
     for (const Input& in : inputs) {
       fs::path p(in.path);
       std::string stem = p.stem().string(), e = p.extension().string();
@@ -108,7 +112,7 @@ std::vector<Job> list_jobs(const Options& o) {
         stem = filled(o.name, {{"stem", stem},
                                {"ext", e.empty() ? e : e.substr(1)},
                                {"model", chain_name(o.model)},
-                               {"scale", scale_text(o)},
+                               {"scale", scale},
                                {"index", std::to_string(++index)}});
       }
       fs::path out = fs::path(o.output) / in.folder / (stem + o.suffix + "." + extension);
@@ -143,7 +147,9 @@ std::vector<Job> list_jobs(const Options& o) {
     if (same)
       fail(kUsage, "output ", j.out, ": is also an input, which would be overwritten (choose another name)");
     if (!targets.insert(target).second) {
-      fail(kUsage, "output ", j.out, ": two inputs of the same name would both be written there");
+      fail(kUsage, "output ", j.out,
+           ": two inputs of the same name would both be written there (tell them apart by --name "
+           "\"{index}_{stem}\", or mirror their folders with -R)");
     }
   }
   if (!o.dry_run) {

@@ -21,6 +21,11 @@ std::string names_of(const Model& model) {
   return names + name_of(model);
 }
 
+double default_scale(const Model& model) {
+  if (model.default_scale() > 0) return model.default_scale();
+  return Json::parse(ups_model_info(model.get())).value("default_scale", 1.0);
+}
+
 std::string device_note(const Model& model) {
   Json info = Json::parse(ups_model_info(model.get()));
   std::string why = info.value("device_note", "");
@@ -40,7 +45,7 @@ bool takes_statistics(const Model& model) {
 
 int network_scale(const Model& model) { return Json::parse(ups_model_info(model.get())).value("scale", 0); }
 
-std::string model_text(const Model& model, const Options& o) {
+std::string model_text(const Model& model, const Options&) {
   Json info = Json::parse(ups_model_info(model.get()));
   std::string name = names_of(model);
   std::string variant = info.value("variant", "");

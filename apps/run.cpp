@@ -64,11 +64,6 @@ int on_step(void* user, int step, int, const ups_image* image) {
   }
 }
 
-double default_scale(const Model& model) {
-  if (model.default_scale() > 0) return model.default_scale();
-  return Json::parse(ups_model_info(model.get())).value("default_scale", 1.0);
-}
-
 bool on_cpu(const Model& model) {
   return Json::parse(ups_model_info(model.get())).value("device", "").rfind("CPU", 0) == 0;
 }

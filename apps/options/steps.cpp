@@ -40,8 +40,9 @@ void add_step_options(OptionTable& table) {
        .level = Level::advanced,
        .help = "simple, geometric, native or loopback; default native for one step, else geometric",
        .details =
-           "How the sizes of the steps are spaced: simple evenly, geometric by equal factors, loopback along "
-           "--ease (4 steps unless told). native is one step: as few network passes as reach the size, at "
+           "How the sizes of the steps are spaced: simple evenly, geometric by equal factors (3 steps unless "
+           "told), loopback along --ease (4). native is one step: as few network passes as reach the size, "
+           "at "
            "most 3.",
        .set =
            [](Options& o, const Value& v) {
@@ -73,7 +74,9 @@ void add_step_options(OptionTable& table) {
        .choices = {"lanczos3", "bicubic", "mitchell", "bilinear", "box", "nearest", "area", "lanczos4",
                    "cubic"}});
   table.check([](Options& o, const Given& given) {
-    if (o.step_mode == UPS_STEPS_LOOPBACK && !given("--steps")) o.steps = 4;  // as the script
+    // As the systems that the modes come from.
+    if (!given("--steps") && o.step_mode != UPS_STEPS_NATIVE)
+      o.steps = o.step_mode == UPS_STEPS_LOOPBACK ? 4 : 3;
     if (!given("--step-mode")) o.step_mode = o.steps > 1 ? UPS_STEPS_GEOMETRIC : UPS_STEPS_NATIVE;
     if (o.step_mode == UPS_STEPS_NATIVE && o.steps > 1) {
       fail(kUsage, "--steps: got ", o.steps,

@@ -59,6 +59,20 @@ TEST_CASE("folders that cannot be read are said to be", "[apps][batch]") {
   fs::permissions(b.folder / "in/sub", fs::perms::owner_all);
 }
 
+TEST_CASE("what -R is for is said where it is missing", "[apps][batch]") {
+  UPS_RANDOM(r);
+  Batch b(r, 0);
+  spill(b.folder / "in/sub/0.png", random_rgb_png(r, 4, 5));
+  Finished f = b.go({});
+  CHECK(f.code == 6);
+  CHECK(f.err.find("sub-folders (see -R)") != std::string::npos);
+  fs::create_directories(b.folder / "two");
+  spill(b.folder / "two/0.png", random_rgb_png(r, 4, 5));
+  f = run({b.folder / "in/sub", b.folder / "two", b.folder / "out", "-m", tiny_model()});
+  CHECK(f.code == 1);
+  CHECK(f.err.find("--name \"{index}_{stem}\"") != std::string::npos);
+}
+
 TEST_CASE("patterns and lists name inputs", "[apps][batch]") {
   UPS_RANDOM(r);
   Batch b(r, 3);

@@ -107,6 +107,8 @@ TEST_CASE("options of loops are read, and refused where they mean nothing", "[ap
   CHECK(o->loop.values.adaptive == 1.5);
   CHECK(o->loop.library().filter_count == 2);
   CHECK(o->filter == UPS_FILTER_LANCZOS3);
+  CHECK(parse_options({"a", "b", "--step-mode", "simple"})->steps == 3);
+  CHECK(parse_options({"a", "b", "--step-mode", "geometric", "--steps", "1"})->steps == 1);
   o = parse_options({"a", "b", "--post", "color=0,detail,contour", "--color-fix", "histogram"});
   CHECK(o->loop.values.color < 0);
   CHECK(o->loop.values.detail == 1);

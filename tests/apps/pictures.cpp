@@ -58,7 +58,10 @@ TEST_CASE("mixing a network with itself changes nothing, with another shape is r
   done({in, folder / "a.png", "-m", tiny_model()});
   done({in, folder / "b.png", "-m", tiny_model(), "--mix", tiny_model() + ":0.3"});
   CHECK(same_pixels(read_image(folder / "a.png"), read_image(folder / "b.png")));
-  Finished f = run({in, folder / "c.png", "-m", tiny_model(), "--mix", net("srvgg_x4.safetensors") + ":0.5"});
+  Finished f = run({in, folder / "c.png", "-m", tiny_model(), "--mix", "nobody:0.5"});
+  CHECK(f.code == 3);
+  CHECK(f.err.find("--mix: nobody is neither a file nor a known alias") != std::string::npos);
+  f = run({in, folder / "c.png", "-m", tiny_model(), "--mix", net("srvgg_x4.safetensors") + ":0.5"});
   CHECK(f.code == 3);
   CHECK(f.err.find("same shape") != std::string::npos);
   CHECK(f.one_line_error());

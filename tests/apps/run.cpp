@@ -277,6 +277,10 @@ TEST_CASE("--suffix and --name say what results are called", "[apps][batch]") {
   CHECK(fs::exists(folder / "out/cat-big.png"));
   REQUIRE(go({"--name", "{stem}_{model}_{scale}x", "-s", "2.5"}).code == 0);
   CHECK(fs::exists(folder / "out/dog_srvgg_x2_2.5x.png"));
+  REQUIRE(go({"--name", "{stem}_{scale}x"}).code == 0);
+  CHECK(fs::exists(folder / "out/dog_2x.png"));  // the network's own
+  REQUIRE(go({"--name", "{stem}_{scale}", "--width", "9"}).code == 0);
+  CHECK(fs::exists(folder / "out/dog_auto.png"));
   REQUIRE(go({"--name", "{index}.{ext}"}).code == 0);
   CHECK(fs::exists(folder / "out/2.png.png"));
   CHECK(go({"--name", "same"}).code == 1);
