@@ -12,8 +12,9 @@
 namespace ups::cpu {
 namespace {
 
-// a [d, d], transposed: a[j * d + i] = softmax_j(t * gram[i, j] / (|q_i| |k_j|))
-void softmax_rows(const double* gram, const double* squares, double t, int d, double* room, float* a) {
+// a [d, d], transposed: a[j * a_row + i] = softmax_j(t * gram[i, j] / (|q_i| |k_j|))
+void softmax_rows(const double* gram, const double* squares, double t, int d, double* room, float* a,
+                  int a_row) {
   const auto length = [&](int i) { return std::max(std::sqrt(squares[i]), 1e-12); };
   for (int i = 0; i < d; i++) {
     double largest = -INFINITY, sum = 0;
@@ -22,7 +23,7 @@ void softmax_rows(const double* gram, const double* squares, double t, int d, do
       largest = std::max(largest, room[j]);
     }
     for (int j = 0; j < d; j++) sum += room[j] = std::exp(room[j] - largest);
-    for (int j = 0; j < d; j++) a[size_t(j) * d + i] = float(room[j] / sum);
+    for (int j = 0; j < d; j++) a[size_t(j) * a_row + i] = float(room[j] / sum);
   }
 }
 
@@ -41,7 +42,8 @@ void run(const CrossCovarianceAttention<Tensor>& op, Context& context, Rows) {
   // in order: the same for any number of threads.
   const int head_sums = d * d + 2 * d, sums = heads * head_sums;
   const int bands = std::min(h, 16), threads = context.pool.threads();
-  const size_t a_floats = size_t(heads) * d * d;
+  const int a_row = (d + kChannelPad - 1) / kChannelPad * kChannelPad;
+  const size_t a_head = size_t(d) * a_row, a_floats = heads * a_head;
   double* memory =
       static_cast<double*>(context.scratch.get((size_t(bands) * sums + d) * sizeof(double) +
                                                (size_t(threads) * head_sums + a_floats) * sizeof(float)));
@@ -67,14 +69,15 @@ void run(const CrossCovarianceAttention<Tensor>& op, Context& context, Rows) {
     });
     for (int band = 1; band < bands; band++)
       for (int i = 0; i < sums; i++) memory[i] += memory[size_t(band) * sums + i];
+    std::memset(a, 0, a_floats * sizeof(float));
     for (int n = 0; n < heads; n++) {
       const double* total = memory + size_t(n) * head_sums;
-      softmax_rows(total, total + d * d, t[n], d, room, a + size_t(n) * d * d);
+      softmax_rows(total, total + d * d, t[n], d, room, a + n * a_head, a_row);
     }
     context.pool.for_each(h, [&](int y, int) {
       const FlushDenormals flush;
       for (int n = 0; n < heads; n++)
-        kernels.apply(a + size_t(n) * d * d, op.x.at(y, 0) + image * op.x.image + 2 * op.y.c + n * d, op.x.px,
+        kernels.apply(a + n * a_head, a_row, op.x.at(y, 0) + image * op.x.image + 2 * op.y.c + n * d, op.x.px,
                       w, d, op.y.at(y, 0) + image * op.y.image + n * d, op.y.px);
     });
   }

@@ -17,12 +17,14 @@ namespace {
 // n <= kLanes floats; the other lanes are zero.
 HWY_INLINE V load_lanes(D d, const float* from, int n) {
   if (n == kLanes) return hn::LoadU(d, from);
+  if (kMasked) return hn::MaskedLoad(hn::FirstN(d, size_t(n)), d, from);
   HWY_ALIGN float lanes[kLanes] = {};
   for (int i = 0; i < n; i++) lanes[i] = from[i];
   return hn::Load(d, lanes);
 }
 HWY_INLINE void store_lanes(D d, V v, float* to, int n) {
   if (n == kLanes) return hn::StoreU(v, d, to);
+  if (kMasked) return hn::BlendedStore(v, hn::FirstN(d, size_t(n)), d, to);
   HWY_ALIGN float lanes[kLanes];
   hn::Store(v, d, lanes);
   for (int i = 0; i < n; i++) to[i] = lanes[i];
@@ -54,16 +56,44 @@ void gram(const float* q, const float* k, int64_t px, int n, int d, float* gram,
   }
 }
 
-void apply(const float* a, const float* v, int64_t v_px, int n, int d, float* y, int64_t y_px) {
+// P pixels and NV vectors of channels from i on.
+template <int P, int NV>
+HWY_INLINE void apply_tile(const float* a, int64_t a_row, const float* v, int64_t v_px, int d, int i,
+                           float* y, int64_t y_px) {
   const D t;
-  for (int p = 0; p < n; p++, v += v_px, y += y_px)
-    for (int i = 0; i < d; i += kLanes) {
-      const int lanes = d - i < kLanes ? d - i : kLanes;
-      V sum = hn::Zero(t);
-      for (int j = 0; j < d; j++)
-        sum = hn::MulAdd(hn::Set(t, v[j]), load_lanes(t, a + j * d + i, lanes), sum);
-      store_lanes(t, sum, y + i, lanes);
+  V sum[P][NV];
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < NV; n++) sum[p][n] = hn::Zero(t);
+  for (int j = 0; j < d; j++) {
+    V w[NV];
+    for (int n = 0; n < NV; n++) w[n] = hn::LoadU(t, a + j * a_row + i + n * kLanes);
+#pragma GCC unroll 8
+    for (int p = 0; p < P; p++) {
+      const V b = hn::Set(t, v[p * v_px + j]);
+      for (int n = 0; n < NV; n++) sum[p][n] = hn::MulAdd(b, w[n], sum[p][n]);
     }
+  }
+  for (int n = 0; n < NV; n++) {
+    const int from = i + n * kLanes, lanes = d - from < kLanes ? d - from : kLanes;
+    for (int p = 0; p < P; p++) store_lanes(t, sum[p][n], y + p * y_px + from, lanes);
+  }
+}
+
+template <int P>
+HWY_INLINE void apply_pixels(const float* a, int64_t a_row, const float* v, int64_t v_px, int d, float* y,
+                             int64_t y_px) {
+  int i = 0;
+  for (; d - i > kLanes; i += 2 * kLanes) apply_tile<P, 2>(a, a_row, v, v_px, d, i, y, y_px);
+  if (i < d) apply_tile<P, 1>(a, a_row, v, v_px, d, i, y, y_px);
+}
+
+void apply(const float* a, int64_t a_row, const float* v, int64_t v_px, int n, int d, float* y,
+           int64_t y_px) {
+  constexpr int kPixels = 6;  // 6 x 2 sums, two weights and a broadcast fit in 16 registers
+  int p = 0;
+  for (; p + kPixels <= n; p += kPixels)
+    apply_pixels<kPixels>(a, a_row, v + p * v_px, v_px, d, y + p * y_px, y_px);
+  for (; p < n; p++) apply_pixels<1>(a, a_row, v + p * v_px, v_px, d, y + p * y_px, y_px);
 }
 
 }  // namespace

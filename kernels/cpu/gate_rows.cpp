@@ -16,12 +16,14 @@ namespace HWY_NAMESPACE {
 // n <= kLanes floats; the other lanes are zero.
 HWY_INLINE V load_part(D d, const float* from, int n) {
   if (n == kLanes) return hn::LoadU(d, from);
+  if (kMasked) return hn::MaskedLoad(hn::FirstN(d, size_t(n)), d, from);
   HWY_ALIGN float lanes[kLanes] = {};
   for (int i = 0; i < n; i++) lanes[i] = from[i];
   return hn::Load(d, lanes);
 }
 HWY_INLINE void store_part(D d, V v, float* to, int n) {
   if (n == kLanes) return hn::StoreU(v, d, to);
+  if (kMasked) return hn::BlendedStore(v, hn::FirstN(d, size_t(n)), d, to);
   HWY_ALIGN float lanes[kLanes];
   hn::Store(v, d, lanes);
   for (int i = 0; i < n; i++) to[i] = lanes[i];
@@ -100,28 +102,67 @@ void gate(const GateRow& row, int w, int c, float* y, int64_t px) {
   }
 }
 
+// Pixels [begin, end) of one vector of channels.
 template <Act A>
-HWY_INLINE void depthwise_act(const DepthwiseRow& row, int w, int c, float* y, int64_t px) {
+HWY_INLINE void depthwise_some(const DepthwiseRow& row, int begin, int end, int w, int c, int first, int n,
+                               float* y, int64_t px) {
   const D d;
   const V slope = hn::Set(d, row.slope);
   const int k = row.k;
-  for (int i = 0; i < w; i++, y += px) {
+  for (int i = begin; i < end; i++) {
     const int left = k / 2 - i > 0 ? k / 2 - i : 0, right = i + k - k / 2 > w ? w - i + k / 2 : k;
-    const float* gate = row.gate.data ? row.gate.data + i * row.gate.px : nullptr;
-    each_vector(c, [&](int first, int n) HWY_ATTR {
-      V acc = load_part(d, row.bias + first, n);
-      for (int ky = 0; ky < k; ky++) {
-        if (!row.x[ky]) continue;
-        const float* x = row.x[ky] + (i + left - k / 2) * row.x_px + first;
-        const float* weight = row.weight + (ky * k + left) * int64_t(c) + first;
-        for (int kx = left; kx < right; kx++, x += row.x_px, weight += c)
-          acc = hn::MulAdd(load_part(d, x, n), load_part(d, weight, n), acc);
-      }
-      acc = activate<A>(d, acc, slope);
-      if (gate) acc = hn::Mul(acc, load_part(d, gate + first, n));
-      store_part(d, acc, y + first, n);
-    });
+    V acc = load_part(d, row.bias + first, n);
+    for (int ky = 0; ky < k; ky++) {
+      if (!row.x[ky]) continue;
+      const float* x = row.x[ky] + (i + left - k / 2) * row.x_px + first;
+      const float* weight = row.weight + (ky * k + left) * int64_t(c) + first;
+      for (int kx = left; kx < right; kx++, x += row.x_px, weight += c)
+        acc = hn::MulAdd(load_part(d, x, n), load_part(d, weight, n), acc);
+    }
+    acc = activate<A>(d, acc, slope);
+    if (row.gate.data) acc = hn::Mul(acc, load_part(d, row.gate.data + i * row.gate.px + first, n));
+    store_part(d, acc, y + i * px + first, n);
   }
+}
+
+// The same for 3x3, four pixels at a time with the weights in registers. Returns where it stopped.
+template <Act A>
+HWY_INLINE int depthwise_fours(const DepthwiseRow& row, int w, int c, int first, float* y, int64_t px) {
+  const D d;
+  const V slope = hn::Set(d, row.slope), bias = hn::LoadU(d, row.bias + first);
+  V weight[9];
+  for (int tap = 0; tap < 9; tap++) weight[tap] = hn::LoadU(d, row.weight + tap * int64_t(c) + first);
+  int i = 1;
+  for (; i + 5 <= w; i += 4) {
+    V acc[4] = {bias, bias, bias, bias};
+    for (int ky = 0; ky < 3; ky++) {
+      if (!row.x[ky]) continue;
+      const float* x = row.x[ky] + (i - 1) * row.x_px + first;
+      V in[6];
+      for (int q = 0; q < 6; q++) in[q] = hn::LoadU(d, x + q * row.x_px);
+      for (int kx = 0; kx < 3; kx++)
+        for (int p = 0; p < 4; p++) acc[p] = hn::MulAdd(in[p + kx], weight[ky * 3 + kx], acc[p]);
+    }
+    for (int p = 0; p < 4; p++) {
+      acc[p] = activate<A>(d, acc[p], slope);
+      if (row.gate.data)
+        acc[p] = hn::Mul(acc[p], hn::LoadU(d, row.gate.data + (i + p) * row.gate.px + first));
+      hn::StoreU(acc[p], d, y + (i + p) * px + first);
+    }
+  }
+  return i;
+}
+
+template <Act A>
+HWY_INLINE void depthwise_act(const DepthwiseRow& row, int w, int c, float* y, int64_t px) {
+  each_vector(c, [&](int first, int n) HWY_ATTR {
+    int done = 0;
+    if (row.k == 3 && n == kLanes && w >= 6) {
+      depthwise_some<A>(row, 0, 1, w, c, first, n, y, px);
+      done = depthwise_fours<A>(row, w, c, first, y, px);
+    }
+    depthwise_some<A>(row, done, w, w, c, first, n, y, px);
+  });
 }
 
 void depthwise(const DepthwiseRow& row, int w, int c, float* y, int64_t px) {
