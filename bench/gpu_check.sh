@@ -165,6 +165,7 @@ if wanted kernels; then stage kernels 90 bash -c 'with_vendor "$@"' - "$bin/benc
 if wanted peers; then
   if [ -n "$has_torch" ]; then
     peer eager 70 --sizes "$sizes"
+    peer transformers 60 --sizes 512x512
     [ -z "$quick" ] && peer convs 40
   else
     echo "PyTorch is not measured: python3 with torch and safetensors is needed"

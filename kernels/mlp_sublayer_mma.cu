@@ -2,7 +2,7 @@
 // channels never leave the registers.
 //
 // A warp owns 16 tokens: it loads them as fragments, normalises them in registers, and keeps the sums of all
-// outputs. Weights stream past all warps in steps of 32 hidden channels (16 beyond 192 channels), by
+// outputs. Weights stream past all warps in steps of 32 hidden channels, by
 // cp.async, the next step behind the arithmetic: fc1's 32 rows of all inputs, then fc2's two blocks of 16
 // inputs for all outputs. The 16 x 32 sums of fc1 become, through GELU, two fragments that fc2 multiplies:
 // the layouts agree, nothing is exchanged. Per step and warp (180 channels): 48 + 48 mma for 48 ldmatrix.x4,
@@ -14,9 +14,7 @@
 namespace ups::cuda {
 namespace {
 
-constexpr int kMostWarps = 8;
-// Hidden channels per step: fewer where sums and tokens already take 180 registers.
-constexpr int hidden_step(int blocks) { return blocks > 12 ? 16 : 32; }
+constexpr int kMostWarps = 8, kHidden = 32;  // hidden channels per step
 
 struct Job {
   int warps = kMostWarps, stages = 2;
@@ -30,12 +28,11 @@ struct Memory {
                                         // of fc2
 };
 
-constexpr size_t half_stage(const Job& job) { return size_t(job.blocks) * hidden_step(job.blocks) * 16; }
+constexpr size_t half_stage(const Job& job) { return size_t(job.blocks) * kHidden * 16; }
 constexpr size_t smem_bytes(const Job& job) { return job.stages * 2 * half_stage(job) * 2; }
 
 template <class T, int KB>
 __global__ void __launch_bounds__(32 * kMostWarps, 1) mlp_sublayer_mma(MlpSublayer<Tensor> op, Job job) {
-  constexpr int kHidden = hidden_step(KB);
   T* stages = reinterpret_cast<T*>(shared<Memory>().bytes);
   const int lane = lane_index(), group = lane / 4, pair = lane % 4;
   const int n = int(blockIdx.y), c = op.x.c, hidden = op.fc1.cout;

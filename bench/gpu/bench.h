@@ -19,7 +19,7 @@ struct Options {
   std::string kernel, variant;      // only these; "": all
   std::vector<std::string> shapes;  // conv2d shapes; empty: those of the released networks
   std::string dtype;                // "f16", "bf16", "f32"; "": f16, and the others for one shape
-  std::string model;                // "x4", "anime", "video", "general"; "": all
+  std::string model;                // of model_names(); "": all
   std::vector<std::string> sizes;   // LR sizes WxH; empty: 256x256, 512x512, 1280x720
   std::string models_folder, prepare_folder, json;
   bool quick = false, vendor = true;
@@ -55,9 +55,11 @@ Timing time_launches(cuda::Stream& stream, int sets, double seconds, const std::
 double now_s();
 
 void bench_kernels(const Options& options, const cuda::DeviceInfo& device, Record& record);
+void bench_sublayers(const Options& options, const cuda::DeviceInfo& device, Record& record);
 void bench_models(const Options& options, const cuda::DeviceInfo& device, Record& record);
-// Fills a folder with the four networks: released weights from $UPSCALE_MODELS, else seeded random ones.
+// Fills a folder with the networks: released weights from $UPSCALE_MODELS, else seeded random ones.
 void prepare_models(const std::string& folder);
 std::vector<std::string> model_names();
+bool is_transformer(const std::string& model);
 
 }  // namespace ups::bench

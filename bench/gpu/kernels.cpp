@@ -190,8 +190,6 @@ void bench_shape(const ConvShape& s, DType dtype, double peak, const Options& o,
 }  // namespace
 
 void bench_kernels(const Options& o, const DeviceInfo& device, Record& record) {
-  if (!o.kernel.empty() && o.kernel != "conv2d")
-    fail(Code::usage, "bench_gpu: --kernel: got ", o.kernel, ", expected conv2d");
   Stream stream(device);
   std::string why;
   const std::unique_ptr<Vendor> vendor = make_vendor(&why);

@@ -13,11 +13,11 @@ namespace {
 const char* kUsage =
     "bench_gpu [options]\n"
     "  --only kernels|models\n"
-    "  --kernel conv2d --variant NAME --shape 64x32@512 (again for more) --dtype f16|bf16|f32\n"
+    "  --kernel conv2d|sublayers --variant NAME --shape 64x32@512 (again for more) --dtype f16|bf16|f32\n"
     "      shapes: CINxCOUT[kK][upU][sR]@[Wx]H, e.g. 64x48s4@1280x720, 64x64up2@512, 64x64k1@512\n"
-    "  --model x4|anime|video|general --size WxH (again for more)\n"
+    "  --model x4|anime|video|general|swinir|hat --size WxH (again for more)\n"
     "  --models FOLDER    with x4.safetensors and so on, as --prepare writes them\n"
-    "  --prepare FOLDER   writes the four networks (from $UPSCALE_MODELS, else random weights) and leaves\n"
+    "  --prepare FOLDER   writes the networks (from $UPSCALE_MODELS, else random weights) and leaves\n"
     "  --no-vendor        does not time cuDNN\n"
     "  --seconds S        of measuring per number (0.2)\n"
     "  --budget S         begins nothing more after S seconds\n"
@@ -44,7 +44,7 @@ Options parse(int argc, char** argv) {
     if (word == "--only")
       o.only = one_of({"kernels", "models"});
     else if (word == "--kernel")
-      o.kernel = one_of({"conv2d"}), o.only = "kernels";
+      o.kernel = one_of({"conv2d", "sublayers"}), o.only = "kernels";
     else if (word == "--variant")
       o.variant = value(), o.only = "kernels";
     else if (word == "--shape")
@@ -99,7 +99,9 @@ int run(int argc, char** argv) {
               {"driver_cuda", driver_cuda_version()}});
   std::printf("%s, sm_%d, %d multiprocessors, %.0f MiB of L2\n", d.name.c_str(), d.sm, d.num_sms,
               double(d.l2_bytes) / (1 << 20));
-  if (o.only != "models") bench_kernels(o, d, record);
+  if (o.only != "models" && o.kernel != "sublayers") bench_kernels(o, d, record);
+  if (o.only != "models" && o.kernel != "conv2d" && o.shapes.empty() && o.dtype != "f32")
+    bench_sublayers(o, d, record);
   if (o.only != "kernels") bench_models(o, d, record);
   return 0;
 }

@@ -1,11 +1,10 @@
 // Networks in the shapes of the released ones, with seeded random weights, for machines without the weights:
 // the same time and memory, but no picture.
-#include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <random>
 
 #include "bench/gpu/bench.h"
+#include "bench/gpu/random_weights.h"
 #include "kernels/error.h"
 #include "weights/open.h"
 #include "weights/safetensors.h"
@@ -15,31 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Maker {
- public:
-  // Gains below 1 keep values in the range of pictures through dozens of layers.
-  void conv(const std::string& key, int cout, int cin, float gain, float bias = 0) {
-    std::vector<float> w(size_t(cout) * cin * 9), b(size_t(cout), bias);
-    const float scale = gain / std::sqrt(float(cin) * 9);
-    for (float& v : w) v = normal_(engine_) * scale;
-    for (float& v : b) v += normal_(engine_) * 0.02f;
-    state.add_owned(key + ".weight", {cout, cin, 3, 3}, std::move(w));
-    state.add_owned(key + ".bias", {cout}, std::move(b));
-  }
-  void slopes(const std::string& key, int c) {
-    std::vector<float> s(size_t(c), 0.1f);
-    for (float& v : s) v += normal_(engine_) * 0.1f;
-    state.add_owned(key + ".weight", {c}, std::move(s));
-  }
-  StateDict state;
-
- private:
-  std::mt19937 engine_{11};
-  std::normal_distribution<float> normal_;
-};
-
 StateDict rrdb(int blocks) {
-  Maker m;
+  RandomWeights m;
   m.conv("conv_first", 64, 3, 1.4f);
   for (int i = 0; i < blocks; i++)
     for (int r = 1; r <= 3; r++)
@@ -55,12 +31,12 @@ StateDict rrdb(int blocks) {
 }
 
 StateDict srvgg(int convs) {
-  Maker m;
+  RandomWeights m;
   m.conv("body.0", 64, 3, 1.3f);
-  m.slopes("body.1", 64);
+  m.tensor("body.1.weight", {64}, 0.1f, 0.1f);
   for (int i = 1; i <= convs; i++) {
     m.conv("body." + std::to_string(2 * i), 64, 64, 1.3f);
-    m.slopes("body." + std::to_string(2 * i + 1), 64);
+    m.tensor("body." + std::to_string(2 * i + 1) + ".weight", {64}, 0.1f, 0.1f);
   }
   m.conv("body." + std::to_string(2 * convs + 2), 48, 64, 0.1f);
   return std::move(m.state);
@@ -68,8 +44,10 @@ StateDict srvgg(int convs) {
 
 }  // namespace
 
-// As the model store calls them: RealESRGAN_x4plus, its anime_6B, realesr-animevideov3, realesr-general-x4v3.
-std::vector<std::string> model_names() { return {"x4", "anime", "video", "general"}; }
+// As the model store calls them: RealESRGAN_x4plus, its anime_6B, realesr-animevideov3, realesr-general-x4v3;
+// and SwinIR-M and HAT x4.
+std::vector<std::string> model_names() { return {"x4", "anime", "video", "general", "swinir", "hat"}; }
+bool is_transformer(const std::string& model) { return model == "swinir" || model == "hat"; }
 
 void prepare_models(const std::string& folder) {
   fs::create_directories(folder);
@@ -84,10 +62,12 @@ void prepare_models(const std::string& folder) {
                         *open_weights(released.string()));
       continue;
     }
-    StateDict state = name == "x4"      ? rrdb(23)
-                      : name == "anime" ? rrdb(6)
-                      : name == "video" ? srvgg(16)
-                                        : srvgg(32);
+    StateDict state = name == "x4"       ? rrdb(23)
+                      : name == "anime"  ? rrdb(6)
+                      : name == "video"  ? srvgg(16)
+                      : name == "swinir" ? random_swinir()
+                      : name == "hat"    ? random_hat()
+                                         : srvgg(32);
     state.metadata["name"] = "seeded random weights";
     write_safetensors((fs::path(folder) / (name + ".safetensors")).string(), state);
   }

@@ -1,10 +1,10 @@
 """PyTorch on the same GPU, networks and sizes as bench_gpu: JSON lines on stdout.
 
-gpu_models.py eager|compile|convs MODELS [--model NAME] [--sizes WxH,...]
+gpu_models.py eager|compile|convs|transformers MODELS [--model NAME] [--sizes WxH,...]
 
-MODELS is a folder as written by bench_gpu --prepare. Everything is fp16 in channels_last under
-torch.inference_mode with cudnn.benchmark; times are medians between CUDA events of the network alone, the
-input being on the device. Needs torch, numpy and safetensors, and no network.
+MODELS is a folder as written by bench_gpu --prepare. Everything is fp16 (transformers also in bf16) in channels_last under
+torch.inference_mode with cudnn.benchmark; times are medians between CUDA events of the network alone, the input being on
+the device. Needs torch, numpy and safetensors, and no network.
 """
 
 import argparse
@@ -19,8 +19,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 import nets
+import swin_nets
 
 ARCHS = {"x4": ("rrdb", 23), "anime": ("rrdb", 6), "video": ("srvgg", 16), "general": ("srvgg", 32)}
+TRANSFORMERS = {"swinir": swin_nets.swinir, "hat": swin_nets.hat}
 # As in bench/gpu/conv_shapes.cpp: name, channels, input size of the bare convolution.
 CONVS = [("64x32@512", 64, 32, 512), ("96x32@512", 96, 32, 512), ("128x32@512", 128, 32, 512),
          ("160x32@512", 160, 32, 512), ("192x64@512", 192, 64, 512), ("64x64@512", 64, 64, 512),
@@ -57,15 +59,15 @@ def load(folder: Path, name: str) -> torch.nn.Module:
     return net.half().cuda().to(memory_format=torch.channels_last)
 
 
-def picture(width: int, height: int) -> torch.Tensor:
+def picture(width: int, height: int, dtype: torch.dtype = torch.float16) -> torch.Tensor:
     torch.manual_seed(7)
     coarse = torch.rand(1, 3, 33, 33)
     x = F.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1) * 0.9 + torch.rand(1, 3, height, width) * 0.1
-    return x.half().cuda().contiguous(memory_format=torch.channels_last)
+    return x.to(dtype).cuda().contiguous(memory_format=torch.channels_last)
 
 
-def measure(runner: str, run, name: str, width: int, height: int) -> None:
-    x = picture(width, height)
+def measure(runner: str, run, name: str, width: int, height: int, dtype: torch.dtype = torch.float16) -> None:
+    x = picture(width, height, dtype)
     torch.cuda.synchronize()
     run(x)  # chooses algorithms, compiles
     torch.cuda.synchronize()
@@ -75,8 +77,8 @@ def measure(runner: str, run, name: str, width: int, height: int) -> None:
     torch.cuda.synchronize()
     peak = torch.cuda.max_memory_allocated()
     mid, low, high, count = median_ms(lambda _: run(x), 0.6)
-    put({"kind": "model", "model": name, "runner": runner, "precision": "fp16", "size": [width, height],
-         "network_ms": mid, "network_ms_quartiles": [low, high], "samples": count, "own_peak_bytes": peak,
+    put({"kind": "model", "model": name, "runner": runner, "precision": str(dtype).removeprefix("torch."),
+         "size": [width, height], "network_ms": mid, "network_ms_quartiles": [low, high], "samples": count, "own_peak_bytes": peak,
          "reserved_bytes": torch.cuda.max_memory_reserved()})
 
 
@@ -89,6 +91,22 @@ def eager(folder: Path, names: list[str], sizes: list[tuple[int, int]]) -> None:
                 m.cpu()
             net.cuda()
             measure("torch eager", net, name, width, height)
+
+
+def eager_transformers(folder: Path, names: list[str], sizes: list[tuple[int, int]]) -> None:
+    for name in names:
+        weights = {k: v.float() for k, v in load_file(folder / f"{name}.safetensors").items()}
+        for dtype in (torch.bfloat16, torch.float16):
+            net = TRANSFORMERS[name]().eval()
+            net.load_state_dict(weights)
+            net = net.to(dtype).cuda().to(memory_format=torch.channels_last)
+            for width, height in sizes:
+                try:
+                    measure(f"torch eager {str(dtype).removeprefix('torch.')}", net, name, width, height, dtype)
+                except torch.OutOfMemoryError as error:
+                    put({"kind": "failure", "model": name, "runner": "torch eager", "why": str(error)[:300]})
+            del net
+            torch.cuda.empty_cache()
 
 
 def compiled(folder: Path, names: list[str], sizes: list[tuple[int, int]]) -> None:
@@ -141,14 +159,16 @@ def convs() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["eager", "compile", "convs"])
+    parser.add_argument("what", choices=["eager", "compile", "convs", "transformers"])
     parser.add_argument("models", type=Path)
-    parser.add_argument("--model", action="append", choices=list(ARCHS))
+    parser.add_argument("--model", action="append", choices=[*ARCHS, *TRANSFORMERS])
     parser.add_argument("--sizes", default="512x512,256x256,1280x720")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         print("gpu_models: skipped: PyTorch sees no GPU", file=sys.stderr)
         sys.exit(77)
+    if options.what != "transformers" and set(options.model or []) & set(TRANSFORMERS):
+        parser.error(f"{options.what} has no swinir and hat: they are measured by 'transformers'")
     torch.backends.cudnn.benchmark = True
     names = options.model or list(ARCHS)
     sizes = [(int(w), int(h)) for w, h in (s.split("x") for s in options.sizes.split(","))]
@@ -156,6 +176,8 @@ def main() -> None:
     with torch.inference_mode():
         if options.what == "eager":
             eager(options.models, names, sizes)
+        elif options.what == "transformers":
+            eager_transformers(options.models, options.model or list(TRANSFORMERS), sizes)
         elif options.what == "compile":
             compiled(options.models, names, sizes)
         else:

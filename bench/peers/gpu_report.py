@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 
+ORDER = ["x4", "anime", "video", "general", "swinir", "hat"]
+
+
 def read(path: Path) -> list[dict]:
     lines = []
     for text in path.read_text().splitlines():
@@ -62,9 +65,9 @@ def kernels(lines: list[dict]) -> list[str]:
     if not rows:
         return []
     peak = max((p["tflops"] for p in of(lines, "peak")), default=None)
-    text = ["## Convolutions", "",
-            "Medians. Ours with activation, addends and slices of the network's buffers; cuDNN and PyTorch the bare "
-            "convolution on dense tensors.", "",
+    text = ["## Kernels", "",
+            "Medians. Convolutions: ours with activation, addends and slices of the network's buffers; cuDNN and PyTorch "
+            "the bare convolution on dense tensors.", "",
             "| shape | dtype | variant | ms | TFLOP/s | % of peak | cuDNN ms | cuDNN / ours | torch conv2d ms | torch / ours |",
             "|---|---|---|--:|--:|--:|--:|--:|--:|--:|"]
     foreign = {"cudnn", "torch conv2d"}
@@ -85,13 +88,13 @@ def models(lines: list[dict]) -> list[str]:
     rows = of(lines, "model")
     if not rows:
         return []
-    text = ["## Networks, fp16", "",
+    text = ["## Networks, fp16 where nothing else is said", "",
             "network: on the device alone. pass: 8-bit picture in host memory to 8-bit picture. Memory of ours: asked "
             "for by the library, and taken from the driver; of PyTorch: max_memory_allocated.", "",
             "| network | size | runner | network ms | / ours | pass ms | TFLOP/s | MiB | driver MiB | PSNR to fp32 dB | worst / 255 |",
             "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
     cases = sorted({(r["model"], tuple(r["size"])) for r in rows},
-                   key=lambda c: (["x4", "anime", "video", "general"].index(c[0]), c[1][0] * c[1][1]))
+                   key=lambda c: (ORDER.index(c[0]) if c[0] in ORDER else len(ORDER), c[1][0] * c[1][1]))
     for name, size in cases:
         same = [r for r in rows if (r["model"], tuple(r["size"])) == (name, size)]
         ours = next((r.get("network_ms") for r in same if r["runner"] == "upscale"), None)
