@@ -21,7 +21,9 @@
 namespace ups::cuda {
 namespace {
 
-constexpr int kWindowTokens = 64, kWindowWarps = 4;
+constexpr int kWindowTokens = 64, kMostThreads = 256;
+// Rows of 16 tokens that a warp owns: two, unless their fragments would fill the registers.
+constexpr int rows_of(int kb) { return kb > 12 ? 1 : 2; }
 
 struct Job {
   int windows = 1, stages = 2;     // of a block
@@ -67,8 +69,9 @@ __device__ __forceinline__ const T* pixel_of(const Tensor& t, int n, const Place
 }
 
 template <class T, int KB, int DP>
-__global__ void __launch_bounds__(2 * 32 * kWindowWarps, 1)
+__global__ void __launch_bounds__(kMostThreads, 1)
     attention_sublayer_mma(AttentionSublayer<Tensor> op, Job job) {
+  constexpr int M = rows_of(KB), kWindowWarps = kWindowTokens / (16 * M);
   unsigned char* memory = shared<Memory>().bytes;
   int* all_words = reinterpret_cast<int*>(memory);
   T* all_keys = reinterpret_cast<T*>(memory + words_bytes(job));
@@ -78,7 +81,7 @@ __global__ void __launch_bounds__(2 * 32 * kWindowWarps, 1)
 
   const int lane = lane_index(), warp = warp_index(), group = lane / 4, pair = lane % 4;
   const int local = warp / kWindowWarps,
-            first = warp % kWindowWarps * 16;  // window of the block, token of it
+            first = warp % kWindowWarps * 16 * M;  // window of the block, token of it
   const int window = int(blockIdx.x) * job.windows + local, n = int(blockIdx.y);
   const bool exists = window < job.count;
   const int window_y = window / job.grid_w, window_x = window % job.grid_w;
@@ -87,7 +90,7 @@ __global__ void __launch_bounds__(2 * 32 * kWindowWarps, 1)
   int* words = all_words + local * kWindowTokens;
   T* keys = all_keys + local * kWindowTokens * DP;
   T* values = all_values + local * kWindowTokens * DP;
-  T* mine = attended + (local * kWindowTokens + first) * job.row;  // 16 rows
+  T* mine = attended + (local * kWindowTokens + first) * job.row;  // 16 M rows
 
   // Chunks: k, v, q of each head, then 32 outputs of proj each.
   const int chunks = 3 * heads + (c + 31) / 32;
@@ -111,171 +114,195 @@ __global__ void __launch_bounds__(2 * 32 * kWindowWarps, 1)
     return stages + chunk % job.stages * stage_elements(job);
   };
 
-  // Of this lane's two tokens:
-  int query[2], side[2];
-  uint32_t a[KB][4];
-  {
+  // Of this lane's tokens:
+  int query[M][2], side[M][2];
+  uint32_t a[M][KB][4];
+#pragma unroll
+  for (int m = 0; m < M; m++) {
     const T* pixel[2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      const int t = first + group + 8 * half;
+      const int t = first + m * 16 + group + 8 * half;
       const Place p = place_of(op, window_y, window_x, t, exists);
       pixel[half] = pixel_of<T>(op.x, n, p);
-      side[half] = p.side;
+      side[m][half] = p.side;
       const int qy = t / op.window.w, qx = t % op.window.w;
-      query[half] = p.exists ? (op.window.h - 1 - qy) * bias_w + op.window.w - 1 - qx : 0;
+      query[m][half] = p.exists ? (op.window.h - 1 - qy) * bias_w + op.window.w - 1 - qx : 0;
     }
-    load_tokens(a, pixel, c, job.words_x);
-    if (op.norm_at == NormAt::before) normalise_tokens<T>(a, op.norm, c, op.eps);
+    load_tokens(a[m], pixel, c, job.words_x);
+    if (op.norm_at == NormAt::before) normalise_tokens<T>(a[m], op.norm, c, op.eps);
   }
-  if (lane < 16) {
+  if (lane < 16 * M) {
     const int t = first + lane;
     const Place p = place_of(op, window_y, window_x, t, exists);
     words[t] = t < tokens ? key_word(t / op.window.w * bias_w + t % op.window.w, p.side) : kAbsent;
   }
-  for (int i = lane; i < 16 * (job.blocks * 16 - c);
-       i += 32)  // what follows the last channel is multiplied too
-    mine[i % 16 * job.row + c + i / 16] = T{0};
+  const int spare = job.blocks * 16 - c;
+  for (int i = lane; i < 16 * M * spare; i += 32)  // what follows the last channel is multiplied too
+    mine[i % (16 * M) * job.row + c + i / (16 * M)] = T{0};
 
-  uint32_t q[DP / 16][4];
+  uint32_t q[M][DP / 16][4];
 #pragma unroll 1
   for (int chunk = 0; chunk < 3 * heads; chunk++) {
     const int head = chunk / 3, part = (chunk % 3 + 1) % 3;  // 1 k, 2 v, 0 q
     const T* stage = arrive(chunk);
-    float sum[DP / 8][4];
+    float sum[M][DP / 8][4];
 #pragma unroll
     for (int i = 0; i < DP / 8; i++) {
       const int ch = i * 8 + 2 * pair;
       const float* bias = op.qkv.bias ? op.qkv.bias + part * c + head * d : nullptr;
-      sum[i][0] = sum[i][2] = value_or_zero(bias, ch, d);
-      sum[i][1] = sum[i][3] = value_or_zero(bias, ch + 1, d);
+      const float left = value_or_zero(bias, ch, d), right = value_or_zero(bias, ch + 1, d);
+#pragma unroll
+      for (int m = 0; m < M; m++) sum[m][i][0] = sum[m][i][2] = left, sum[m][i][1] = sum[m][i][3] = right;
     }
     multiply<T>(sum, a, stage, job.blocks, DP);
-    float factor[2] = {1, 1};
-    if (op.cosine && part != 2) inverse_lengths(sum, factor);
-    if (part == 0) {
-      const float scale = (op.cosine ? op.bias.bias[head] : op.scale) * kLog2e;
-      factor[0] *= scale, factor[1] *= scale;
-    }
 #pragma unroll
-    for (int i = 0; i < DP / 8; i++)
-#pragma unroll
-      for (int e = 0; e < 4; e++) sum[i][e] *= factor[e / 2];
-    if (part != 0) {
-      T* to = part == 1 ? keys : values;
+    for (int m = 0; m < M; m++) {
+      float factor[2] = {1, 1};
+      if (op.cosine && part != 2) inverse_lengths(sum[m], factor);
+      if (part == 0) {
+        const float scale = (op.cosine ? op.bias.bias[head] : op.scale) * kLog2e;
+        factor[0] *= scale, factor[1] *= scale;
+      }
 #pragma unroll
       for (int i = 0; i < DP / 8; i++)
 #pragma unroll
-        for (int half = 0; half < 2; half++)
-          *reinterpret_cast<uint32_t*>(to + key_unit<DP>(first + group + 8 * half, i) + 2 * pair) =
-              pack2<T>(sum[i][2 * half], sum[i][2 * half + 1]);
-      continue;
-    }
+        for (int e = 0; e < 4; e++) sum[m][i][e] *= factor[e / 2];
+      if (part != 0) {
+        T* to = part == 1 ? keys : values;
 #pragma unroll
-    for (int i = 0; i < DP / 16; i++) pack_block<T>(q[i], sum[2 * i], sum[2 * i + 1]);
-
-    float s[kWindowTokens / 8][4];
-    const float* table = static_cast<const float*>(op.bias.w) + int64_t(head) * op.bias.cin;
+        for (int i = 0; i < DP / 8; i++)
 #pragma unroll
-    for (int i = 0; i < kWindowTokens / 8; i++) {
-      const Words key = *reinterpret_cast<const Words*>(words + i * 8 + 2 * pair);
+          for (int half = 0; half < 2; half++)
+            *reinterpret_cast<uint32_t*>(to + key_unit<DP>(first + m * 16 + group + 8 * half, i) + 2 * pair) =
+                pack2<T>(sum[m][i][2 * half], sum[m][i][2 * half + 1]);
+      } else {
 #pragma unroll
-      for (int half = 0; half < 2; half++) {
-        s[i][2 * half] = first_logit(table, query[half], side[half], key.v[0]);
-        s[i][2 * half + 1] = first_logit(table, query[half], side[half], key.v[1]);
+        for (int i = 0; i < DP / 16; i++) pack_block<T>(q[m][i], sum[m][2 * i], sum[m][2 * i + 1]);
       }
     }
-    add_scores<T, DP>(s, q, keys);
-    float largest[2] = {kNoKey, kNoKey}, total[2] = {0, 0};
-    row_maxima(s, largest);
-    exponentials(s, largest, total);
-    float o[DP / 8][4];
+    if (part != 0) continue;
+
+    const float* table = static_cast<const float*>(op.bias.w) + int64_t(head) * op.bias.cin;
 #pragma unroll
-    for (int i = 0; i < DP / 8; i++)
+    for (int m = 0; m < M; m++) {
+      float s[kWindowTokens / 8][4];
 #pragma unroll
-      for (int e = 0; e < 4; e++) o[i][e] = 0;
-    add_values<T, DP>(o, s, values);
+      for (int i = 0; i < kWindowTokens / 8; i++) {
+        const Words key = *reinterpret_cast<const Words*>(words + i * 8 + 2 * pair);
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const float inverse = 1.0f / quad_sum(total[half]);
-      T* to = mine + (group + 8 * half) * job.row + head * d;
+        for (int half = 0; half < 2; half++) {
+          s[i][2 * half] = first_logit(table, query[m][half], side[m][half], key.v[0]);
+          s[i][2 * half + 1] = first_logit(table, query[m][half], side[m][half], key.v[1]);
+        }
+      }
+      add_scores<T, DP>(s, q[m], keys);
+      float largest[2] = {kNoKey, kNoKey}, total[2] = {0, 0};
+      row_maxima(s, largest);
+      exponentials(s, largest, total);
+      float o[DP / 8][4];
 #pragma unroll
       for (int i = 0; i < DP / 8; i++)
-        store_pair(to, i * 8 + 2 * pair, d, d % 2 == 0, o[i][2 * half] * inverse,
-                   o[i][2 * half + 1] * inverse);
+#pragma unroll
+        for (int e = 0; e < 4; e++) o[i][e] = 0;
+      add_values<T, DP>(o, s, values);
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const float inverse = 1.0f / quad_sum(total[half]);
+        T* to = mine + (m * 16 + group + 8 * half) * job.row + head * d;
+#pragma unroll
+        for (int i = 0; i < DP / 8; i++)
+          store_pair(to, i * 8 + 2 * pair, d, d % 2 == 0, o[i][2 * half] * inverse,
+                     o[i][2 * half + 1] * inverse);
+      }
     }
   }
 
-  __syncwarp();
+  auto load_attended = [&] {
 #pragma unroll
-  for (int kb = 0; kb < KB; kb++)
-    if (kb < job.blocks) ldmatrix_x4(a[kb], mine + lane % 16 * job.row + kb * 16 + lane / 16 * 8);
-  __syncwarp();
-  const T* residual[2];
-  T* out[2];
+    for (int m = 0; m < M; m++)
 #pragma unroll
-  for (int half = 0; half < 2; half++) {
-    const Place p = place_of(op, window_y, window_x, first + group + 8 * half, exists);
-    residual[half] = pixel_of<T>(op.residual, n, p);
-    out[half] = const_cast<T*>(pixel_of<T>(op.y, n, p));
-  }
+      for (int kb = 0; kb < KB; kb++)
+        if (kb < job.blocks)
+          ldmatrix_x4(a[m][kb], mine + (m * 16 + lane % 16) * job.row + kb * 16 + lane / 16 * 8);
+  };
+  __syncwarp();
+  load_attended();
+  __syncwarp();
+  const T* residual[M][2];
+  T* out[M][2];
+#pragma unroll
+  for (int m = 0; m < M; m++)
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      const Place p = place_of(op, window_y, window_x, first + m * 16 + group + 8 * half, exists);
+      residual[m][half] = pixel_of<T>(op.residual, n, p);
+      out[m][half] = const_cast<T*>(pixel_of<T>(op.y, n, p));
+    }
 #pragma unroll 1
   for (int chunk = 3 * heads; chunk < chunks; chunk++) {
     const T* stage = arrive(chunk);
     const int first_out = (chunk - 3 * heads) * 32;
-    float sum[4][4];
+    float sum[M][4][4];
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       const int ch = first_out + i * 8 + 2 * pair;
-      sum[i][0] = sum[i][2] = value_or_zero(op.proj.bias, ch, c);
-      sum[i][1] = sum[i][3] = value_or_zero(op.proj.bias, ch + 1, c);
+      const float left = value_or_zero(op.proj.bias, ch, c), right = value_or_zero(op.proj.bias, ch + 1, c);
+#pragma unroll
+      for (int m = 0; m < M; m++) sum[m][i][0] = sum[m][i][2] = left, sum[m][i][1] = sum[m][i][3] = right;
     }
     multiply<T>(sum, a, stage, job.blocks, 32);
 #pragma unroll
-    for (int i = 0; i < 4; i++)
+    for (int m = 0; m < M; m++)
 #pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const int ch = first_out + i * 8 + 2 * pair;
-        if (op.norm_at == NormAt::after) {
-          store_pair(mine + (group + 8 * half) * job.row, ch, job.blocks * 16, true, sum[i][2 * half],
-                     sum[i][2 * half + 1]);
-          continue;
+      for (int i = 0; i < 4; i++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+          const int ch = first_out + i * 8 + 2 * pair;
+          const float left = sum[m][i][2 * half], right = sum[m][i][2 * half + 1];
+          if (op.norm_at == NormAt::after) {
+            store_pair(mine + (m * 16 + group + 8 * half) * job.row, ch, job.blocks * 16, true, left, right);
+            continue;
+          }
+          const uint32_t r = load_pair(residual[m][half], ch, c, job.words_r);
+          store_pair(out[m][half], ch, c, job.words_y, left + low<T>(r), right + high<T>(r));
         }
-        const uint32_t r = load_pair(residual[half], ch, c, job.words_r);
-        store_pair(out[half], ch, c, job.words_y, sum[i][2 * half] + low<T>(r),
-                   sum[i][2 * half + 1] + high<T>(r));
-      }
   }
   copy_wait<0>();
   if (op.norm_at != NormAt::after) return;  // no barrier follows for anyone
 
   __syncwarp();
+  load_attended();
 #pragma unroll
-  for (int kb = 0; kb < KB; kb++)
-    if (kb < job.blocks) ldmatrix_x4(a[kb], mine + lane % 16 * job.row + kb * 16 + lane / 16 * 8);
-  const Moments m[2] = {moments_of<T>(a, 0, c, op.eps), moments_of<T>(a, 1, c, op.eps)};
+  for (int m = 0; m < M; m++) {
+    const Moments moments[2] = {moments_of<T>(a[m], 0, c, op.eps), moments_of<T>(a[m], 1, c, op.eps)};
 #pragma unroll
-  for (int kb = 0; kb < KB; kb++)
+    for (int kb = 0; kb < KB; kb++)
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const int ch = channel_of(kb, i);
-      const uint32_t r = load_pair(residual[i % 2], ch, c, job.words_r);
-      store_pair(out[i % 2], ch, c, job.words_y,
-                 normalised(low<T>(a[kb][i]), m[i % 2], op.norm, ch, c) + low<T>(r),
-                 normalised(high<T>(a[kb][i]), m[i % 2], op.norm, ch + 1, c) + high<T>(r));
-    }
+      for (int i = 0; i < 4; i++) {
+        const int ch = channel_of(kb, i);
+        const uint32_t r = load_pair(residual[m][i % 2], ch, c, job.words_r);
+        store_pair(out[m][i % 2], ch, c, job.words_y,
+                   normalised(low<T>(a[m][kb][i]), moments[i % 2], op.norm, ch, c) + low<T>(r),
+                   normalised(high<T>(a[m][kb][i]), moments[i % 2], op.norm, ch + 1, c) + high<T>(r));
+      }
+  }
 }
 
 // --- Launch ------------------------------------------------------------------------------------------------
-// As many windows and stages as fit.
+// Windows and stages that keep the most tokens on a multiprocessor: two windows if two such blocks fit, else
+// as many as fit into one.
 Job job_for(const AttentionSublayer<Tensor>& op, const DeviceInfo& device) {
   Job job;
   job.blocks = blocks_of(op.qkv.cin);
   job.row = job.blocks * 16 + 8;
   const int dp = op.d <= 16 && job.blocks <= 4 ? 16 : 32;
-  for (job.windows = 2; job.windows >= 1; job.windows--)
+  const size_t most = size_t(device.smem_bytes);
+  job.windows = 2, job.stages = 3;
+  if (2 * (smem_bytes(job, dp) + 1024) <= most) return job;
+  for (job.windows = job.blocks > 12 ? 2 : 4; job.windows >= 1; job.windows /= 2)
     for (job.stages = 3; job.stages >= 2; job.stages--)
-      if (smem_bytes(job, dp) <= size_t(device.smem_bytes)) return job;
+      if (smem_bytes(job, dp) <= most) return job;
   job.windows = 0;
   return job;
 }
@@ -288,7 +315,7 @@ void launch_mma(const AttentionSublayer<Tensor>& op, Stream& stream) {
   job.words_x = moves_words(op.x), job.words_y = moves_words(op.y), job.words_r = moves_words(op.residual);
   launch(attention_sublayer_mma<T, KB, DP>,
          {.grid = {unsigned((job.count + job.windows - 1) / job.windows), unsigned(op.x.n)},
-          .block = unsigned(job.windows * 32 * kWindowWarps),
+          .block = unsigned(job.windows * 32 * kWindowTokens / (16 * rows_of(KB))),
           .smem_bytes = smem_bytes(job, DP),
           .stream = &stream},
          op, job);

@@ -57,11 +57,11 @@ __global__ void __launch_bounds__(32 * kMostWarps, 1) mlp_sublayer_mma(MlpSublay
     const int y = job.first_row + i / t.w, x = i % t.w;
     return static_cast<const T*>(t.data) + n * t.image + y * t.row + x * t.px;
   };
-  uint32_t a[KB][4];
+  uint32_t a[1][KB][4];
   {
     const T* pixel[2] = {pixel_of(op.x, 0), pixel_of(op.x, 1)};
-    load_tokens(a, pixel, c, job.words_x);
-    if (op.norm_at == NormAt::before) normalise_tokens<T>(a, op.norm, c, op.eps);
+    load_tokens(a[0], pixel, c, job.words_x);
+    if (op.norm_at == NormAt::before) normalise_tokens<T>(a[0], op.norm, c, op.eps);
   }
 
   float sum[2 * KB][4];
@@ -79,20 +79,20 @@ __global__ void __launch_bounds__(32 * kMostWarps, 1) mlp_sublayer_mma(MlpSublay
     __syncthreads();  // step has arrived for all; all are done with the stage that is loaded next
     load(step + job.stages - 1);
     const T* stage = stages + step % job.stages * 2 * half_elements;
-    float h[kHidden / 8][4];
+    float h[1][kHidden / 8][4];
 #pragma unroll
     for (int i = 0; i < kHidden / 8; i++)
 #pragma unroll
       for (int e = 0; e < 4; e++)
-        h[i][e] = value_or_zero(op.fc1.bias, step * kHidden + i * 8 + 2 * pair + e % 2, hidden);
+        h[0][i][e] = value_or_zero(op.fc1.bias, step * kHidden + i * 8 + 2 * pair + e % 2, hidden);
     multiply<T>(h, a, stage, job.blocks, kHidden);
     uint32_t p[kHidden / 16][4];
 #pragma unroll
     for (int i = 0; i < kHidden / 8; i++)
 #pragma unroll
-      for (int e = 0; e < 4; e++) h[i][e] = gelu_fast(h[i][e]);  // gelu(0) = 0 beyond the last
+      for (int e = 0; e < 4; e++) h[0][i][e] = gelu_fast(h[0][i][e]);  // gelu(0) = 0 beyond the last
 #pragma unroll
-    for (int i = 0; i < kHidden / 16; i++) pack_block<T>(p[i], h[2 * i], h[2 * i + 1]);
+    for (int i = 0; i < kHidden / 16; i++) pack_block<T>(p[i], h[0][2 * i], h[0][2 * i + 1]);
     const T* second = stage + half_elements;
     const int row = lane / 16 * 8 + lane % 8, unit = lane / 8 % 2;
 #pragma unroll

@@ -1,9 +1,9 @@
 // Tokens (pixels with all their channels) as operands of tensor cores, and linear layers on them.
 //
-// A warp owns 16 tokens: row `group` and `group + 8` of each fragment (group = lane / 4, mma.cuh). A lane
-// quad therefore holds whole rows between them: means, lengths and maxima of a token are two shuffles away,
-// and no token ever visits shared memory to be normalised. What lanes of a quad load or store of one pixel is
-// 16 contiguous bytes.
+// A warp owns 16 tokens, or twice as many: row `group` and `group + 8` of each fragment (group = lane / 4,
+// mma.cuh). A lane quad therefore holds whole rows between them: means, lengths and maxima of a token are two
+// shuffles away, and no token ever visits shared memory to be normalised. What lanes of a quad load or store
+// of one pixel is 16 contiguous bytes.
 //
 // Weights stream through shared memory in stages of [blocks of 16 inputs][rows = outputs][16], as they lie in
 // memory (kernels/pack.h). A row is 32 bytes; its halves are swapped by bit 2 of the row number, so that the
@@ -148,9 +148,10 @@ __device__ __forceinline__ void copy_rows(T* stage, const Weight& w, int block, 
   }
 }
 
-// sum[n] += a * stage rows [8 n, 8 n + 8) over the first `blocks` blocks.
-template <class T, int KB, int N>
-__device__ __forceinline__ void multiply(float (&sum)[N][4], const uint32_t (&a)[KB][4], const T* stage,
+// sum[m][n] += a[m] * stage rows [8 n, 8 n + 8) over the first `blocks` blocks, for M times 16 tokens: what
+// is read of the stage serves all.
+template <class T, int M, int KB, int N>
+__device__ __forceinline__ void multiply(float (&sum)[M][N][4], const uint32_t (&a)[M][KB][4], const T* stage,
                                          int blocks, int rows) {
   const int lane = lane_index(), row = lane / 16 * 8 + lane % 8, unit = lane / 8 % 2;
 #pragma unroll
@@ -160,8 +161,11 @@ __device__ __forceinline__ void multiply(float (&sum)[N][4], const uint32_t (&a)
     for (int n = 0; n < N / 2; n++) {
       uint32_t b[4];
       ldmatrix_x4(b, stage + row_unit(kb * rows + n * 16 + row, unit));
-      mma_m16n8k16<T>(sum[2 * n], a[kb], b[0], b[1]);
-      mma_m16n8k16<T>(sum[2 * n + 1], a[kb], b[2], b[3]);
+#pragma unroll
+      for (int m = 0; m < M; m++) {
+        mma_m16n8k16<T>(sum[m][2 * n], a[m][kb], b[0], b[1]);
+        mma_m16n8k16<T>(sum[m][2 * n + 1], a[m][kb], b[2], b[3]);
+      }
     }
   }
 }

@@ -139,6 +139,50 @@ TEST_CASE("attention sublayers on the device equal their definition", "[simt][su
   take_schedule(0);
 }
 
+TEST_CASE("sublayers fit the shared memory of each device", "[simt][sublayers]") {
+  // As much as sm_86, sm_80 and sm_90 grant a block, and so little that stages and windows are fewest.
+  UPS_RANDOM(random);
+  const SublayerShape s{{8, 8}, {8, 8}, {4, 4}, 1, 3, 6, 30, 180, false, NormAt::before, 360};
+  SublayerCase t = sublayer_case(random, s);
+  Operands o(random, DType::f16, s.size(), s.c);
+  AttentionSublayer<Tensor> op = t.attention;
+  MlpSublayer<Tensor> mlp = t.mlp;
+  const Layer qkv(op.qkv, t.m.qkv, t.m.qkv_bias, DType::f16),
+      proj(op.proj, t.m.proj, t.m.proj_bias, DType::f16);
+  const Layer fc1(mlp.fc1, t.m.fc1, t.m.fc1_bias, DType::f16),
+      fc2(mlp.fc2, t.m.fc2, t.m.fc2_bias, DType::f16);
+  attach_flat(t);
+  AttentionSublayer<Tensor> on_host = t.attention;
+  MlpSublayer<Tensor> mlp_on_host = t.mlp;
+  const auto gamma = Layer::copy(t.gamma), beta = Layer::copy(t.beta), table = Layer::copy(t.table);
+  op.norm.w = gamma->data(), op.norm.bias = beta->data(), op.bias.w = table->data();
+  mlp.norm = op.norm;
+  op.x = op.residual = mlp.x = o.x.on_device, op.y = mlp.y = o.y.on_device;
+  on_host.x = on_host.residual = mlp_on_host.x = o.x.on_host;
+  const reference::Pixels expected = reference::attention_sublayer(on_host, t.m),
+                          mlp_expected = reference::mlp_sublayer(mlp_on_host, t.m);
+  for (int kilobytes : {227, 163, 99, 64}) {
+    INFO(kilobytes << " KB");
+    DeviceInfo device = test_device();
+    device.smem_bytes = kilobytes << 10;
+    Stream stream(device);
+    REQUIRE(std::string(variant_name(op, device)) == "mma");
+    REQUIRE(std::string(variant_name(mlp, device)) == "mma");
+    o.y.memory->poison();
+    run(op, stream);
+    stream.synchronize();
+    check_difference(o.y, expected, DType::f16);
+    o.y.memory->poison();
+    run(mlp, stream);
+    stream.synchronize();
+    check_difference(o.y, mlp_expected, DType::f16);
+  }
+  DeviceInfo old = test_device();
+  old.sm = 75;
+  CHECK(std::string(variant_name(op, old)) == "naive");
+  CHECK_FALSE(runs_whole(op, old));
+}
+
 TEST_CASE("MLP sublayers on the device equal their definition", "[simt][sublayers]") {
   UPS_RANDOM(random);
   int round = 0, fused = 0;
