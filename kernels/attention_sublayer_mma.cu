@@ -1,15 +1,17 @@
 // AttentionSublayer (kernels/sublayer_ops.h) in one kernel on tensor cores, for windows of at most 64 pixels
 // that attend to themselves: x is read, y is written, and nothing in between leaves the chip.
 //
-// A block has one or two windows; four warps share one, 16 tokens each. A warp loads its tokens as fragments,
-// normalises them in registers and keeps them there. Weights then stream past all warps in chunks of one
-// head's k, v or q (32 outputs x all inputs, up to 16 KB), by cp.async, two or three chunks in flight:
-//   k, v    products go to shared memory (the window's four warps read them)
-//   q       stays in registers; then the head's 16 x 64 scores start as position bias + mask, computed from
+// A block has 1, 2 or 4 windows; two warps share one, 32 tokens each (four warps and 16 tokens where 32 would
+// fill the registers, beyond 192 channels). A warp loads its tokens as fragments, normalises them in
+// registers and keeps them there. Weights then stream past all warps in chunks of one head's k, v or q (32
+// outputs x all inputs, up to 16 KB), by cp.async, two or three chunks in flight; what a warp reads of a
+// chunk serves all of its tokens, 128 bytes of shared memory per mma:
+//   k, v    products go to shared memory (the window's warps read them)
+//   q       stays in registers; then the scores of 16 x 64 pairs start as position bias + mask, computed from
 //           coordinates; softmax in registers; p v goes to the warp's rows of `attended`
 //   proj    chunks of 32 outputs; + bias + residual, stored
-// Two barriers per chunk pair do everything: a chunk's barrier also says that k and v of the head are written
-// (before q's chunk) and that all have read those of the head before (before k's chunk).
+// One barrier per chunk does everything: it also says that k and v of the head are written (before q's chunk)
+// and that all have read those of the head before (before k's chunk).
 // Head dimensions are padded to DP = 16 or 32 by rows of zeros that the copies make: products there are zero.
 // Behind the projection (Swin v2) the norm works on the warp's rows of `attended`, which are free by then.
 //
@@ -21,7 +23,8 @@
 namespace ups::cuda {
 namespace {
 
-constexpr int kWindowTokens = 64, kMostThreads = 256;
+constexpr int kWindowTokens = 64;
+[[maybe_unused]] constexpr int kMostThreads = 256;  // the emulator has no launch bounds
 // Rows of 16 tokens that a warp owns: two, unless their fragments would fill the registers.
 constexpr int rows_of(int kb) { return kb > 12 ? 1 : 2; }
 
