@@ -26,6 +26,17 @@ class CpuBackend final : public Backend {
            (pool_.threads() == 1 ? " thread" : " threads");
   }
 
+  PlanOptions plan_options() const override {
+    const auto whole = [](const Op<Value>& op) {
+      return std::visit(
+          [](const auto& o) {
+            if constexpr (requires { o.kComposite; }) return cpu::runs_whole(o);
+            return false;
+          },
+          op);
+    };
+    return {.whole = whole};
+  }
   void load(const Graph& graph) override;
   size_t weight_bytes() const override { return weight_bytes_; }
   size_t scratch_bytes(const Plan& plan) const override;
@@ -105,9 +116,14 @@ void CpuBackend::load(const Graph& graph) {
 }
 
 // Transforms and packed panels are bounded by design (docs/kernels.md): by 24 MiB in general, by less for
-// networks of 3x3 convolutions alone.
+// networks of 3x3 convolutions alone; large windows add what each thread holds of one.
 size_t CpuBackend::scratch_bytes(const Plan& plan) const {
   constexpr size_t kMost = 24 << 20, kWeights = 8 << 20, kInputs = 5 << 20, kThread = 640 << 10;
+  size_t windows = 0;
+  for (const PlanStep& step : plan.steps)
+    if (const auto* op = std::get_if<AttentionSublayer<Tensor>>(&step.op))
+      windows = std::max(windows, cpu::thread_scratch_bytes(*op) * pool_.threads());
+  if (windows > 0) return kMost + windows;
   size_t weights = 0, inputs = 0, chain = 0;
   int last_cin = 0;
   for (const PlanStep& step : plan.steps) {

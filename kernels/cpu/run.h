@@ -55,9 +55,21 @@ void run(const CrossCovarianceAttention<Tensor>& op, Context& context, Rows rows
 void run(const GroupStats<Tensor>& op, Context& context, Rows rows = {});  // rows of x
 void run(const GroupNorm<Tensor>& op, Context& context, Rows rows = {});
 void run(const Attention<Tensor>& op, Context& context, Rows rows = {});
-// One part after the other, in memory of its own: all rows at once. Plans hold the parts instead.
-void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows = {});
+void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows = {});  // all rows
 void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows = {});
+// Whether run() takes the operator in one go; else it runs the parts in memory of its own, and plans should
+// hold the parts instead.
+template <class T>
+bool runs_whole(const AttentionSublayer<T>& op) {
+  return op.keys == op.window;
+}
+template <class T>
+bool runs_whole(const MlpSublayer<T>&) {
+  return true;
+}
+
+// Scratch memory that run() takes per thread.
+size_t thread_scratch_bytes(const AttentionSublayer<Tensor>& op);
 
 // A chain is a dense block: 3x3 stride-1 convolutions in order, each reading channels [0, k_i) of one wide
 // buffer and all but the last writing the slice right behind what it read, so that the input transform of a

@@ -1,17 +1,25 @@
-// run(AttentionSublayer) and run(MlpSublayer): their parts, one after the other.
+// run(AttentionSublayer) and run(MlpSublayer): from pixels to pixels in panels that never leave the caches.
+//
+// A work item is one window, or one panel of pixels: loaded and transposed once, normalised, taken through
+// the linear layers (and the attention between them) as [channels][pixels], transposed back with the
+// residual. Attention to more keys than the window's own, which needs k and v of its neighbours, runs as the
+// parts instead.
+#include <algorithm>
 #include <memory>
 #include <vector>
 
+#include "kernels/cpu/denormals.h"
+#include "kernels/cpu/isa_ready.h"
+#include "kernels/cpu/panel.h"
 #include "kernels/cpu/run.h"
+#include "kernels/cpu/window_parts.h"
 #include "kernels/error.h"
 
 namespace ups::cpu {
 namespace {
 
 template <class Operator>
-void run_parts(const Operator& op, Context& context, Rows rows) {
-  check(op.x.data && op.y.data && rows.begin <= 0 && rows.end >= op.y.h, Code::device, Operator::kName,
-        ": got rows ", rows.begin, " to ", rows.end, " of ", op.y.h, ", expected all, and operands");
+void run_parts(const Operator& op, Context& context) {
   std::vector<std::unique_ptr<float[]>> rooms;
   const auto room = [&](int c) {
     rooms.push_back(std::make_unique_for_overwrite<float[]>(size_t(op.x.n) * op.x.extent().pixels() * c));
@@ -22,9 +30,194 @@ void run_parts(const Operator& op, Context& context, Rows rows) {
   op.parts(room, [&](const auto& part) { run(part, context); });
 }
 
+bool f32(const Tensor& t, const Tensor& like, int c) {
+  return t.data && t.dtype == DType::f32 && t.px >= t.c && t.n == like.n && t.extent() == like.extent() &&
+         t.c == c;
+}
+
+template <class Operator>
+void check_sublayer(const Operator& op, const Weight& first, const Weight& last, bool beside, int between) {
+  const int c = op.x.c;
+  check(f32(op.x, op.x, c) && f32(op.y, op.x, c) && beside && first.w && last.w, Code::device,
+        Operator::kName, ": expected f32 operands as large as x, [", op.x.h, ", ", op.x.w, ", ", c, "]");
+  check(first.cin == c && first.k == 1 && last.cin == between && last.cout == c && last.k == 1 &&
+            first.dtype != DType::bf16 && last.dtype != DType::bf16 &&
+            (op.norm_at == NormAt::none || (op.norm.w && op.norm.bias && op.norm.cout == c)),
+        Code::device, Operator::kName, ": weights ", first.cin, " -> ", first.cout, " and ", last.cin, " -> ",
+        last.cout, " for ", c, " channels");
+}
+
+// A linear layer with its packed weights in memory of the caller's.
+struct Linear {
+  PanelWeights w;
+  int64_t floats() const { return round_to(int64_t(w.cin) * w.cout, 16) + round_to(w.cout, 16); }
+  explicit Linear(const Weight& from, bool gelu = false) {
+    w.weight = from.w, w.f16 = from.dtype == DType::f16, w.cin = from.cin, w.cout = from.cout, w.gelu = gelu;
+    w.bias = from.bias;
+  }
+  // The first `scaled` outputs times scale.
+  float* pack(float* memory, Pool& pool, int scaled = 0, float scale = 1) {
+    const PanelKernels& kernels = panel_kernels();
+    float* bias = memory + round_to(int64_t(w.cin) * w.cout, 16);
+    for (int i = 0; i < w.cout; i++) bias[i] = (w.bias ? w.bias[i] : 0) * (i < scaled ? scale : 1);
+    w.packed = memory, w.bias = bias, w.scaled = scaled, w.scale = scale;
+    constexpr int kInputs = 12;
+    pool.for_each((w.cin + kInputs - 1) / kInputs, [&](int item, int) {
+      kernels.pack(w, item * kInputs, std::min(w.cin, (item + 1) * kInputs));
+    });
+    return memory + floats();
+  }
+};
+
+// What a thread needs for a window, as offsets: a panel of x, later of the result; q, k and v of the window;
+// a panel of the heads' results; working memory; bias; a pixel of zeros.
+struct Room {
+  int64_t row, qkv, y, working, bias, zeros, floats;
+  Room(const AttentionSublayer<Tensor>& op, int width) {
+    const int64_t queries = op.window.pixels(), inner = int64_t(op.heads) * op.d;
+    row = round_to(queries, width);
+    qkv = round_to(op.x.c, 16) * width;
+    y = qkv + 3 * inner * row;
+    working = y + inner * width;
+    bias = working + (queries + 2) * width;
+    zeros = bias + 2 * queries * width;
+    floats = zeros + round_to(op.x.c, 16);
+  }
+};
+
+const float* gamma(const Weight& norm) { return static_cast<const float*>(norm.w); }
+
 }  // namespace
 
-void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows) { run_parts(op, context, rows); }
-void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows) { run_parts(op, context, rows); }
+bool runs_whole(const AttentionSublayer<Tensor>& op) { return op.keys == op.window; }
+
+size_t thread_scratch_bytes(const AttentionSublayer<Tensor>& op) {
+  return runs_whole(op) ? size_t(Room(op, panel_kernels().width).floats) * sizeof(float) : 0;
+}
+
+void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows) {
+  const int inner = op.heads * op.d, c = op.x.c;
+  check(rows.begin <= 0 && rows.end >= op.y.h, Code::device, "attention_sublayer: runs on whole images");
+  check_sublayer(op, op.qkv, op.proj, f32(op.residual, op.x, c), inner);
+  if (!runs_whole(op)) return run_parts(op, context);
+  check(op.qkv.cout == 3 * inner && op.x.h % op.window.h == 0 && op.x.w % op.window.w == 0 && op.bias.w &&
+            op.bias.cout == op.heads && op.bias.cin == (2 * op.window.h - 1) * (2 * op.window.w - 1) &&
+            (!op.cosine || op.bias.bias),
+        Code::device, "attention_sublayer: x is [", op.x.h, ", ", op.x.w, "] for windows of ", op.window.h,
+        " x ", op.window.w, ", ", op.heads, " heads of ", op.d, ", qkv of ", op.qkv.cout);
+  isa_ready();
+  const PanelKernels& panels = panel_kernels();
+  const AttentionKernels& attention = attention_kernels();
+  const Windows windows(op, op.x.extent());
+  const int width = panels.width, across = windows.across(), threads = context.pool.threads();
+  const int queries = windows.queries();
+  PositionBias bias(windows, width);
+  Linear qkv(op.qkv), proj(op.proj);
+  const Room room(op, width);
+  const int64_t row = room.row;
+  const int64_t shared = qkv.floats() + proj.floats() + round_to(bias.floats(), 16);
+  float* memory =
+      static_cast<float*>(context.scratch.get(size_t(shared + threads * room.floats) * sizeof(float)));
+  float* const rooms = memory + shared;
+  memory = qkv.pack(memory, context.pool, inner, op.cosine ? 1 : op.scale * kLog2E);
+  memory = proj.pack(memory, context.pool);
+  bias.prepare(memory, context.pool);
+  struct Thread {
+    Patch patch;
+    std::vector<float*> x, y, residual, next;
+  };
+  std::vector<Thread> of(threads, Thread{Patch(op.window, width), {}, {}, {}, {}});
+
+  for (int image = 0; image < op.x.n; image++)
+    context.pool.for_each(windows.count(), [&](int item, int thread) {
+      const FlushDenormals flush;
+      const int wy = item / across, wx = item % across;
+      Thread& t = of[thread];
+      float* const panel = rooms + thread * room.floats;
+      float *const q = panel + room.qkv, *const k = q + inner * row, *const v = k + inner * row;
+      float *const attended = panel + room.y, *const zeros = panel + room.zeros;
+      std::fill_n(zeros, c, 0.0f);
+      if (const int then = item + threads; then < windows.count()) {
+        t.patch.fill(windows, op.window, then / across, then % across);
+        t.patch.aim(op.x, image, zeros, t.next);
+      }
+      t.patch.fill(windows, op.window, wy, wx);
+      t.patch.aim(op.x, image, zeros, t.x), t.patch.aim(op.y, image, zeros, t.y);
+      t.patch.aim(op.residual, image, zeros, t.residual);
+      for (int64_t p = 0; p < row; p += width) {
+        panels.load(t.x.data() + p, width, c, panel, width);
+        if (op.norm_at == NormAt::before) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
+        panels.linear(qkv.w, panel, q + p, row);
+      }
+      for (int n = 0; n < op.heads && op.cosine; n++) {
+        attention.scale(q + n * op.d * row, row, op.d, int(row), true, op.bias.bias[n] * kLog2E);
+        attention.scale(k + n * op.d * row, row, op.d, int(row), true, 1);
+      }
+      const Patch* seam = windows.seam(wy, wx) ? &t.patch : nullptr;
+      for (int p = 0; p * width < queries; p++) {
+        const int n_px = std::min(width, queries - p * width);
+        if (!t.next.empty()) panels.fetch(t.next.data() + p * width, n_px, c);
+        panels.fetch(t.y.data() + p * width, n_px, c), panels.fetch(t.residual.data() + p * width, n_px, c);
+        for (int n = 0; n < op.heads; n++) {
+          const int64_t head = n * op.d * row;
+          attention.attend({q + head + p * width, k + head, v + head, row, row, row, queries, op.d,
+                            bias.rows(n, p, seam, seam, panel + room.bias), attended + n * op.d * width,
+                            panel + room.working});
+        }
+        panels.linear(proj.w, attended, panel, width);
+        if (op.norm_at == NormAt::after) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
+        panels.store({n_px, c, t.y.data() + p * width, t.residual.data() + p * width}, panel);
+      }
+    });
+}
+
+void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows) {
+  const int c = op.x.c, hidden = op.fc1.cout;
+  const bool add = op.add.t.data != nullptr;
+  check_sublayer(op, op.fc1, op.fc2, !add || (f32(op.add.t, op.x, c) && op.add.group == 1), hidden);
+  check(!add || op.norm_at != NormAt::after, Code::device, "mlp_sublayer: an addend behind a norm");
+  rows.begin = std::max(rows.begin, 0), rows.end = std::min(rows.end, op.y.h);
+  if (rows.begin >= rows.end) return;
+  isa_ready();
+  const PanelKernels& panels = panel_kernels();
+  const int width = panels.width, threads = context.pool.threads();
+  Linear fc1(op.fc1, true), fc2(op.fc2);
+  const int64_t hidden_at = round_to(c, 16) * width, zeros_at = hidden_at + int64_t(hidden) * width,
+                own = zeros_at + round_to(c, 16), shared = fc1.floats() + fc2.floats();
+  float* memory = static_cast<float*>(context.scratch.get(size_t(shared + threads * own) * sizeof(float)));
+  float* const rooms = memory + shared;
+  fc2.pack(fc1.pack(memory, context.pool), context.pool);
+  const int64_t first = int64_t(rows.begin) * op.x.w, end = int64_t(rows.end) * op.x.w;
+  const int64_t items = (end - first + width - 1) / width;
+  check(items <= INT32_MAX, Code::device, "mlp_sublayer: ", items, " panels of pixels");
+  for (int image = 0; image < op.x.n; image++)
+    context.pool.for_each(int(items), [&](int item, int thread) {
+      const FlushDenormals flush;
+      float* const panel = rooms + thread * own;
+      float* const zeros = panel + zeros_at;
+      std::fill_n(zeros, c, 0.0f);
+      constexpr int kMost = 64;
+      float *x[kMost], *y[kMost], *more[kMost], *next[kMost];
+      const int64_t begin = first + int64_t(item) * width;
+      const int n = int(std::min<int64_t>(width, end - begin)), ahead = threads * width;
+      int fetched = 0;
+      for (int i = 0; i < width; i++) {
+        const int at_y = int((begin + i) / op.x.w), at_x = int((begin + i) % op.x.w);
+        x[i] = i < n ? op.x.at(at_y, at_x) + image * op.x.image : zeros;
+        if (i < n) y[i] = op.y.at(at_y, at_x) + image * op.y.image;
+        if (i < n && add) more[i] = op.add.t.at(at_y, at_x) + image * op.add.t.image;
+        if (const int64_t then = begin + i + ahead; then < end)
+          next[fetched++] = op.x.at(int(then / op.x.w), int(then % op.x.w)) + image * op.x.image;
+      }
+      panels.load(x, width, c, panel, width);
+      if (op.norm_at == NormAt::before) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
+      panels.fetch(y, n, c), panels.fetch(next, fetched, c);
+      if (add) panels.fetch(more, n, c);
+      panels.linear(fc1.w, panel, panel + hidden_at, width);
+      panels.linear(fc2.w, panel + hidden_at, panel, width);
+      if (op.norm_at == NormAt::after) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
+      panels.store({n, c, y, x, add ? more : nullptr, op.add.scale}, panel);
+    });
+}
 
 }  // namespace ups::cpu

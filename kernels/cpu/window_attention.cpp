@@ -6,13 +6,13 @@
 
 #include "kernels/cpu/denormals.h"
 #include "kernels/cpu/isa_ready.h"
+#include "kernels/cpu/panel.h"
 #include "kernels/cpu/run.h"
+#include "kernels/cpu/window_parts.h"
 #include "kernels/error.h"
 
 namespace ups::cpu {
 namespace {
-
-constexpr int64_t kMaxBiasRows = 64 << 10;  // floats of all heads' bias rows: a quarter of L2
 
 bool f32(const Tensor& t) { return t.data && t.dtype == DType::f32 && t.px >= t.c; }
 
@@ -36,37 +36,6 @@ void check_attention(const WindowAttention<Tensor>& op) {
             op.bias.cout == op.heads && (!op.cosine || op.bias.bias),
         Code::device, "window_attention: the bias table has ", op.bias.cout, " x ", op.bias.cin, " values");
 }
-
-// Pixels of one axis of a window: coordinates, -1 outside, and the side of the seam (0, 1 or 2). The grid of
-// windows is as long as the image or, padded, longer.
-void axis_pixels(int window, int keys, int shift, int image, int size, int index, int* at, uint8_t* side) {
-  const int before = (keys - window) / 2;
-  for (int i = 0; i < keys; i++) {
-    const int p = index * window - before + i;
-    at[i] = p < 0 || p >= size ? -1 : (p + shift) % size;
-    if (at[i] >= image) at[i] = -1;
-    side[i] = uint8_t(shift == 0 || p < size - window ? 0 : p < size - shift ? 1 : 2);
-  }
-}
-
-// The pixels of a window, as offsets.
-struct Patch {
-  std::vector<int64_t> at;
-  std::vector<uint8_t> side;
-  std::vector<int> y, x;
-  std::vector<uint8_t> side_y, side_x;
-  Patch(Extent e) : at(e.pixels()), side(e.pixels()), y(e.h), x(e.w), side_y(e.h), side_x(e.w) {}
-  void fill(const WindowAttention<Tensor>& op, Extent e, int wy, int wx, int64_t row, int64_t px) {
-    const Extent image = op.x.extent(), size = op.grid();
-    axis_pixels(op.window.h, e.h, op.shift.h, image.h, size.h, wy, y.data(), side_y.data());
-    axis_pixels(op.window.w, e.w, op.shift.w, image.w, size.w, wx, x.data(), side_x.data());
-    for (int i = 0; i < e.h; i++)
-      for (int j = 0; j < e.w; j++) {
-        at[i * e.w + j] = y[i] < 0 || x[j] < 0 ? -1 : y[i] * row + x[j] * px;
-        side[i * e.w + j] = uint8_t(3 * side_y[i] + side_x[j]);
-      }
-  }
-};
 
 }  // namespace
 
@@ -97,60 +66,61 @@ void run(const WindowAttention<Tensor>& op, Context& context, Rows rows) {
   check(rows.begin <= 0 && rows.end >= op.y.h, Code::device, "window_attention: runs on whole images");
   isa_ready();
   const AttentionKernels& kernels = attention_kernels();
-  const Extent size = op.grid();
-  const int across = size.w / op.window.w, windows = size.h / op.window.h * across;
-  const int queries = int(op.window.pixels()), keys = int(op.keys.pixels());
-  const int64_t head_floats = kernels.head_floats(queries, keys, op.d);
-  const int threads = context.pool.threads();
-  // Small windows: the bias of each head is spread out once, not in every window.
-  const int64_t rows_floats = queries * kernels.bias_row_floats(keys);
-  const bool spread = rows_floats * op.heads <= kMaxBiasRows;
-  float* memory = static_cast<float*>(context.scratch.get(
-      (threads * head_floats + (spread ? rows_floats * op.heads : 0)) * int64_t(sizeof(float))));
-  float* bias_rows = memory + threads * head_floats;
-  std::vector<Patch> query(threads, Patch(op.window)), target(threads, Patch(op.window)),
-      key(threads, Patch(op.keys)), next(threads, Patch(op.keys));
+  const PanelKernels& panels = panel_kernels();
+  const Windows windows(op, op.grid());
+  const int width = panels.width, across = windows.across(), threads = context.pool.threads();
+  const int keys = int(op.keys.pixels()), d_rows = int(round_to(op.d, 16));
+  const int64_t query_row = round_to(windows.queries(), width), key_row = round_to(keys, width);
+  PositionBias bias(windows, width);
+  // Of a thread: q, k, v, y, working memory, bias, a pixel of zeros and one to write to.
+  const int64_t y_at = op.d * (query_row + 2 * key_row), room_at = y_at + int64_t(d_rows) * width,
+                bias_at = room_at + int64_t(keys + 2) * width, zeros_at = bias_at + bias.local_floats(),
+                own = round_to(zeros_at + 2 * d_rows, 16);
+  float* memory = static_cast<float*>(
+      context.scratch.get(size_t(round_to(bias.floats(), 16) + threads * own) * sizeof(float)));
+  bias.prepare(memory, context.pool);
+  float* rooms = memory + round_to(bias.floats(), 16);
+  struct Thread {
+    Patch query, key;
+    std::vector<float*> from_query, from_key, to;
+  };
+  std::vector<Thread> of(threads, Thread{Patch(op.window, width), Patch(op.keys, width), {}, {}, {}});
 
-  const int64_t width = op.x.c / 3;
-  HeadArgs base;
-  base.k_at = width, base.v_at = 2 * width;
-  base.queries = queries, base.keys = keys, base.d = op.d;
-  base.window_w = op.window.w, base.keys_h = op.keys.h, base.keys_w = op.keys.w;
-  base.bias_w = op.window.w + op.keys.w - 1, base.bias_top = op.window.h - 1;
-  base.cosine = op.cosine;
-  const auto bias_of = [&](int n) { return static_cast<const float*>(op.bias.w) + int64_t(n) * op.bias.cin; };
-  if (spread)
-    context.pool.for_each(op.heads, [&](int n, int) {
-      HeadArgs a = base;
-      a.bias = bias_of(n);
-      kernels.bias(a, bias_rows + n * rows_floats);
-    });
+  const int64_t step = op.x.c / 3;
   for (int image = 0; image < op.x.n; image++)
-    context.pool.for_each(windows, [&](int item, int thread) {
+    context.pool.for_each(windows.count(), [&](int item, int thread) {
       const FlushDenormals flush;
       const int wy = item / across, wx = item % across;
-      query[thread].fill(op, op.window, wy, wx, op.x.row, op.x.px);
-      target[thread].fill(op, op.window, wy, wx, op.y.row, op.y.px);
-      key[thread].fill(op, op.keys, wy, wx, op.x.row, op.x.px);
-      // Only the last windows reach across a seam.
-      const bool seam = (op.shift.h && (wy + 1) * op.window.h == size.h) ||
-                        (op.shift.w && (wx + 1) * op.window.w == size.w);
-      HeadArgs a = base;
-      a.query_at = query[thread].at.data(), a.key_at = key[thread].at.data();
-      a.y_at = target[thread].at.data();
-      if (seam) a.query_side = query[thread].side.data(), a.key_side = key[thread].side.data();
-      a.memory = memory + thread * head_floats;
-      if (const int then = item + threads; then < windows && op.keys == op.window) {
-        next[thread].fill(op, op.keys, then / across, then % across, op.x.row, op.x.px);
-        a.next_at = next[thread].at.data();
-      }
+      Thread& t = of[thread];
+      float* const q = rooms + thread * own;
+      float *const k = q + op.d * query_row, *const v = k + op.d * key_row, *const zeros = q + zeros_at;
+      std::fill_n(zeros, op.d, 0.0f);
+      t.query.fill(windows, op.window, wy, wx), t.key.fill(windows, op.keys, wy, wx);
+      t.query.aim(op.y, image, zeros + d_rows, t.to);
+      const bool seam = windows.seam(wy, wx);
       for (int n = 0; n < op.heads; n++) {
-        a.x = static_cast<const float*>(op.x.data) + image * op.x.image + op.first + n * op.d;
-        a.y = static_cast<float*>(op.y.data) + image * op.y.image + n * op.d;
-        a.bias = bias_of(n);
-        if (spread) a.bias_rows = bias_rows + n * rows_floats;
-        a.scale = op.cosine ? op.bias.bias[n] : op.scale;
-        kernels.head(a);
+        const auto load = [&](const Patch& patch, std::vector<float*>& px, int64_t channel, float* to) {
+          Tensor part = op.x.channels(int(channel), op.d);
+          patch.aim(part, image, zeros, px);
+          panels.load(px.data(), int(px.size()), op.d, to, int64_t(px.size()));
+        };
+        const int first = op.first + n * op.d;
+        load(t.query, t.from_query, first, q);
+        load(t.key, t.from_key, first + step, k), load(t.key, t.from_key, first + 2 * step, v);
+        const float scale = op.cosine ? op.bias.bias[n] : op.scale;
+        kernels.scale(q, query_row, op.d, int(query_row), op.cosine, scale * kLog2E);
+        if (op.cosine) kernels.scale(k, key_row, op.d, int(key_row), true, 1);
+        for (int p = 0; p * width < windows.queries(); p++) {
+          const float* rows = bias.rows(n, p, seam ? &t.query : nullptr, &t.key, q + bias_at);
+          kernels.attend(
+              {q + p * width, k, v, query_row, key_row, key_row, keys, op.d, rows, q + y_at, q + room_at});
+          PanelStore s;
+          s.n = std::min(width, windows.queries() - p * width), s.c = op.d;
+          s.y = t.to.data() + p * width;
+          panels.store(s, q + y_at);
+        }
+        for (size_t i = 0; i < t.query.at.size(); i++)
+          if (t.query.at[i].y >= 0) t.to[i] += op.d;
       }
     });
 }

@@ -1,8 +1,7 @@
-// One head of one window, and layer normalisation of a run of pixels, per ISA.
+// One head of a panel of queries, and layer normalisation of a run of pixels, per ISA.
 //
-// A head: q is gathered (scaled), k transposed to panels of two vectors of keys, v to panels of two vectors
-// of channels. A few queries at a time: logits by register tiles, bias and mask added, softmax, times v. For
-// the windows in use (64 or 256 keys of 30 channels) everything a head touches stays in L1 or L2.
+// Logits by register tiles of keys that start from the bias and keep the maximum; a pass of exp; the sum over
+// v by register tiles of channels. With 64 keys of 30 channels all of it stays in L1, with 256 in L1 and L2.
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -10,9 +9,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 // after it
-#include <hwy/cache_control.h>
-
-#include "kernels/cpu/gemm-inl.h"
+#include "kernels/cpu/panel-inl.h"
 #include "kernels/cpu/window_attention.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,225 +17,115 @@ namespace ups::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
-using gemm::D;
 using gemm::kL;
-using gemm::kRows;
-using gemm::V;
+using panel::kWidth;
 
-constexpr float kMask = -100;
+constexpr float kMask = -100 * kLog2E;
 
-constexpr int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
-
-struct Room {
-  int keys_pad, d_pad;
-  float *q, *k, *v, *bias, *logits, *sums, *zeros;
-};
-
-// Floats of each part, in order; the q rows of the last register tile may lie beyond the queries.
-int64_t layout(int queries, int keys, int d, float* memory, Room* room) {
-  Room r;
-  r.keys_pad = int(up(keys, 2 * kL));
-  r.d_pad = int(up(d, kL));
-  int64_t at = 0;
-  const auto take = [&](int64_t floats) {
-    float* p = memory ? memory + at : nullptr;
-    at += up(floats, 16);
-    return p;
-  };
-  r.q = take(up(queries, kRows) * d + kL);
-  r.k = take(int64_t(r.keys_pad) * up(d, 4));
-  r.v = take(int64_t(keys) * r.d_pad);
-  r.bias = take(int64_t(kRows) * r.keys_pad);
-  r.logits = take(int64_t(kRows) * r.keys_pad);
-  r.sums = take(int64_t(kRows) * 2 * kL);
-  r.zeros = take(up(d, 4) + 2 * kL);
-  if (room) *room = r;
-  return at;
-}
-
-int64_t head_floats(int queries, int keys, int d) { return layout(queries, keys, d, nullptr, nullptr); }
-
-// 1 / max(|v|, 1e-12).
-float inverse_length(const float* v, int d) {
-  const D f;
-  V sum = hn::Zero(f);
-  for (int c = 0; c < d; c += kL) {
-    const V part = gemm::load_first(v + c, d - c);
-    sum = hn::MulAdd(part, part, sum);
-  }
-  const float length = hn::GetLane(hn::Sqrt(hn::SumOfLanes(f, sum)));
-  return 1 / (length > 1e-12f ? length : 1e-12f);
-}
-
-// Panels of k, [keys / 2 vectors][d][2 vectors]: 4 x 4 values at a time. Reads up to three channels behind
-// the head's, where v's are, and writes as many rows too many.
-#if HWY_TARGET == HWY_SCALAR
-void transpose_keys(const HeadArgs& a, const Room& r) {
-  const int width = 2 * kL;
-  for (int j = 0; j < r.keys_pad; j++) {
-    const bool inside = j < a.keys && a.key_at[j] >= 0;
-    const float* key = inside ? a.x + a.key_at[j] + a.k_at : r.zeros;
-    const float scale = a.cosine && inside ? inverse_length(key, a.d) : 1;
-    float* to = r.k + int64_t(j / width) * a.d * width + j % width;
-    for (int c = 0; c < a.d; c++) to[int64_t(c) * width] = key[c] * scale;
-  }
-}
-#else
-void transpose_keys(const HeadArgs& a, const Room& r) {
-  const hn::Full128<float> d4;
-  const hn::Repartition<double, decltype(d4)> d2;
-  const int width = 2 * kL;
-  for (int j = 0; j < r.keys_pad; j += 4) {
-    const float* key[4];
-    float scale[4] = {1, 1, 1, 1};
-    for (int i = 0; i < 4; i++) {
-      const bool inside = j + i < a.keys && a.key_at[j + i] >= 0;
-      key[i] = inside ? a.x + a.key_at[j + i] + a.k_at : r.zeros;
-      if (a.cosine && inside) scale[i] = inverse_length(key[i], a.d);
-    }
-    float* to = r.k + int64_t(j / width) * a.d * width + j % width;
-    for (int c = 0; c < a.d; c += 4, to += 4 * width) {
-      auto r0 = hn::LoadU(d4, key[0] + c), r1 = hn::LoadU(d4, key[1] + c);
-      auto r2 = hn::LoadU(d4, key[2] + c), r3 = hn::LoadU(d4, key[3] + c);
-      if (a.cosine) {
-        r0 = hn::Mul(r0, hn::Set(d4, scale[0])), r1 = hn::Mul(r1, hn::Set(d4, scale[1]));
-        r2 = hn::Mul(r2, hn::Set(d4, scale[2])), r3 = hn::Mul(r3, hn::Set(d4, scale[3]));
-      }
-      const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d4, r0, r1));
-      const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d4, r2, r3));
-      const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d4, r0, r1));
-      const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d4, r2, r3));
-      const int rows = a.d - c;
-      hn::Store(hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23)), d4, to);
-      if (rows > 1) hn::Store(hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23)), d4, to + width);
-      if (rows > 2) hn::Store(hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23)), d4, to + 2 * width);
-      if (rows > 3) hn::Store(hn::BitCast(d4, hn::InterleaveUpper(d2, high01, high23)), d4, to + 3 * width);
-    }
-  }
-}
-
-#endif
-
-void gather(const HeadArgs& a, const Room& r) {
-  const D d;
-  for (int i = 0; i < int(up(a.d, 4)) + 2 * kL; i++) r.zeros[i] = 0;
-  for (int i = 0; i < a.queries; i++) {
-    const float* from = a.query_at[i] < 0 ? r.zeros : a.x + a.query_at[i];
-    float* to = r.q + int64_t(i) * a.d;
-    const V scale = hn::Set(d, a.cosine ? a.scale * inverse_length(from, a.d) : a.scale);
-    for (int c = 0; c < a.d; c += kL)  // what is stored too much, the next row overwrites
-      hn::StoreU(hn::Mul(gemm::load_first(from + c, a.d - c), scale), d, to + c);
-  }
-  transpose_keys(a, r);
-  for (int c0 = 0; c0 < r.d_pad; c0 += 2 * kL) {
-    const int columns = r.d_pad - c0 < 2 * kL ? r.d_pad - c0 : 2 * kL;
-    float* to = r.v + int64_t(c0) * a.keys;
-    for (int j = 0; j < a.keys; j++, to += columns) {
-      const float* from = a.key_at[j] >= 0 ? a.x + a.key_at[j] + a.v_at + c0 : r.zeros;
-      for (int c = 0; c < columns; c += kL) hn::Store(gemm::load_first(from + c, a.d - c0 - c), d, to + c);
-    }
-  }
-}
-
-// Bias and mask of query i; beyond the keys, what makes exp() vanish.
-void bias_row(const HeadArgs& a, int i, float* HWY_RESTRICT to, int keys_pad) {
-  const hn::CappedTag<float, 8> d8;
-  const int lanes8 = int(hn::Lanes(d8));
-  const int qy = i / a.window_w, qx = i % a.window_w;
-  const float* bias = a.bias + int64_t(a.bias_top - qy) * a.bias_w + (a.window_w - 1 - qx);
-  float* row = to;
-  for (int ky = 0; ky < a.keys_h; ky++, row += a.keys_w, bias += a.bias_w) {
-    int x = 0;
-    for (; x + lanes8 <= a.keys_w; x += lanes8) hn::StoreU(hn::LoadU(d8, bias + x), d8, row + x);
-    for (; x < a.keys_w; x++) row[x] = bias[x];
-  }
-  if (a.query_side)
-    for (int j = 0; j < a.keys; j++) to[j] += a.query_side[i] == a.key_side[j] ? 0 : kMask;
-  for (int j = a.keys; j < keys_pad; j++) to[j] = -1e30f;
-}
-
-// exp(x) for x <= 0, to 2 units in the last place; below -87 zero.
-HWY_INLINE V exp_negative(V x) {
+// 2^x for x <= 0, to 2 units in the last place; below -125 as there. NaN stays NaN.
+HWY_INLINE V exp2_negative(V x) {
   const D d;
   const hn::RebindToSigned<D> di;
-  const V n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504f)));
-  V f = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);  // x - n ln 2, in two parts
-  f = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), f);
-  V p = hn::Set(d, 1.9875691500e-4f);
-  p = hn::MulAdd(p, f, hn::Set(d, 1.3981999507e-3f));
-  p = hn::MulAdd(p, f, hn::Set(d, 8.3334519073e-3f));
-  p = hn::MulAdd(p, f, hn::Set(d, 4.1665795894e-2f));
-  p = hn::MulAdd(p, f, hn::Set(d, 1.6666665459e-1f));
-  p = hn::MulAdd(p, f, hn::Set(d, 5.0000001201e-1f));
-  p = hn::MulAdd(hn::Mul(f, f), p, hn::Add(f, hn::Set(d, 1)));
-  const auto power = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
-  return hn::IfThenElseZero(hn::Gt(x, hn::Set(d, -87.0f)), hn::Mul(p, hn::BitCast(d, power)));
+  const V magic = hn::Set(d, 12582912.0f);  // 1.5 * 2^23: the sum has x, rounded, in its last bits
+  x = hn::Max(hn::Set(d, -125), x);
+  const V shifted = hn::Add(x, magic);
+  const V f = hn::Sub(x, hn::Sub(shifted, magic));
+  V p = hn::Set(d, 1.327647129e-03f);
+  p = hn::MulAdd(p, f, hn::Set(d, 9.675540961e-03f));
+  p = hn::MulAdd(p, f, hn::Set(d, 5.550713092e-02f));
+  p = hn::MulAdd(p, f, hn::Set(d, 2.402212024e-01f));
+  p = hn::MulAdd(p, f, hn::Set(d, 6.931469440e-01f));
+  p = hn::MulAdd(p, f, hn::Set(d, 1.000000119e+00f));
+  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted))));
 }
 
-// s -> exp(s + bias - largest); returns 1 / sum.
-float softmax(float* HWY_RESTRICT s, const float* HWY_RESTRICT bias, int keys_pad) {
+void attend(const AttendArgs& a) {
   const D d;
-  V top0 = hn::Set(d, -1e30f), top1 = top0;
-  for (int j = 0; j < keys_pad; j += 2 * kL) {
-    top0 = hn::Max(top0, hn::Add(hn::Load(d, s + j), hn::Load(d, bias + j)));
-    top1 = hn::Max(top1, hn::Add(hn::Load(d, s + j + kL), hn::Load(d, bias + j + kL)));
+  float* const logits = a.memory;
+  float* const top = a.memory + int64_t(a.keys) * kWidth;
+  float* const factor = top + kWidth;
+  for (int v = 0; v < kWidth; v += kL) hn::Store(hn::Set(d, -1e30f), d, top + v);
+
+  panel::TileArgs t;
+  t.a_stride = a.k_row, t.k = a.d, t.b = a.q, t.b_row = a.q_row;
+  t.out_row = t.init_row = kWidth, t.top = top;
+  const int key_tiles = panel::tiles_for(a.keys);
+  for (int i = 0; i < key_tiles; i++) {
+    const int first = panel::first_row(a.keys, i, key_tiles),
+              end = panel::first_row(a.keys, i + 1, key_tiles);
+    t.a = a.k + first, t.init = a.bias + first * kWidth, t.out = logits + first * kWidth;
+    panel::tile_of<panel::Tile::logits>(end - first)(t);
   }
-  const V largest = hn::MaxOfLanes(d, hn::Max(top0, top1));
-  V sum0 = hn::Zero(d), sum1 = hn::Zero(d);
-  for (int j = 0; j < keys_pad; j += 2 * kL) {
-    const V e0 = exp_negative(hn::Sub(hn::Add(hn::Load(d, s + j), hn::Load(d, bias + j)), largest));
-    const V e1 = exp_negative(hn::Sub(hn::Add(hn::Load(d, s + j + kL), hn::Load(d, bias + j + kL)), largest));
-    hn::Store(e0, d, s + j), hn::Store(e1, d, s + j + kL);
+
+  const V top0 = hn::Load(d, top), top1 = hn::Load(d, top + kL);
+  V sum0 = hn::Zero(d), sum1 = sum0;
+  for (int j = 0; j < a.keys; j++) {
+    float* at = logits + j * kWidth;
+    const V e0 = exp2_negative(hn::Sub(hn::Load(d, at), top0));
+    const V e1 = exp2_negative(hn::Sub(hn::Load(d, at + kL), top1));
+    hn::Store(e0, d, at), hn::Store(e1, d, at + kL);
     sum0 = hn::Add(sum0, e0), sum1 = hn::Add(sum1, e1);
   }
-  return 1 / hn::GetLane(hn::SumOfLanes(d, hn::Add(sum0, sum1)));
-}
+  hn::Store(hn::Div(hn::Set(d, 1), sum0), d, factor), hn::Store(hn::Div(hn::Set(d, 1), sum1), d, factor + kL);
 
-void bias_rows(const HeadArgs& a, float* rows) {
-  const int64_t keys_pad = up(a.keys, 2 * kL);
-  for (int i = 0; i < a.queries; i++) bias_row(a, i, rows + i * keys_pad, int(keys_pad));
-}
-
-int64_t bias_row_floats(int keys) { return up(keys, 2 * kL); }
-
-// Asks for q, k and v of this head in pixels [begin, end) of the next window.
-void fetch_ahead(const HeadArgs& a, int begin, int end) {
-  for (int i = begin; i < end && i < a.keys; i++) {
-    if (a.next_at[i] < 0) continue;
-    for (int c = 0; c < a.d; c += 16)
-      for (int64_t part : {int64_t(0), a.k_at, a.v_at}) hwy::Prefetch(a.x + a.next_at[i] + part + c);
+  t.a_stride = a.v_row, t.k = a.keys, t.b = logits, t.b_row = kWidth, t.factor = factor;
+  const int tiles = panel::tiles_for(a.d);
+  for (int i = 0; i < tiles; i++) {
+    const int first = panel::first_row(a.d, i, tiles), end = panel::first_row(a.d, i + 1, tiles);
+    t.a = a.v + first * a.v_row, t.out = a.y + first * kWidth;
+    panel::tile_of<panel::Tile::values>(end - first)(t);
   }
 }
 
-void head(const HeadArgs& a) {
-  const D d;
-  Room r;
-  layout(a.queries, a.keys, a.d, a.memory, &r);
-  gather(a, r);
-  float inverse[kRows];
-  for (int i = 0; i < a.queries;) {
-    const int rows = gemm::rows_for(a.queries - i), n = a.queries - i < rows ? a.queries - i : rows;
-    if (a.next_at) fetch_ahead(a, i, i + n);
-    const bool made = a.bias_rows && !a.query_side;
-    const float* bias = made ? a.bias_rows + int64_t(i) * r.keys_pad : r.bias;
-    for (int p = 0; p < n && !made; p++) bias_row(a, i + p, r.bias + int64_t(p) * r.keys_pad, r.keys_pad);
-    const gemm::Tile qk = gemm::tile_for(rows, 2);
-    for (int j = 0; j < r.keys_pad; j += 2 * kL)
-      qk(r.q + int64_t(i) * a.d, a.d, a.d, r.k + int64_t(j) * a.d, r.logits + j, r.keys_pad);
-    for (int p = 0; p < n; p++)
-      inverse[p] = softmax(r.logits + int64_t(p) * r.keys_pad, bias + int64_t(p) * r.keys_pad, r.keys_pad);
-    for (int c = 0; c < r.d_pad; c += 2 * kL) {
-      const int vectors = r.d_pad - c > kL ? 2 : 1, columns = vectors * kL;
-      gemm::tile_for(rows, vectors)(r.logits, r.keys_pad, a.keys, r.v + int64_t(c) * a.keys, r.sums, columns);
-      for (int p = 0; p < n; p++) {
-        if (a.y_at[i + p] < 0) continue;
-        float* y = a.y + a.y_at[i + p] + c;
-        const V scale = hn::Set(d, inverse[p]);
-        for (int x = 0; x < columns && c + x < a.d; x += kL)
-          gemm::store_first(hn::Mul(hn::Load(d, r.sums + p * columns + x), scale), y + x, a.d - c - x);
+void make_bias(const BiasArgs& a) {
+  const hn::CappedTag<float, 8> d8;
+  const int lanes = int(hn::Lanes(d8));
+  const int64_t table_w = a.window_w + a.keys_w - 1;
+  const int end = a.queries < a.first + kWidth ? a.queries : a.first + kWidth;
+  float* row = a.bias;
+  for (int ky = 0; ky < a.keys_h; ky++)
+    for (int kx = 0; kx < a.keys_w; kx++, row += kWidth) {
+      const float* from = a.table + (a.keys_h - 1 - ky) * table_w + (a.keys_w - 1 - kx);
+      float* to = row;
+      // Runs of queries of one row of the window.
+      for (int q = a.first, qx = q % a.window_w, qy = q / a.window_w; q < end; qx = 0, qy++) {
+        const int run = end - q < a.window_w - qx ? end - q : a.window_w - qx;
+        const float* at = from + qy * table_w + qx;
+        int x = 0;
+        for (; x + lanes <= run; x += lanes) hn::StoreU(hn::LoadU(d8, at + x), d8, to + x);
+        for (; x < run; x++) to[x] = at[x];
+        q += run, to += run;
       }
+      for (; to < row + kWidth; to++) *to = 0;
     }
-    i += n;
+}
+
+void add_mask(const MaskArgs& a) {
+  const D d;
+  const V mask = hn::Set(d, kMask);
+  for (int v = 0; v < kWidth; v += kL) {
+    const V side = hn::LoadU(d, a.query_side + v);
+    for (int j = 0; j < a.keys; j++) {
+      const V less = hn::IfThenZeroElse(hn::Eq(side, hn::Set(d, a.key_side[j])), mask);
+      hn::Store(hn::Add(hn::Load(d, a.bias + j * kWidth + v), less), d, a.out + j * kWidth + v);
+    }
+  }
+}
+
+void scale_pixels(float* t, int64_t row, int channels, int n, bool unit, float scale) {
+  const D d;
+  for (int p = 0; p < n; p += kL) {
+    V factor = hn::Set(d, scale);
+    if (unit) {
+      V sum = hn::Zero(d);
+      for (int c = 0; c < channels; c++) {
+        const V v = hn::Load(d, t + c * row + p);
+        sum = hn::MulAdd(v, v, sum);
+      }
+      factor = hn::Div(factor, hn::Max(hn::Sqrt(sum), hn::Set(d, 1e-12f)));
+    }
+    for (int c = 0; c < channels; c++)
+      hn::Store(hn::Mul(hn::Load(d, t + c * row + p), factor), d, t + c * row + p);
   }
 }
 
@@ -281,7 +168,7 @@ void layer_norm(const LayerNormArgs& a, const float* x, int64_t x_px, const floa
 }  // namespace
 
 const AttentionKernels* attention_table() {
-  static constexpr AttentionKernels table = {kL, layer_norm, head, bias_rows, bias_row_floats, head_floats};
+  static constexpr AttentionKernels table = {layer_norm, attend, make_bias, add_mask, scale_pixels};
   return &table;
 }
 

@@ -1,0 +1,46 @@
+// Panels: a few pixels side by side, [channels][width], through whole sublayers of a transformer. Per-ISA
+// entry points of what loads, normalises, multiplies and stores them. Pointers to panels are aligned to 64
+// bytes, their rows hold whole widths.
+#pragma once
+
+#include <stdint.h>
+
+namespace ups::cpu {
+
+// Weights [cin][cout] of a linear layer. Packed: per register tile of outputs [cin][rows of the tile].
+struct PanelWeights {
+  const void* weight = nullptr;
+  bool f16 = false;
+  int cin = 0, cout = 0;
+  int scaled = 0;  // so many outputs first, times `scale`
+  float scale = 1;
+  float* packed = nullptr;      // [cout * cin + 16]
+  const float* bias = nullptr;  // [cout]
+  bool gelu = false;            // behind the bias
+};
+
+struct PanelStore {
+  int n = 0, c = 0;                        // pixels, channels
+  float* const* y = nullptr;               // of each pixel
+  const float* const* residual = nullptr;  // of each pixel, or null
+  const float* const* add = nullptr;
+  float add_scale = 1;
+};
+
+struct PanelKernels {
+  int width;                                              // pixels of a panel
+  void (*pack)(const PanelWeights&, int begin, int end);  // inputs
+  // panel[channel * row + pixel] for `n` pixels, a multiple of the width.
+  void (*load)(const float* const* px, int n, int c, float* panel, int64_t row);
+  // Asks for n pixels of c channels that load or store will touch.
+  void (*fetch)(const float* const* px, int n, int c);
+  // Layer normalisation over the channels of each pixel, in place.
+  void (*normalise)(float* panel, int c, const float* gamma, const float* beta, float eps);
+  // out[output * out_row + pixel]
+  void (*linear)(const PanelWeights&, const float* panel, float* out, int64_t out_row);
+  // y = panel (+ residual) (+ add_scale * add). Reads rows up to the next multiple of 16.
+  void (*store)(const PanelStore&, const float* panel);
+};
+const PanelKernels& panel_kernels();
+
+}  // namespace ups::cpu
