@@ -33,16 +33,18 @@ std::string text(double v) {
 
 }  // namespace
 
-Latent read_latent(const std::string& path, bool* raw) {
-  const auto file = open_weights(path);
-  *raw = file->has("latent_format_version_0");
+Latent read_latent(const std::string& path, bool* raw) { return latent_of(*open_weights(path), raw); }
+
+Latent latent_of(const StateDict& file, bool* raw) {
+  const std::string& path = file.source;
+  *raw = file.has("latent_format_version_0");
   std::string key;
   for (const char* name : {"latent", "latents", "samples", "latent_tensor"})
-    if (key.empty() && file->has(name)) key = name;
-  if (key.empty() && file->entries().size() == 1) key = file->entries().begin()->first;
-  check(!key.empty(), Code::model, path, ": got ", file->entries().size(),
+    if (key.empty() && file.has(name)) key = name;
+  if (key.empty() && file.entries().size() == 1) key = file.entries().begin()->first;
+  check(!key.empty(), Code::model, path, ": got ", file.entries().size(),
         " tensors and none called latent, expected a file of `upscale encode`");
-  const Entry& entry = file->at(key);
+  const Entry& entry = file.at(key);
   std::vector<int64_t> shape = entry.shape;
   if (shape.size() == 4 && shape[0] == 1) shape.erase(shape.begin());
   check(shape.size() == 3 && shape[0] >= 1 && shape[0] <= kMostChannels && shape[1] >= 1 &&
@@ -51,10 +53,10 @@ Latent read_latent(const std::string& path, bool* raw) {
         " values, expected [1, channels, height, width]");
   Latent l;
   l.c = int(shape[0]), l.h = int(shape[1]), l.w = int(shape[2]);
-  l.v = file->floats(key);
+  l.v = file.floats(key);
   for (float v : l.v)
     check(std::isfinite(v), Code::model, path, ": tensor '", key, "' holds infinity or NaN");
-  l.picture = {stated_side(*file, "height"), stated_side(*file, "width")};
+  l.picture = {stated_side(file, "height"), stated_side(file, "width")};
   return l;
 }
 

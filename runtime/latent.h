@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/tensor.h"
+#include "weights/state_dict.h"
 
 namespace ups {
 
@@ -22,6 +23,8 @@ struct Latent {
 // "latent_tensor", or the only tensor there is. A file of ComfyUI (latent_format_version_0) holds z itself:
 // *raw is then true. Throws Error{Code::io} and Error{Code::model}.
 Latent read_latent(const std::string& path, bool* raw);
+// The same of what a file holds. Throws Error{Code::model}.
+Latent latent_of(const StateDict& file, bool* raw);
 
 // "latent" [1, c, h, w] f32 with the size of the picture and `scaling`, `shift` in the metadata.
 void write_latent(const std::string& path, const Latent& latent, double scaling, double shift);

@@ -117,3 +117,53 @@ TEST_CASE("mistakes about latents are one sentence and the right code", "[apps][
   }
   CHECK(!std::filesystem::exists(out));
 }
+
+TEST_CASE("a damaged or hostile latent file is refused in one sentence", "[apps][latents]") {
+  Work w;
+  const std::string latent = w.folder / "l.safetensors", out = w.folder / "out.png";
+  const auto file = [](const std::string& header, const std::string& data) {
+    std::string bytes(8, 0);
+    const uint64_t n = header.size();
+    std::memcpy(bytes.data(), &n, 8);
+    return bytes + header + data;
+  };
+  const auto floats = [](std::vector<float> v) {
+    return std::string(reinterpret_cast<const char*>(v.data()), v.size() * 4);
+  };
+  const auto tensor = [](const char* dtype, const char* shape, int64_t bytes) {
+    return std::string("{\"latent\":{\"dtype\":\"") + dtype + "\",\"shape\":" + shape +
+           ",\"data_offsets\":[0," + std::to_string(bytes) + "]}}";
+  };
+  const auto refused = [&](const std::string& bytes, int code, const char* words) {
+    spill(latent, bytes);
+    const Finished r = run({"decode", latent, out, "--taesd", w.taesd});
+    INFO(words << ": " << r.err);
+    CHECK(r.code == code);
+    CHECK(r.one_line_error());
+    CHECK(r.err.find(words) != std::string::npos);
+    CHECK(!std::filesystem::exists(out));
+  };
+  const float inf = std::numeric_limits<float>::infinity();
+  refused(file(tensor("F32", "[1,4,1,1]", 16), floats({0, std::nanf(""), 0, 0})), 3, "infinity or NaN");
+  refused(file(tensor("F32", "[1,4,1,1]", 16), floats({0, 0, 0, -inf})), 3, "infinity or NaN");
+  refused(file(tensor("F32", "[1,3,1,1]", 12), floats({0, 0, 0})), 1, "3 channels");
+  refused(file(tensor("F32", "[2,4,1,1]", 32), floats(std::vector<float>(8))), 3, "4 dimensions");
+  refused(file(tensor("F32", "[4,1]", 16), floats(std::vector<float>(4))), 3, "2 dimensions");
+  refused(file(tensor("F32", "[1,4,0,8]", 0), ""), 3, "l.safetensors");
+  refused(file(tensor("I32", "[1,4,1,1]", 16), floats(std::vector<float>(4))), 3, "floating");
+  // Sizes that the file does not hold, that wrap around, and that no picture has.
+  refused(file(tensor("F32", "[1,4,65536,65536]", 16), floats(std::vector<float>(4))), 3, "l.safetensors");
+  refused(file(tensor("F32", "[1,4,4294967296,4294967296]", 0), ""), 3, "l.safetensors");
+  refused(file(tensor("F32", "[1,4,-1,-1]", 16), floats(std::vector<float>(4))), 3, "l.safetensors");
+  refused(file(tensor("F16", "[1,1,1,100000]", 200000), std::string(200000, 0)), 3, "expected [1, channels");
+  refused(file("{}", ""), 3, "no tensors");
+  refused("", 3, "l.safetensors");
+  refused(std::string(8, '\xff'), 3, "l.safetensors");
+  // The size of the picture is only believed within the last latent pixel.
+  const std::string huge =
+      R"({"__metadata__":{"width":"9999999","height":"-5"},)" + tensor("F32", "[1,4,2,3]", 96).substr(1);
+  spill(latent, file(huge, floats(std::vector<float>(24, 0.5f))));
+  const Finished r = run({"decode", latent, out, "--taesd", w.taesd});
+  CHECK(r.code == 0);
+  CHECK(r.out.find("24x16") != std::string::npos);
+}
