@@ -125,7 +125,8 @@ int latent_command(const std::vector<std::string>& arguments) {
   int width = 0, height = 0;
   check(ups_vae_upscaled_size(vae.get(), lr.width, lr.height, &o, &width, &height));
   check_writable(format_of_path(out), width, height, out);
-  { OutputFile probe(out); }
+  { OutputFile probe(out); }  // a missing or read-only folder is found first
+  if (o.step_done) OutputFile probe(call.prefix + "1.png");
   Image hr = allocate_image(width, height, lr.channels, result_depth(a, out, lr.depth));
   const ups_image from = lr.view();
   ups_image to = hr.view();

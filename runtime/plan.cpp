@@ -170,7 +170,14 @@ double row_bytes(const Placement& p, Extent lr, DType dtype, int first, int end)
 
 // The strips of each segment of a graph with statistics of the whole image.
 Layout segment_layout(const Placement& p, Extent lr, const PlanOptions& o) {
-  const std::vector<int> starts = segment_starts(p);
+  std::vector<int> starts;
+  for (int start : segment_starts(p)) {
+    while (o.segment_ops && !starts.empty() && start - starts.back() > o.segment_ops)
+      starts.push_back(starts.back() + o.segment_ops);
+    starts.push_back(start);
+  }
+  while (o.segment_ops && int(p.ops.size()) - starts.back() > o.segment_ops)
+    starts.push_back(starts.back() + o.segment_ops);
   std::vector<Cut> cuts;
   for (size_t i = 0; i < starts.size(); i++) {
     const int end = i + 1 < starts.size() ? starts[i + 1] : int(p.ops.size());
@@ -188,7 +195,7 @@ bool has_statistics(const Placement& p) {
 // Tries the last operators as strips, from each possible start, and keeps the smallest arena.
 Layout best_layout(const Placement& p, Extent lr, const PlanOptions& o) {
   const int n = int(p.ops.size());
-  if (has_statistics(p)) return segment_layout(p, lr, o);
+  if (o.segment_ops || has_statistics(p)) return segment_layout(p, lr, o);
   Layout best = lay_out(p, lr, o, {{0, n, 0}});
   if (!o.strip_bytes) return best;
   constexpr int kMostStripOps = 24;  // a longer suffix never paid: windows of deep chains grow past the trunk

@@ -52,6 +52,9 @@ struct PlanOptions {
   // The same for each segment of a graph with statistics of the whole image. Larger, because every strip
   // transforms the weights of wide convolutions anew.
   size_t segment_bytes = size_t(32) << 20;
+  // Most operators of a segment; 0: any, and only graphs with statistics have segments. Short ones keep
+  // windows small and what lies between them whole: for an arena that is a file.
+  int segment_ops = 0;
   // A convolution may write over an addend that nobody reads later. Needs kernels that read an addend's
   // element in the thread that writes the output's.
   bool in_place = false;

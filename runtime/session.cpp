@@ -4,6 +4,13 @@
 #include "kernels/error.h"
 
 namespace ups {
+namespace {
+
+// Of a segment when intermediates live in a file. Each convolution holds back up to four rows, so that many
+// more would keep a small picture in memory as a whole.
+constexpr int kSpilledSegmentOps = 8;
+
+}  // namespace
 
 Session::Session(Network network, std::unique_ptr<Backend> backend)
     : info_(network.info), graph_(std::make_unique<Graph>(network.weights)), backend_(std::move(backend)) {
@@ -56,6 +63,7 @@ void Session::use_segments(size_t bytes, bool spill) {
   plans_.clear();
   release();
   options_.segment_bytes = bytes, spill_ = spill;
+  options_.segment_ops = spill ? kSpilledSegmentOps : 0;
   backend_->spill(spill);
 }
 
