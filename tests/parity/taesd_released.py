@@ -77,7 +77,7 @@ def main():
             x = torch.from_numpy(image.transpose(2, 0, 1)[None] / np.float32(255)).float()
             with torch.no_grad():
                 latent = net.encoder(2 * x - 1)
-                decoded = (net.decoder(latent) / 2 + 0.5).clamp(0, 1).numpy()[0].transpose(1, 2, 0)
+                decoded = (net.decoder(latent) / 2 + 0.5).numpy()[0].transpose(1, 2, 0)
             with tempfile.TemporaryDirectory() as t:
                 Image.fromarray(image).save(f"{t}/in.png")
                 safetensors.torch.save_file({"latent": latent.contiguous()}, f"{t}/theirs.safetensors")
