@@ -1,6 +1,6 @@
-// bench_kernels: time of each convolution of the ESRGAN family, as effective GFLOP/s (direct-convolution
-// operations per second) and per cent of the FMA peak measured in the same run. Best of several runs: other
-// work on the machine only ever adds time.
+// bench_kernels: time of each convolution of the ESRGAN family, of linear layers and of SwinIR's sublayers,
+// as effective GFLOP/s (direct-convolution operations per second) and per cent of the FMA peak measured in
+// the same run. Best of several runs: other work on the machine only ever adds time.
 //   bench_kernels [filter] [seconds per measurement] [cpu]
 // BENCH_ONE_BY_ONE=1 in the environment runs dense blocks without run_chain.
 // "cpu" measures processor time per thread instead of elapsed time, for machines that are never idle.
@@ -126,6 +126,39 @@ Line measure_dense_block(int size, Machine* machines) {
   return line;
 }
 
+// The halves of a transformer layer with the sizes of SwinIR-M and HAT: 180 channels, 6 heads.
+Line measure_sublayer(int size, int window, Machine* machines) {
+  constexpr int c = 180, heads = 6, hidden = 360;
+  const int places = (2 * window - 1) * (2 * window - 1);
+  std::vector<float> x = normals(size_t(size) * size * c, 1), y(x.size()), gamma(c, 1), zeros(3 * c);
+  const Tensor in = dense_f32(x.data(), size, size, c), out = dense_f32(y.data(), size, size, c);
+  std::vector<float> first, last, table;
+  const auto weight = [&](std::vector<float>& memory, int cout, int cin) {
+    memory = normals(size_t(cout) * cin, 0.05f);
+    return Weight{0, cout, 1, cin, DType::f32, memory.data(), zeros.data(), nullptr};
+  };
+  const Weight norm{0, c, 1, 1, DType::f32, gamma.data(), zeros.data(), nullptr};
+  double flop = double(size) * size;
+  const auto time = [&](const std::string& name, const auto& op) {
+    Line line{name + " @" + std::to_string(size), "panels", flop * op.flop()};
+    for (int t = 0; t < 2; t++)
+      line.seconds[t] = best_seconds(t + 1, [&] { cpu::run(op, machines[t].context); });
+    return line;
+  };
+  if (window == 0) {
+    MlpSublayer<Tensor> op{.x = in, .y = out, .norm = norm};
+    op.fc1 = weight(first, hidden, c), op.fc2 = weight(last, c, hidden);
+    return time("mlp sublayer", op);
+  }
+  AttentionSublayer<Tensor> op{.x = in, .residual = in, .y = out, .norm = norm};
+  op.qkv = weight(first, 3 * c, c), op.proj = weight(last, c, c);
+  table = normals(size_t(heads) * places, 1);
+  op.bias = {0, heads, 1, places, DType::f32, table.data(), nullptr, nullptr};
+  op.window = op.keys = {window, window}, op.shift = {window / 2, window / 2};
+  op.heads = heads, op.d = c / heads, op.scale = 0.18f;
+  return time("attention " + std::to_string(window), op);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -159,7 +192,10 @@ int main(int argc, char** argv) {
                          {"64->48 shuffle 4", 128, 64, 48, 1, 4},
                          {"up 2 64->64", 64, 64, 64, 2},
                          {"up 2 64->64", 128, 64, 64, 2},
-                         {"1x1 64->64", 128, 64, 64, 1, 1, 1}})
+                         {"1x1 64->64", 128, 64, 64, 1, 1, 1},
+                         {"linear 180->540", 64, 180, 540, 1, 1, 1},
+                         {"linear 512->512", 64, 512, 512, 1, 1, 1},
+                         {"linear 768->3072", 48, 768, 3072, 1, 1, 1}})
     shapes.push_back(s);
   for (const Shape& s : shapes)
     if (std::strstr((std::string(s.name) + " @" + std::to_string(s.size)).c_str(), filter))
@@ -167,4 +203,8 @@ int main(int argc, char** argv) {
   for (int size : {48, 64, 128, 512})
     if (std::strstr(("dense block @" + std::to_string(size)).c_str(), filter))
       print(measure_dense_block(size, machines), peak);
+  for (int window : {8, 16, 0}) {
+    const std::string name = window ? "attention " + std::to_string(window) : "mlp sublayer";
+    if (std::strstr((name + " @64").c_str(), filter)) print(measure_sublayer(64, window, machines), peak);
+  }
 }

@@ -83,6 +83,20 @@ void make_bias(const BiasArgs& a) {
   const int64_t table_w = a.window_w + a.keys_w - 1;
   const int end = a.queries < a.first + kWidth ? a.queries : a.first + kWidth;
   float* row = a.bias;
+  if (a.window_w % kL == 0 && end - a.first == kWidth) {  // no vector of queries spans two rows of the window
+    const D d;
+    const int q0 = a.first, q1 = a.first + kL;
+    const int64_t at0 = q0 / a.window_w * table_w + q0 % a.window_w;
+    const int64_t at1 = q1 / a.window_w * table_w + q1 % a.window_w;
+    for (int ky = 0; ky < a.keys_h; ky++) {
+      const float* from = a.table + (a.keys_h - 1 - ky) * table_w + (a.keys_w - 1);
+      for (int kx = 0; kx < a.keys_w; kx++, from--, row += kWidth) {
+        hn::Store(hn::LoadU(d, from + at0), d, row);
+        hn::Store(hn::LoadU(d, from + at1), d, row + kL);
+      }
+    }
+    return;
+  }
   for (int ky = 0; ky < a.keys_h; ky++)
     for (int kx = 0; kx < a.keys_w; kx++, row += kWidth) {
       const float* from = a.table + (a.keys_h - 1 - ky) * table_w + (a.keys_w - 1 - kx);
