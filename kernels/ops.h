@@ -37,6 +37,7 @@ struct Weight {
   const float* bias = nullptr;   // null: no bias
   const float* slope = nullptr;  // PReLU slopes, null unless Act::prelu
   bool tf32 = false;             // an f32 convolution may round its factors to tf32 (10 bits of fraction)
+  int tile = 0;                  // CPU: w is packed in tiles of so many outputs (pack_linear_weight)
   bool f16_sums = false;         // an f16 convolution may sum up to 64 products in f16, then on in f32
 };
 

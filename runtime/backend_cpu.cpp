@@ -65,7 +65,20 @@ class CpuBackend final : public Backend {
   cpu::Scratch scratch_;
 };
 
+// Which weights belong to linear layers of sublayers that run whole.
+std::vector<bool> sublayer_weights(const Graph& graph) {
+  std::vector<bool> found(graph.weight_infos().size());
+  for (const Op<Value>& op : graph.ops()) {
+    if (const auto* a = std::get_if<AttentionSublayer<Value>>(&op); a && cpu::runs_whole(*a))
+      found[a->qkv.id] = found[a->proj.id] = true;
+    if (const auto* m = std::get_if<MlpSublayer<Value>>(&op); m && cpu::runs_whole(*m))
+      found[m->fc1.id] = found[m->fc2.id] = true;
+  }
+  return found;
+}
+
 void CpuBackend::load(const Graph& graph) {
+  const std::vector<bool> packed = sublayer_weights(graph);
   const auto& infos = graph.weight_infos();
   const StateDict& file = graph.weights();
   weights_.assign(infos.size(), {});
@@ -98,6 +111,8 @@ void CpuBackend::load(const Graph& graph) {
       cpu::pack_conv_weight(oihw.data(), at, w.dtype, w.cout, w.cin, w.k);
     } else if (info.flat) {
       std::memcpy(at, file.floats(info.weight_key).data(), size_t(w.cout) * w.cin * sizeof(float));
+    } else if (packed[i]) {
+      cpu::pack_linear_weight(file.floats(info.weight_key).data(), reinterpret_cast<float*>(at), w);
     } else {
       cpu::pack_conv_weight(file.floats(info.weight_key).data(), at, w.dtype, w.cout, w.cin, w.k);
     }

@@ -12,11 +12,9 @@ struct PanelWeights {
   const void* weight = nullptr;
   bool f16 = false;
   int cin = 0, cout = 0;
-  int scaled = 0;  // so many outputs first, times `scale`
-  float scale = 1;
-  float* packed = nullptr;      // [cout * cin + 16]
-  const float* bias = nullptr;  // [cout]
-  bool gelu = false;            // behind the bias
+  const float* packed = nullptr;  // [cout * cin]
+  const float* bias = nullptr;    // [cout]
+  bool gelu = false;              // behind the bias
 };
 
 struct PanelStore {
@@ -28,8 +26,8 @@ struct PanelStore {
 };
 
 struct PanelKernels {
-  int width;                                              // pixels of a panel
-  void (*pack)(const PanelWeights&, int begin, int end);  // inputs
+  int width, rows;  // pixels of a panel, outputs of a register tile
+  void (*pack)(const PanelWeights&, float* packed, int begin, int end);  // some of the inputs
   // panel[channel * row + pixel] for `n` pixels, a multiple of the width.
   void (*load)(const float* const* px, int n, int c, float* panel, int64_t row);
   // Asks for n pixels of c channels that load or store will touch.

@@ -17,13 +17,12 @@ using panel::kWidth;
 
 // A few rows of the matrix at a time, because they come from far away. Nothing is written twice: threads
 // share the tiles.
-void panel_pack(const PanelWeights& w, int begin, int end) {
+void panel_pack(const PanelWeights& w, float* packed, int begin, int end) {
   const int tiles = panel::tiles_for(w.cout);
   for (int tile = 0; tile < tiles; tile++) {
     const int first = panel::first_row(w.cout, tile, tiles);
     const int rows = panel::first_row(w.cout, tile + 1, tiles) - first;
-    const int scaled = w.scaled - first < rows ? w.scaled - first : rows;
-    float* to = w.packed + int64_t(first) * w.cin + int64_t(begin) * rows;
+    float* to = packed + int64_t(first) * w.cin + int64_t(begin) * rows;
     for (int i = begin; i < end; i++, to += rows) {
       const int64_t from = int64_t(i) * w.cout + first;
       int r = 0;
@@ -33,7 +32,6 @@ void panel_pack(const PanelWeights& w, int begin, int end) {
         hn::StoreU(hn::LoadU(d4, at + r), d4, to + r);
 #endif
       if (r < rows) widen(w.weight, w.f16, from + r, rows - r, to + r);
-      for (r = 0; r < scaled; r++) to[r] *= w.scale;
     }
   }
 }
@@ -103,8 +101,8 @@ void panel_store(const PanelStore& s, const float* panel) {
 }  // namespace
 
 const PanelKernels* panel_table() {
-  static constexpr PanelKernels table = {kWidth,          panel_pack,   panel_load, panel_fetch,
-                                         panel_normalise, panel_linear, panel_store};
+  static constexpr PanelKernels table = {kWidth,      gemm::kRows,     panel_pack,   panel_load,
+                                         panel_fetch, panel_normalise, panel_linear, panel_store};
   return &table;
 }
 

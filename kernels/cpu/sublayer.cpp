@@ -47,24 +47,33 @@ void check_sublayer(const Operator& op, const Weight& first, const Weight& last,
         last.cout, " for ", c, " channels");
 }
 
-// A linear layer with its packed weights in memory of the caller's.
+// A linear layer, its weights packed when they were loaded or in memory of the caller's.
 struct Linear {
   PanelWeights w;
-  int64_t floats() const { return round_to(int64_t(w.cin) * w.cout, 16) + round_to(w.cout, 16); }
-  explicit Linear(const Weight& from, bool gelu = false) {
+  int tile;
+  explicit Linear(const Weight& from, bool gelu = false) : tile(from.tile) {
     w.weight = from.w, w.f16 = from.dtype == DType::f16, w.cin = from.cin, w.cout = from.cout, w.gelu = gelu;
     w.bias = from.bias;
   }
-  // The first `scaled` outputs times scale.
-  float* pack(float* memory, Pool& pool, int scaled = 0, float scale = 1) {
+  int64_t packed_floats() const { return tile ? 0 : round_to(int64_t(w.cin) * w.cout, 16); }
+  int64_t floats() const { return packed_floats() + round_to(w.cout, 16); }
+  // Returns the memory behind its own.
+  float* pack(float* memory, Pool& pool) {
     const PanelKernels& kernels = panel_kernels();
-    float* bias = memory + round_to(int64_t(w.cin) * w.cout, 16);
-    for (int i = 0; i < w.cout; i++) bias[i] = (w.bias ? w.bias[i] : 0) * (i < scaled ? scale : 1);
-    w.packed = memory, w.bias = bias, w.scaled = scaled, w.scale = scale;
-    constexpr int kInputs = 12;
-    pool.for_each((w.cin + kInputs - 1) / kInputs, [&](int item, int) {
-      kernels.pack(w, item * kInputs, std::min(w.cin, (item + 1) * kInputs));
-    });
+    check(tile == 0 || tile == kernels.rows, Code::device, "sublayer: weights in tiles of ", tile,
+          " outputs, expected ", kernels.rows, " (they were packed for other vectors)");
+    float* bias = memory + packed_floats();
+    for (int i = 0; i < w.cout; i++) bias[i] = w.bias ? w.bias[i] : 0;
+    w.bias = bias;
+    if (tile) {
+      w.packed = static_cast<const float*>(w.weight);
+    } else {
+      w.packed = memory;
+      constexpr int kInputs = 12;
+      pool.for_each((w.cin + kInputs - 1) / kInputs, [&](int item, int) {
+        kernels.pack(w, memory, item * kInputs, std::min(w.cin, (item + 1) * kInputs));
+      });
+    }
     return memory + floats();
   }
 };
@@ -90,6 +99,16 @@ const float* gamma(const Weight& norm) { return static_cast<const float*>(norm.w
 }  // namespace
 
 bool runs_whole(const AttentionSublayer<Tensor>& op) { return op.keys == op.window; }
+
+void pack_linear_weight(const float* weight, float* out, Weight& w) {
+  isa_ready();
+  std::vector<float> rows(size_t(w.cin) * w.cout);
+  pack_conv_weight(weight, rows.data(), DType::f32, w.cout, w.cin, 1);
+  PanelWeights p;
+  p.weight = rows.data(), p.cin = w.cin, p.cout = w.cout;
+  panel_kernels().pack(p, out, 0, w.cin);
+  w.w = out, w.tile = panel_kernels().rows;
+}
 
 size_t thread_scratch_bytes(const AttentionSublayer<Tensor>& op) {
   return runs_whole(op) ? size_t(Room(op, panel_kernels().width).floats) * sizeof(float) : 0;
@@ -119,7 +138,7 @@ void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows) {
   float* memory =
       static_cast<float*>(context.scratch.get(size_t(shared + threads * room.floats) * sizeof(float)));
   float* const rooms = memory + shared;
-  memory = qkv.pack(memory, context.pool, inner, op.cosine ? 1 : op.scale * kLog2E);
+  memory = qkv.pack(memory, context.pool);
   memory = proj.pack(memory, context.pool);
   bias.prepare(memory, context.pool);
   struct Thread {
@@ -148,6 +167,7 @@ void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows) {
         panels.load(t.x.data() + p, width, c, panel, width);
         if (op.norm_at == NormAt::before) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
         panels.linear(qkv.w, panel, q + p, row);
+        if (!op.cosine) attention.scale(q + p, row, inner, width, false, op.scale * kLog2E);
       }
       for (int n = 0; n < op.heads && op.cosine; n++) {
         attention.scale(q + n * op.d * row, row, op.d, int(row), true, op.bias.bias[n] * kLog2E);
