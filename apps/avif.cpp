@@ -8,6 +8,7 @@
 #include "apps/exif.h"
 #include "apps/failure.h"
 #include "apps/image_io.h"
+#include "apps/quiet_library.h"
 
 namespace ups::apps {
 namespace {
@@ -77,6 +78,7 @@ Image colour_of_gray(const Image& in) {
 }  // namespace
 
 Image decode_avif(std::string_view bytes, const std::string& name) {
+  const QuietLibrary quiet;
   std::unique_ptr<avifDecoder, Destroyer> decoder(avifDecoderCreate());
   if (!decoder) fail(kMemory, name, ": not enough memory to decode the AVIF");
   decoder->maxThreads = 2;
@@ -116,6 +118,7 @@ Image decode_avif(std::string_view bytes, const std::string& name) {
 }
 
 void encode_avif(OutputFile& file, const Image& image, int quality, bool lossless, int threads) {
+  const QuietLibrary quiet;
   auto must = [&](bool ok, const char* why) {
     if (!ok) fail(kIo, file.path(), ": AVIF encoding failed (", why, ")");
   };

@@ -1,15 +1,13 @@
 // Chooses the codec, checks sizes, converts what a format cannot hold.
 #include "apps/image_io.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <new>
-#include <thread>
 
 #include "apps/exif.h"
 #include "apps/failure.h"
+#include "apps/machine_room.h"
 #include "apps/pixel_format.h"
 
 namespace ups::apps {
@@ -24,10 +22,10 @@ Image allocate_image(int width, int height, int channels, ups_depth depth, int w
   Image image{width, height, channels, depth, nullptr};
   image.window = window < height ? window : 0;
   const size_t bytes = image.window ? image.row_bytes() * size_t(window) : image.bytes();
-  static const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
-  if (memory > 0 && double(bytes) > memory) {  // the system might promise it and then kill us
+  const int64_t memory = memory_bytes();
+  if (memory > 0 && double(bytes) > double(memory)) {  // the system might promise it and then kill us
     fail(kMemory, "an image of ", width, "x", height, " pixels takes ", bytes >> 20,
-         " MiB, this machine has ", int64_t(memory) >> 20, " MiB");
+         " MiB, this machine has ", memory >> 20, " MiB");
   }
   try {
     image.pixels = std::make_unique_for_overwrite<uint8_t[]>(bytes);
@@ -119,15 +117,19 @@ std::string writable_extensions() {
 std::string readable_formats() {
   std::string list;
   for (Format f : {Format::png, Format::jpeg, Format::webp, Format::tiff, Format::avif, Format::jxl,
-                   Format::bmp, Format::tga, Format::gif, Format::pnm}) {
+                   Format::bmp, Format::tga, Format::gif}) {
     if (is_built(f)) list += std::string(format_name(f)) + ", ";
   }
-  return list + "PFM";
+  return list + "PBM, PGM, PPM, PAM or PFM";
 }
 
 bool can_be_lossless(Format f) { return f != Format::jpeg; }
 
-bool looks_like_image(const std::string& path) { return format_of_path(path) != Format::unknown; }
+bool looks_like_image(const std::string& path) {
+  std::string e = std::filesystem::path(path).extension().string();
+  std::transform(e.begin(), e.end(), e.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  return format_of_extension(e) != Format::unknown || e == ".pbm" || e == ".pam";
+}
 
 void check_plausible(int64_t width, int64_t height, size_t file_bytes, int64_t pixels_per_byte,
                      const std::string& name) {
@@ -152,7 +154,7 @@ Image decode_any(std::string_view b, const std::string& name) {
   if (starts("\x89PNG\r\n\x1a\n")) return decode_png(b, name);
   if (starts("\xff\xd8\xff")) return decode_jpeg(b, name);
   if (starts("BM")) return decode_bmp(b, name);
-  if (starts("P5") || starts("P6")) return decode_pnm(b, name);
+  if (b.size() > 2 && b[0] == 'P' && b[1] >= '1' && b[1] <= '7') return decode_pnm(b, name);
   if (starts("Pf") || starts("PF")) return decode_pfm(b, name);
   if (starts("GIF87a") || starts("GIF89a")) return decode_gif(b, name);
   if (starts("RIFF") && holds(8, "WEBP")) {
@@ -234,13 +236,10 @@ ups_depth stored_depth(Format format, ups_depth depth) {
   return UPS_U8;
 }
 
-namespace {
-
-int threads_of(const EncodeOptions& o) {
-  return o.threads > 0 ? o.threads : int(std::max(1u, std::thread::hardware_concurrency()));
+int stored_bits(Format format, ups_depth depth) {
+  const ups_depth stored = stored_depth(format, depth);
+  return stored == UPS_U16 && format == Format::avif ? 12 : 8 * Image::sample_bytes(stored);
 }
-
-}  // namespace
 
 int tiff_strip_rows(size_t row_bytes, int height) {
   return int(std::clamp<size_t>((256 << 10) / row_bytes, 1, size_t(height)));
@@ -254,29 +253,8 @@ int rows_held(Format format, int height, size_t row_bytes, const EncodeOptions& 
   // Every PNG thread works on a strip of its own; one more is filled meanwhile.
   const int strip =
       format == Format::png ? png_strip_rows(row_bytes, height) : tiff_strip_rows(row_bytes, height);
-  const int64_t rows = int64_t(strip) * (format == Format::png ? threads_of(o) + 2 : 3) + 64;
+  const int64_t rows = int64_t(strip) * (format == Format::png ? encoder_threads(o) + 2 : 3) + 64;
   return rows < height ? int(rows) : 0;
-}
-
-int64_t encoder_bytes(Format format, int width, int height, int channels, ups_depth depth,
-                      const EncodeOptions& o) {
-  const int64_t row = int64_t(width) * channels * Image::sample_bytes(depth), all = row * height;
-  const int64_t strip = row * png_strip_rows(size_t(row), height);
-  switch (format) {
-    case Format::png:  // per thread raw and compressed rows, filters, the check; strips waiting for their
-                       // turn
-      return std::min<int64_t>(
-          threads_of(o) * (2 * strip + 7 * row + (1 << 20)) + (2 * threads_of(o) + 2) * strip,
-          2 * all + (8 << 20));
-    case Format::jpeg:  // coefficients of 16 bits, for two passes
-      return int64_t(width) * height * 2 * std::min(channels, 3);
-    case Format::webp:  // ARGB or YUV, and the file
-      return int64_t(width) * height * 6;
-    case Format::tiff:
-      return 2 << 20;
-    default:
-      return 0;
-  }
 }
 
 void write_image(OutputFile& file, Format format, Image image, const EncodeOptions& options) {

@@ -1,6 +1,7 @@
-// Image files in and out. Reads PNG, JPEG, WebP, TIFF, AVIF, JPEG XL, BMP, TGA, GIF, PPM, PGM and PFM; writes
-// all but GIF. Formats are recognised by content on the way in (TGA, which has no signature, by its
-// extension) and by extension on the way out. WebP, TIFF, AVIF and JPEG XL may be left out of a build.
+// Image files in and out. Reads PNG, JPEG, WebP, TIFF, AVIF, JPEG XL, BMP, TGA, GIF, PBM, PGM, PPM, PAM and
+// PFM; writes all but GIF, PBM and PAM. Formats are recognised by content on the way in (TGA, which has no
+// signature, by its extension) and by extension on the way out. WebP, TIFF, AVIF and JPEG XL may be left out
+// of a build.
 #pragma once
 
 #include <cstddef>
@@ -62,6 +63,8 @@ struct EncodeOptions {
   Colour background = {1, 1, 1};  // below transparency, where a format has none
 };
 
+int encoder_threads(const EncodeOptions& options);
+
 // Throws Failure(kIo) with one sentence for anything that is not a complete, plausible image. Pixels stand
 // upright, whatever the orientation noted in the file.
 Image read_image(const std::string& path);
@@ -72,6 +75,7 @@ int most_side(Format format);  // the longest side it can hold, in pixels
 void check_writable(Format format, int width, int height, const std::string& name);
 // The depth `format` stores for an image of this depth.
 ups_depth stored_depth(Format format, ups_depth depth);
+int stored_bits(Format format, ups_depth depth);  // 12 in an AVIF for 16 in memory
 
 // Whether an image of these rows can be encoded while they are computed, as it is; and how many of them must
 // be held for that (0: all; small images are held as a whole, so that nobody has to wait).

@@ -126,12 +126,15 @@ std::vector<Job> list_jobs(const Options& o) {
     fail(kUsage, "--report: reads both pictures again, expected files and not -");
 
   Format format = jobs.front().format;  // all have the same
-  if (o.depth && stored_depth(format, *o.depth) != *o.depth) {
-    fail(kUsage, "--depth: a ", format_name(format), " cannot hold this depth, expected ",
-         format == Format::pfm                                                      ? "32f"
-         : format == Format::png || format == Format::pnm || format == Format::avif ? "8 or 16"
-                                                                                    : "8",
-         " (a .tif holds every depth)");
+  const bool twelve = o.depth && *o.depth == UPS_U16 && format == Format::avif;
+  if (o.depth && (stored_depth(format, *o.depth) != *o.depth || twelve != o.depth_12)) {
+    fail(kUsage, "--depth: this output, ", format_name(format), ", cannot hold it, expected ",
+         format == Format::pfm                             ? "32f"
+         : format == Format::avif                          ? "8 or 12"
+         : format == Format::png || format == Format::pnm  ? "8 or 16"
+         : format == Format::tiff || format == Format::jxl ? "8, 16 or 32f"
+                                                           : "8",
+         " (a .tif holds 8, 16 and 32f)");
   }
   if (o.encode.lossless && !can_be_lossless(format)) fail(kUsage, "--lossless: a JPEG is always lossy");
 

@@ -13,6 +13,7 @@
 
 #include "apps/failure.h"
 #include "apps/image_io.h"
+#include "apps/png_chunks.h"
 
 namespace ups::apps {
 namespace {
@@ -65,7 +66,8 @@ bool read_header(Reader& r, std::string_view bytes) {
   r.progress.progress_monitor = on_progress;
   r.j.progress = &r.progress;
   jpeg_mem_src(&r.j, reinterpret_cast<const unsigned char*>(bytes.data()), (unsigned long)(bytes.size()));
-  for (int marker : {1, 2, 13}) jpeg_save_markers(&r.j, JPEG_APP0 + marker, 0xffff);
+  for (int marker : {JPEG_APP0 + 1, JPEG_APP0 + 2, JPEG_APP0 + 13, JPEG_COM})
+    jpeg_save_markers(&r.j, marker, 0xffff);
   jpeg_read_header(&r.j, TRUE);
   if (!jpeg_read_icc_profile(&r.j, &r.icc, &r.icc_bytes)) r.icc_bytes = 0;
   r.j.out_color_space = r.j.num_components == 1   ? JCS_GRAYSCALE
@@ -112,6 +114,11 @@ Metadata metadata_of(const Reader& r) {
     if (p->marker == JPEG_APP0 + 1 && m.exif.empty() && data.substr(0, 6) == exif) m.exif = data.substr(6);
     if (p->marker == JPEG_APP0 + 1 && m.xmp.empty() && data.substr(0, 29) == xmp) m.xmp = data.substr(29);
     if (p->marker == JPEG_APP0 + 13 && m.iptc.empty() && data.substr(0, 14) == iptc) m.iptc = data;
+    if (p->marker == JPEG_COM) {
+      const std::string_view text = data.substr(0, data.find_last_not_of('\0') + 1);
+      if (!text.empty() && text.find('\0') == text.npos)
+        m.chunks.push_back(text_chunk("Comment", std::string(text)));
+    }
   }
   if (r.j.saw_JFIF_marker && r.j.density_unit >= 1 && r.j.density_unit <= 2) {
     double factor = r.j.density_unit == 2 ? 2.54 : 1;

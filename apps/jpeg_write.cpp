@@ -14,6 +14,7 @@
 
 #include "apps/failure.h"
 #include "apps/image_io.h"
+#include "apps/png_chunks.h"
 
 namespace ups::apps {
 namespace {
@@ -71,8 +72,16 @@ void put_segment(Writer& w, int marker, const char* head, size_t head_bytes, con
   for (char c : body) jpeg_write_m_byte(&w.j, uint8_t(c));
 }
 
+// A comment that is longer than a segment goes into several.
+void put_comment(Writer& w, const std::string& text) {
+  for (size_t at = 0; at < text.size(); at += kMaxSegment) {
+    const size_t n = std::min(kMaxSegment, text.size() - at);
+    jpeg_write_marker(&w.j, JPEG_COM, reinterpret_cast<const JOCTET*>(text.data()) + at, unsigned(n));
+  }
+}
+
 // Under setjmp: objects with destructors live in the caller, never here.
-bool write(Writer& w, const Image& image, int quality) {
+bool write(Writer& w, const Image& image, const std::vector<std::string>& comments, int quality) {
   w.j.err = jpeg_std_error(&w.errors);
   w.errors.error_exit = on_error;
   w.errors.emit_message = [](j_common_ptr, int) {};
@@ -104,6 +113,7 @@ bool write(Writer& w, const Image& image, int quality) {
   if (!m.icc.empty() && m.icc.size() <= 255 * size_t(65519)) {
     jpeg_write_icc_profile(&w.j, reinterpret_cast<const JOCTET*>(m.icc.data()), unsigned(m.icc.size()));
   }
+  for (const std::string& text : comments) put_comment(w, text);
   while (w.j.next_scanline < w.j.image_height) {
     JSAMPROW row = const_cast<uint8_t*>(image.row(int(w.j.next_scanline)));
     jpeg_write_scanlines(&w.j, &row, 1);
@@ -117,7 +127,7 @@ bool write(Writer& w, const Image& image, int quality) {
 void encode_jpeg(OutputFile& file, const Image& image, int quality) {
   auto w = std::make_unique<Writer>();
   w->file = &file;
-  if (write(*w, image, quality)) return;
+  if (write(*w, image, texts_of(image.meta, "Comment"), quality)) return;
   if (w->thrown) std::rethrow_exception(w->thrown);
   fail(kIo, file.path(), ": JPEG encoding failed (", w->error, ")");
 }

@@ -1,6 +1,5 @@
 // JPEG XL -> pixels of 8 or 16 bits or float through libjxl, with ICC, EXIF and XMP.
 #include <jxl/decode.h>
-#include <jxl/resizable_parallel_runner.h>
 #include <jxl/version.h>
 
 #include <cstring>
@@ -9,6 +8,8 @@
 #include "apps/exif.h"
 #include "apps/failure.h"
 #include "apps/image_io.h"
+#include "apps/jxl_threads.h"
+#include "apps/quiet_library.h"
 
 namespace ups::apps {
 namespace {
@@ -17,11 +18,10 @@ constexpr size_t kMaxBoxBytes = 64 << 20;
 
 struct Destroyer {
   void operator()(JxlDecoder* d) const { JxlDecoderDestroy(d); }
-  void operator()(void* runner) const { JxlResizableParallelRunnerDestroy(runner); }
 };
 
 struct Decoding {
-  std::unique_ptr<void, Destroyer> runner{JxlResizableParallelRunnerCreate(nullptr)};
+  JxlThreads threads;
   std::unique_ptr<JxlDecoder, Destroyer> decoder{JxlDecoderCreate(nullptr)};
   JxlBasicInfo info{};
   Image image;
@@ -121,22 +121,22 @@ struct Decoding {
                                  : JXL_TYPE_UINT8,
               JXL_NATIVE_ENDIAN, 0};
     if (info.have_animation) image.notes = "is an animation, only the first picture is used";
-    JxlResizableParallelRunnerSetThreads(runner.get(),
-                                         JxlResizableParallelRunnerSuggestThreads(info.xsize, info.ysize));
+    threads.fit(info.xsize, info.ysize);
   }
 };
 
 }  // namespace
 
 Image decode_jxl(std::string_view bytes, const std::string& name) {
+  const QuietLibrary quiet;
   Decoding d;
   auto must = [&](JxlDecoderStatus rc) {
     if (rc != JXL_DEC_SUCCESS) fail(kIo, name, ": the JPEG XL decoder cannot be set up");
   };
-  if (!d.decoder || !d.runner) fail(kMemory, name, ": not enough memory to decode the JPEG XL");
+  if (!d.decoder || !d.threads) fail(kMemory, name, ": not enough memory to decode the JPEG XL");
   must(JxlDecoderSubscribeEvents(
       d.get(), JXL_DEC_BASIC_INFO | JXL_DEC_COLOR_ENCODING | JXL_DEC_FULL_IMAGE | JXL_DEC_BOX));
-  must(JxlDecoderSetParallelRunner(d.get(), JxlResizableParallelRunner, d.runner.get()));
+  must(JxlDecoderSetParallelRunner(d.get(), JxlThreads::run, &d.threads));
   must(JxlDecoderSetDecompressBoxes(d.get(), JXL_TRUE));
   must(JxlDecoderSetUnpremultiplyAlpha(d.get(), JXL_TRUE));
   must(JxlDecoderSetInput(d.get(), reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));

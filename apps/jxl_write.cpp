@@ -1,6 +1,5 @@
 // Pixels of 8 or 16 bits or float -> JPEG XL through libjxl, with ICC, EXIF and XMP.
 #include <jxl/encode.h>
-#include <jxl/resizable_parallel_runner.h>
 #include <jxl/version.h>
 
 #include <memory>
@@ -8,13 +7,14 @@
 
 #include "apps/failure.h"
 #include "apps/image_io.h"
+#include "apps/jxl_threads.h"
+#include "apps/quiet_library.h"
 
 namespace ups::apps {
 namespace {
 
 struct Destroyer {
   void operator()(JxlEncoder* e) const { JxlEncoderDestroy(e); }
-  void operator()(void* runner) const { JxlResizableParallelRunnerDestroy(runner); }
 };
 
 // Butteraugli distance as cjxl maps JPEG's quality.
@@ -28,15 +28,16 @@ float distance_of(int quality) {
 }  // namespace
 
 void encode_jxl(OutputFile& file, const Image& image, int quality, bool lossless) {
-  std::unique_ptr<void, Destroyer> runner(JxlResizableParallelRunnerCreate(nullptr));
+  const QuietLibrary quiet;
+  JxlThreads threads;
   std::unique_ptr<JxlEncoder, Destroyer> encoder(JxlEncoderCreate(nullptr));
-  if (!runner || !encoder) fail(kMemory, file.path(), ": not enough memory to encode the JPEG XL");
+  if (!threads || !encoder) fail(kMemory, file.path(), ": not enough memory to encode the JPEG XL");
   auto must = [&](JxlEncoderStatus rc) {
     if (rc != JXL_ENC_SUCCESS) fail(kIo, file.path(), ": JPEG XL encoding failed");
   };
   const uint32_t width = uint32_t(image.width), height = uint32_t(image.height);
-  JxlResizableParallelRunnerSetThreads(runner.get(), JxlResizableParallelRunnerSuggestThreads(width, height));
-  must(JxlEncoderSetParallelRunner(encoder.get(), JxlResizableParallelRunner, runner.get()));
+  threads.fit(width, height);
+  must(JxlEncoderSetParallelRunner(encoder.get(), JxlThreads::run, &threads));
 
   const Metadata& m = image.meta;
   const bool gray = image.channels <= 2, alpha = image.channels % 2 == 0;

@@ -1,4 +1,6 @@
 // upscale: the command line tool.
+#include <malloc.h>
+
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -23,6 +25,9 @@ int dispatch(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   using namespace ups::apps;
+#ifdef M_MMAP_THRESHOLD  // glibc; by default it keeps freed blocks of up to 32 MiB, which no plan can count
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
   install_cancel_handler();
   int code = kOk;
   try {

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "apps/exif.h"
+#include "apps/png_chunks.h"
 #include "upscale.h"
 
 namespace ups::apps {
@@ -27,12 +28,6 @@ void reset_xmp_orientation(std::string& xmp) {
       v++;
     if (v > at + key.size() && v < xmp.size() && xmp[v] >= '1' && xmp[v] <= '8') xmp[v] = '1';
   }
-}
-
-Metadata::Chunk text_chunk(const std::string& key, const std::string& value) {
-  bool ascii = std::all_of(value.begin(), value.end(), [](unsigned char c) { return c >= 32 && c < 127; });
-  if (ascii) return {"tEXt", key + '\0' + value};
-  return {"iTXt", key + std::string("\0\0\0\0\0", 5) + value};  // not compressed, no language; UTF-8
 }
 
 }  // namespace

@@ -7,7 +7,8 @@
 namespace ups::apps {
 
 struct Metadata {
-  // A PNG chunk that is copied as it is: tEXt, zTXt, iTXt, gAMA, cHRM, sRGB, cICP.
+  // A PNG chunk that is copied as it is: tEXt, zTXt, iTXt, gAMA, cHRM, sRGB, cICP. The comments of a JPEG are
+  // texts with the keyword "Comment".
   struct Chunk {
     std::string type, data;
   };

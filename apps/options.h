@@ -48,6 +48,7 @@ struct Options {
   std::string format;  // extension without dot, "" = from OUT
   EncodeOptions encode;
   std::optional<ups_depth> depth;  // of the output; the input's if absent
+  bool depth_12 = false;           // --depth 12: 16 in memory, 12 in an AVIF
   MetaPolicy meta = MetaPolicy::keep;
   double dpi = 0;            // 0: as the source says
   std::string suffix, name;  // of results in a folder; see options/batch.cpp

@@ -49,10 +49,15 @@ std::string deflated(const std::string& s) {
   return out;
 }
 
-// The packet of an iTXt chunk whose keyword is XMP's; "" for other text.
-std::string xmp_of(std::string_view data) {
-  if (data.substr(0, kXmpKey.size() + 1) != std::string_view(kXmpKey.c_str(), kXmpKey.size() + 1)) return "";
-  data.remove_prefix(kXmpKey.size() + 1);
+// Whether a text chunk has this keyword; takes it off.
+bool take_key(std::string_view& data, std::string_view key) {
+  if (data.size() <= key.size() || data.substr(0, key.size()) != key || data[key.size()] != 0) return false;
+  data.remove_prefix(key.size() + 1);
+  return true;
+}
+
+// What an iTXt chunk says, behind its keyword.
+std::string international_text(std::string_view data) {
   if (data.size() < 4) return "";
   bool compressed = data[0] != 0;
   size_t language = data.find('\0', 2);
@@ -62,7 +67,43 @@ std::string xmp_of(std::string_view data) {
   return compressed ? inflated(data) : std::string(data);
 }
 
+// UTF-8 (RFC 3629) without a thorough look at overlong forms; ASCII is not counted as such.
+bool is_utf8_beyond_ascii(std::string_view s) {
+  bool beyond = false;
+  for (size_t i = 0; i < s.size(); i++) {
+    const uint8_t lead = uint8_t(s[i]);
+    if (lead < 0x80) continue;
+    const int more = lead >= 0xc2 && lead < 0xe0   ? 1
+                     : lead >= 0xe0 && lead < 0xf0 ? 2
+                     : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                   : 0;
+    if (more == 0 || s.size() - i <= size_t(more)) return false;
+    for (int k = 1; k <= more; k++)
+      if ((uint8_t(s[i + size_t(k)]) & 0xc0) != 0x80) return false;
+    i += size_t(more);
+    beyond = true;
+  }
+  return beyond;
+}
+
 }  // namespace
+
+Metadata::Chunk text_chunk(const std::string& key, const std::string& value) {
+  if (!is_utf8_beyond_ascii(value)) return {"tEXt", key + '\0' + value};
+  return {"iTXt", key + std::string("\0\0\0\0\0", 5) + value};  // not compressed, no language
+}
+
+std::vector<std::string> texts_of(const Metadata& m, std::string_view key) {
+  std::vector<std::string> out;
+  for (const auto& c : m.chunks) {
+    std::string_view data = c.data;
+    if (c.type.compare(2, 2, "Xt") != 0 || !take_key(data, key)) continue;
+    if (c.type == "tEXt") out.emplace_back(data);
+    if (c.type == "zTXt" && !data.empty()) out.push_back(inflated(data.substr(1)));
+    if (c.type == "iTXt") out.push_back(international_text(data));
+  }
+  return out;
+}
 
 Metadata png_metadata(std::string_view b) {
   Metadata m;
@@ -85,7 +126,8 @@ Metadata png_metadata(std::string_view b) {
       if (data[8] == 1) m.dpi_x = u32be(data, 0) * 0.0254, m.dpi_y = u32be(data, 4) * 0.0254;
       if (data[8] == 0) m.chunks.push_back({"pHYs", std::string(data)});  // an aspect ratio
     } else if (type == "iTXt" || type == "tEXt" || type == "zTXt") {
-      std::string xmp = type == "iTXt" ? xmp_of(data) : "";
+      std::string_view rest = data;
+      std::string xmp = type == "iTXt" && take_key(rest, kXmpKey) ? international_text(rest) : "";
       if (!xmp.empty() && m.xmp.empty())
         m.xmp = xmp;
       else

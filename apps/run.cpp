@@ -1,25 +1,20 @@
 // Calls the library for one image.
 #include "apps/run.h"
 
-#include <unistd.h>
-
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <nlohmann/json.hpp>
 
 #include "apps/cancel.h"
 #include "apps/failure.h"
 #include "apps/finish_rows.h"
 #include "apps/model_facts.h"
 #include "apps/pixel_format.h"
+#include "apps/run_plan.h"
 
 namespace ups::apps {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // What the callbacks see. Exceptions must not fly through the C API: they are kept and rethrown after it.
 struct Call {
@@ -62,151 +57,6 @@ int on_step(void* user, int step, int, const ups_image* image) {
     call->error = std::current_exception();
     return 1;
   }
-}
-
-bool on_cpu(const Model& model) {
-  return Json::parse(ups_model_info(model.get())).value("device", "").rfind("CPU", 0) == 0;
-}
-
-// loop must outlive the result; NULL: no loop.
-ups_options library_options(const Model& model, const Options& o, const ups_loop* loop) {
-  ups_options l{};
-  l.size = sizeof l;
-  l.threads = o.threads;
-  l.steps = o.steps;
-  l.step_mode = o.step_mode;
-  l.filter = o.filter;
-  l.loop = loop;
-  l.tile_px = o.tile_px;
-  l.overlap_px = o.overlap_px;
-  l.tile_blend = o.tile_blend;
-  l.alpha = o.alpha, l.kind = o.kind, l.wrap = o.wrap, l.tta = o.tta, l.blend = o.blend;
-  if (o.max_vram_bytes > 0 && !on_cpu(model)) l.max_memory_bytes = o.max_vram_bytes;
-  return l;
-}
-
-// For a network that others follow: one pass at its own scale; alpha is left to the last.
-ups_options before_options(const Model& model, const Options& o, const ups_options& last) {
-  ups_options l = library_options(model, o, nullptr);
-  l.scale = default_scale(model);
-  l.steps = 1, l.step_mode = UPS_STEPS_NATIVE;
-  l.blend = 0;
-  l.alpha = UPS_ALPHA_FILTER;
-  l.max_memory_bytes = last.max_memory_bytes;
-  return l;
-}
-
-Json plan_of(const Model& model, ups_image view, const ups_options& options) {
-  const char* json = nullptr;
-  check(ups_plan(model.get(), &view, &options, &json));
-  return Json::parse(json);
-}
-
-// Plans of all networks of a chain, in order.
-std::vector<Json> plans_of(const Model& model, const Image& lr, const Options& o, const ups_options& last) {
-  std::vector<Json> plans;
-  ups_image view = lr.view();
-  for (const auto& m : model.before()) {
-    const ups_options l = before_options(*m, o, last);
-    plans.push_back(plan_of(*m, view, l));
-    view.data = nullptr, view.depth = UPS_F32;
-    check(ups_output_size(m->get(), view.width, view.height, &l, &view.width, &view.height));
-  }
-  plans.push_back(plan_of(model, view, last));
-  return plans;
-}
-
-constexpr int64_t kProgramBytes = 12 << 20;  // its code, libraries, stacks and small things
-
-struct Sizes {
-  SizePlan plan;
-  int channels = 0;
-  ups_depth depth = UPS_U8;
-  ups_finish finish{};
-  int window = 0;           // rows of the result in memory; 0: all
-  int64_t image_bytes = 0;  // all images at once, the finishing line, encoding beside computing
-  int64_t after_bytes = 0;  // of an encoder that runs when the network is done
-  bool finishes(const Options& o) const { return o.finish.any() || !plan.same(); }
-};
-
-// Decides all sizes and sets l.scale, or l.width and l.height.
-Sizes sizes_of(const Model& model, const Image& lr, Format format, const Options& o, ups_options& l,
-               const std::string& out_name) {
-  Sizes s;
-  double own = default_scale(model), before_pixels = 0, w = lr.width, h = lr.height;
-  for (const auto& m : model.before()) {
-    const double f = default_scale(*m);
-    own *= f, w *= f, h *= f;
-    before_pixels += w * h;
-  }
-  SizePlan& p = s.plan;
-  p = plan_size(o.size, lr.width, lr.height, own);
-  std::optional<double> factor;
-  if (!o.size.exact())
-    factor = o.size.scale > 0 ? o.size.scale : own;
-  else
-    factor = single_factor(lr.width, lr.height, p.picture_width, p.picture_height);
-  if (factor) {
-    l.scale = *factor;
-    check(ups_output_size(model.get(), lr.width, lr.height, &l, &p.picture_width, &p.picture_height));
-    if (!o.size.exact()) p.width = p.picture_width, p.height = p.picture_height;
-  }
-  if (!factor || !model.before().empty()) l.scale = 0, l.width = p.picture_width, l.height = p.picture_height;
-  if (o.finish.crop) crop_plan(p, *o.finish.crop);
-  double pixels = std::max(double(p.picture_width) * p.picture_height, double(p.width) * p.height);
-  if (pixels > double(int64_t(1) << 36)) {
-    fail(kMemory, out_name, ": would have ", p.width, "x", p.height, " pixels (use a smaller --scale)");
-  }
-  check_writable(format, p.width, p.height, out_name);
-  s.channels = lr.channels - (o.alpha == UPS_ALPHA_DROP && lr.channels % 2 == 0);
-  if (o.kind != UPS_KIND_COLOR && s.channels % 2 == 0 && !has_alpha(format)) {
-    fail(kUsage, out_name, ": ", format_name(format), " has no room for the last of ", s.channels,
-         " channels, which is data (write a .png or .tif)");
-  }
-  s.depth = stored_depth(format, o.depth ? *o.depth : lr.depth);
-  auto bytes = [&](int width, int height, ups_depth d) {
-    return int64_t(width) * height * s.channels * Image::sample_bytes(d);
-  };
-  const int64_t row = bytes(p.width, 1, s.depth);
-  s.window = rows_held(format, p.height, size_t(row), o.encode);
-  s.image_bytes = int64_t(lr.bytes()) + row * (s.window ? s.window : p.height) + kProgramBytes +
-                  int64_t(before_pixels * lr.channels * sizeof(float));
-  (can_stream(format) ? s.image_bytes : s.after_bytes) +=
-      encoder_bytes(format, p.width, p.height, s.channels, s.depth, o.encode);
-  s.finish = finish_of(o.finish, p, o.background);
-  if (s.finishes(o)) {
-    Image hr;
-    hr.channels = s.channels, hr.depth = s.depth;
-    s.image_bytes += FinishRows(model.get(), p.picture_width, p.picture_height, s.finish, hr).bytes();
-  }
-  int64_t ram = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-  if (ram > 0 && s.image_bytes > ram) {
-    fail(kMemory, out_name, ": ", p.width, "x", p.height, " pixels need ", s.image_bytes >> 20,
-         " MiB, this machine has ", ram >> 20, " MiB (use a smaller --scale)");
-  }
-  return s;
-}
-
-int64_t peak_bytes(const std::vector<Json>& plans, const Sizes& sizes) {
-  int64_t sum = 0;  // each network keeps its working memory
-  for (const Json& plan : plans) sum += plan.value("peak_bytes", int64_t(0));
-  return std::max(sum, sizes.after_bytes);
-}
-
-// Lowers the tile budget until images, weights and tiles together stay within --max-ram.
-void fit_memory(const Model& model, const Image& lr, const Sizes& sizes, const Options& o, ups_options& l) {
-  if (o.max_ram_bytes == 0) return;
-  const int64_t networks = int64_t(model.before().size()) + 1;
-  int64_t limit = o.max_ram_bytes - sizes.image_bytes, need = 0;
-  l.max_memory_bytes = limit / networks;
-  for (int attempt = 0; attempt < 6 && l.max_memory_bytes > 0; attempt++) {
-    need = peak_bytes(plans_of(model, lr, o, l), sizes);
-    if (need <= limit) return;
-    l.max_memory_bytes -= (need - limit) / networks + 1;
-  }
-  fail(kMemory, "--max-ram: the images take ", sizes.image_bytes >> 20, " MiB and the network at least ",
-       need >> 20, " MiB more, the limit is ", o.max_ram_bytes >> 20,
-       " MiB (raise it, or use a smaller --scale)");
 }
 
 // Finished rows.
@@ -324,7 +174,7 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
   const ups_loop loop = o.loop.library();
   ups_options l = library_options(model, o, &loop);
   Sizes sizes = sizes_of(model, source, format, o, l, out_name);
-  fit_memory(model, source, sizes, o, l);
+  fit_memory(model, source, sizes, o, l, out_name);
   Image hr = allocate_image(sizes.plan.width, sizes.plan.height, sizes.channels, sizes.depth, sizes.window);
   Call call{o, progress, source.depth};
   Image changed;  // by what comes before the last network
@@ -348,12 +198,12 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
   const ups_loop loop = o.loop.library();
   ups_options l = library_options(model, o, &loop);
   Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
-  fit_memory(model, lr, sizes, o, l);
+  fit_memory(model, lr, sizes, o, l, out_name);
   const std::vector<Json> plans = plans_of(model, lr, o, l);
   std::string text = in_name + " " + size_text(plans[0].at("input")) + " -> " + out_name + " " +
                      std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + ", " +
                      std::to_string(sizes.channels) + " channel" + (sizes.channels > 1 ? "s" : "") + " of " +
-                     std::to_string(8 * Image::sample_bytes(sizes.depth)) + " bits\n";
+                     std::to_string(stored_bits(format, sizes.depth)) + " bits\n";
   double seconds = 0;
   bool tiled = false;
   for (size_t i = 0; i < plans.size(); i++) {

@@ -30,4 +30,7 @@ TiffHandle open_tiff(TiffMemory& memory, const char* mode);
 // libtiff's first error on this thread since open_tiff, or "".
 const std::string& tiff_message();
 
+// The text fields EXIF and TIFF share: description, make, model, date, artist, copyright.
+inline constexpr uint16_t kTiffTexts[] = {0x010e, 0x010f, 0x0110, 0x0132, 0x013b, 0x8298};
+
 }  // namespace ups::apps

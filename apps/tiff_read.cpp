@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "apps/exif.h"
 #include "apps/failure.h"
 #include "apps/image_io.h"
 #include "apps/tiff_memory.h"
@@ -165,6 +166,10 @@ Metadata metadata_of(TIFF* t) {
       y > 0 && std::isfinite(x) && std::isfinite(y) && unit != RESUNIT_NONE) {
     double factor = unit == RESUNIT_CENTIMETER ? 2.54 : 1;
     m.dpi_x = factor * x, m.dpi_y = factor * y;
+  }
+  for (uint16_t tag : kTiffTexts) {
+    char* text = nullptr;
+    if (TIFFGetField(t, tag, &text) && text && *text) exif_add_text(m.exif, tag, text);
   }
   return m;
 }

@@ -44,8 +44,7 @@ void encode_tiff(OutputFile& file, const Image& image) {
     TIFFSetField(t, TIFFTAG_YRESOLUTION, m.dpi_y);
     TIFFSetField(t, TIFFTAG_RESOLUTIONUNIT, RESUNIT_INCH);
   }
-  // The text fields EXIF and TIFF share: description, make, model, date, artist, copyright.
-  for (uint16_t tag : {0x010e, 0x010f, 0x0110, 0x0132, 0x013b, 0x8298}) {
+  for (uint16_t tag : kTiffTexts) {
     std::string text = exif_text(m.exif, tag);
     if (!text.empty()) TIFFSetField(t, tag, text.c_str());
   }

@@ -30,13 +30,15 @@ void add_format_options(OptionTable& table) {
              .argument = "D",
              .group = Group::format,
              .level = Level::basic,
-             .help = "8, 16 (PNG, TIFF, JXL, PPM; AVIF: 12) or 32f (TIFF, JXL, PFM); default: the input's "
-                     "where it fits",
+             .help = "8, 12 (AVIF), 16 (PNG, TIFF, JXL, PPM) or 32f (TIFF, JXL, PFM); default: the input's "
+                     "or the nearest that fits",
              .set =
                  [](Options& o, const Value& v) {
-                   o.depth = v.choice<ups_depth>({{"8", UPS_U8}, {"16", UPS_U16}, {"32f", UPS_F32}});
+                   o.depth_12 = v.text == "12";
+                   o.depth = v.choice<ups_depth>(
+                       {{"8", UPS_U8}, {"12", UPS_U16}, {"16", UPS_U16}, {"32f", UPS_F32}});
                  },
-             .choices = {"8", "16", "32f"}});
+             .choices = {"8", "12", "16", "32f"}});
   table.add({.names = "--png-level",
              .argument = "N",
              .group = Group::format,

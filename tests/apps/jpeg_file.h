@@ -22,6 +22,8 @@ struct JpegFile {
   std::vector<std::pair<int, std::string>> segments{};  // APPn number, payload
   std::string icc{};
   int dpi = 0;
+  std::string comment{};
+  int restart_rows = 0;
 };
 
 inline std::string libjpeg_bytes(const JpegFile& f) {
@@ -39,10 +41,14 @@ inline std::string libjpeg_bytes(const JpegFile& f) {
   jpeg_set_quality(&j, 98, TRUE);
   if (f.progressive) jpeg_simple_progression(&j);
   if (f.dpi) j.density_unit = 1, j.X_density = j.Y_density = UINT16(f.dpi);
+  j.restart_in_rows = f.restart_rows;
   jpeg_start_compress(&j, TRUE);
   for (const auto& [n, data] : f.segments) {
     jpeg_write_marker(&j, JPEG_APP0 + n, reinterpret_cast<const JOCTET*>(data.data()), unsigned(data.size()));
   }
+  if (!f.comment.empty())
+    jpeg_write_marker(&j, JPEG_COM, reinterpret_cast<const JOCTET*>(f.comment.data()),
+                      unsigned(f.comment.size()));
   if (!f.icc.empty())
     jpeg_write_icc_profile(&j, reinterpret_cast<const JOCTET*>(f.icc.data()), unsigned(f.icc.size()));
   for (int y = 0; y < f.height; y++) {
@@ -61,6 +67,7 @@ struct JpegSeen {
   int width = 0, height = 0, components = 0, dpi = 0;
   std::vector<std::pair<int, std::string>> segments;
   std::string icc;
+  std::vector<std::string> comments{};
   std::string segment(const std::string& head) const {
     for (const auto& [n, data] : segments) {
       if (data.rfind(head, 0) == 0) return data.substr(head.size());
@@ -76,12 +83,16 @@ inline JpegSeen libjpeg_see(const std::string& bytes) {
   jpeg_create_decompress(&j);
   jpeg_mem_src(&j, reinterpret_cast<const unsigned char*>(bytes.data()), (unsigned long)bytes.size());
   for (int n = 0; n < 16; n++) jpeg_save_markers(&j, JPEG_APP0 + n, 0xffff);
+  jpeg_save_markers(&j, JPEG_COM, 0xffff);
   jpeg_read_header(&j, TRUE);
-  JpegSeen seen{int(j.image_width), int(j.image_height), j.num_components, 0, {}, {}};
+  JpegSeen seen{int(j.image_width), int(j.image_height), j.num_components, 0, {}, {}, {}};
   if (j.density_unit == 1) seen.dpi = j.X_density;
   for (auto* m = j.marker_list; m; m = m->next) {
-    seen.segments.emplace_back(m->marker - JPEG_APP0,
-                               std::string(reinterpret_cast<char*>(m->data), m->data_length));
+    const std::string data(reinterpret_cast<char*>(m->data), m->data_length);
+    if (m->marker == JPEG_COM)
+      seen.comments.push_back(data);
+    else
+      seen.segments.emplace_back(m->marker - JPEG_APP0, data);
   }
   JOCTET* icc = nullptr;
   unsigned n = 0;

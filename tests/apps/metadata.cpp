@@ -238,6 +238,33 @@ TEST_CASE("between PNG and JPEG goes what both can hold", "[apps][metadata]") {
   CHECK(png.text("XML:com.adobe.xmp").size() == kXmp.size());
 }
 
+TEST_CASE("comments go from JPEG to JPEG, to PNG and back, byte for byte", "[apps][metadata]") {
+  TemporaryFolder folder;
+  const std::string utf8 = "gr\xc3\xbc\xc3\x9f", latin = "gr\xfc\xdf", plain = "shot on a rainy day";
+  for (const std::string& text : {plain, utf8, latin, std::string(65000, 'c')}) {
+    JpegFile f{16, 16};
+    f.rows = std::vector<uint8_t>(16 * 16 * 3, 90);
+    f.comment = text + '\0';  // some writers end it so
+    spill(folder / "in.jpg", libjpeg_bytes(f));
+    upscale(folder / "in.jpg", folder / "out.jpg");
+    CHECK(libjpeg_see(slurp(folder / "out.jpg")).comments == std::vector{text});
+    upscale(folder / "in.jpg", folder / "mid.png");
+    CHECK(libpng_see(slurp(folder / "mid.png")).text("Comment") == text);
+    upscale(folder / "mid.png", folder / "back.jpg");
+    CHECK(libjpeg_see(slurp(folder / "back.jpg")).comments == std::vector{text});
+    upscale(folder / "in.jpg", folder / "bare.jpg", {"--meta", "strip"});
+    CHECK(libjpeg_see(slurp(folder / "bare.jpg")).comments.empty());
+  }
+  Image long_one = allocate_image(8, 8, 3, UPS_U8);
+  std::fill_n(long_one.pixels.get(), long_one.bytes(), uint8_t(9));
+  long_one.meta.chunks.push_back({"tEXt", std::string("Comment\0", 8) + std::string(100000, 'l')});
+  OutputFile file(folder / "long.jpg");
+  write_image(file, Format::jpeg, std::move(long_one), {});
+  const auto pieces = libjpeg_see(slurp(folder / "long.jpg")).comments;
+  REQUIRE(pieces.size() == 2);
+  CHECK(pieces[0].size() + pieces[1].size() == 100000);
+}
+
 TEST_CASE("gray, progressive, CMYK and YCCK JPEGs are read as the colours they mean", "[apps][jpeg_read]") {
   auto flat = [](std::vector<uint8_t> px) {
     std::vector<uint8_t> rows;
@@ -251,6 +278,13 @@ TEST_CASE("gray, progressive, CMYK and YCCK JPEGs are read as the colours they m
   JpegFile progressive{16, 16, 3, JCS_RGB, JCS_YCbCr, true, flat({200, 40, 90})};
   Image p = decode_image(libjpeg_bytes(progressive), "p.jpg");
   for (int c = 0; c < 3; c++) CHECK(std::abs(p.pixels[3 * 50 + c] - std::vector<int>{200, 40, 90}[c]) <= 3);
+  // Restart markers change nothing but the file.
+  UPS_RANDOM(r);
+  JpegFile rows{70, 50, 3, JCS_RGB, JCS_YCbCr, false, random_bytes(r, 70 * 50 * 3)}, restarted = rows;
+  restarted.restart_rows = 1;
+  const Image a = decode_image(libjpeg_bytes(rows), "a.jpg"),
+              b = decode_image(libjpeg_bytes(restarted), "b.jpg");
+  CHECK(std::equal(a.pixels.get(), a.pixels.get() + a.bytes(), b.pixels.get()));
   // libjpeg writes the Adobe marker with CMYK and YCCK, so the values are inverted ink: R = C K / 255.
   for (J_COLOR_SPACE stored : {JCS_CMYK, JCS_YCCK}) {
     JpegFile ink{16, 16, 4, JCS_CMYK, stored, false, flat({255, 128, 0, 200})};
