@@ -72,6 +72,7 @@ std::string bash_completions() {
     const std::string command = s.command;
     if (command == "fetch" || command == "info")
       for (const std::string& a : alias_names()) words.push_back(a);
+    if (command == "fetch") words.insert(words.end(), {niqe_data().alias, "all"});
     if (command == "completions") words.insert(words.end(), {"bash", "zsh"});
     out += "    " + command + ") COMPREPLY=($(compgen -f -W '" + joined(words, " ") +
            "' -- \"$cur\")); return;;\n";
@@ -123,7 +124,7 @@ std::string zsh_completions() {
       out += (o.argument.empty() ? "" : ":" + zsh_text(o.argument) + ":_files") + "'";
     }
     std::string rest = command == "completions" ? "(bash zsh)"
-                       : command == "fetch"     ? "(" + joined(alias_names(), " ") + " all)"
+                       : command == "fetch"     ? "(" + joined(alias_names(), " ") + " niqe all)"
                        : command == "info"      ? "_upscale_models"
                                                 : "_files";
     out += " '1:command:' '*:argument:" + rest + "'; return };;\n";

@@ -3,6 +3,7 @@
 #include "apps/niqe.h"
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/failure.h"
@@ -105,4 +106,31 @@ TEST_CASE("damaged NIQE parameters are refused with a sentence", "[apps][compare
     for (int k = 0; k < 3; k++) bad[size_t(r.integer(0, int(bad.size()) - 1))] ^= char(1 << r.integer(0, 7));
     refusal(bad);
   }
+}
+
+TEST_CASE("fetch keeps NIQE's numbers only when they are the right ones, and so does compare",
+          "[apps][compare][niqe]") {
+  UPS_RANDOM(r);
+  TemporaryFolder source, store;
+  const std::vector<std::string> environment = {"UPSCALE_FETCH_FROM=" + source.path.string(),
+                                                "UPSCALE_MODELS=" + store.path.string()};
+  spill(source / "a.png", random_rgb_png(r, 20, 20));
+  Finished f = run({"fetch", "niqe"}, environment);
+  CHECK(f.code == 6);
+  CHECK(f.err.find("niqe_pris_params.npz") != std::string::npos);
+  spill(source / "niqe_pris_params.npz", slurp(kGolden + "parameters.npz"));
+  f = run({"fetch", "niqe"}, environment);
+  CHECK(f.code == 3);
+  CHECK(f.err.find("SHA-256") != std::string::npos);
+  CHECK(std::filesystem::is_empty(store.path));
+  f = run({"compare", source / "a.png", source / "a.png"}, environment);
+  CHECK(f.code == 0);
+  CHECK(f.out.find("NIQE") == std::string::npos);
+  CHECK(f.err.find("upscale fetch niqe") != std::string::npos);
+  CHECK(run({"compare", source / "a.png"}, environment).code == 1);
+  spill(store / "niqe_pris_params.npz", slurp(kGolden + "parameters.npz"));
+  f = run({"compare", source / "a.png", source / "a.png"}, environment);
+  CHECK(f.code == 6);
+  CHECK(f.one_line_error());
+  CHECK(f.err.find("SHA-256") != std::string::npos);
 }
