@@ -22,8 +22,10 @@ std::vector<SmallOption> autoencoder_options() {
           {"--taesd", "FILE[,FILE]", "TAESD instead: one file, or encoder and decoder"},
           {"--scaling", "F[,SHIFT]", "latents are (z - SHIFT) * F; else as the file says"},
           {"--max-ram", "SIZE", "memory for weights and intermediates, e.g. 800M; a file takes the rest"},
+          {"--max-vram", "SIZE", "the same on a GPU, by smaller strips, then memory of the host"},
           {"--threads", "N", "CPU threads (all cores)"},
-          {"--device", "WHERE", "cpu (the default), auto, an index or a name"}};
+          {"--device", "WHERE", "cpu (the default), auto, an index or a name"},
+          {"--precision", "P", "auto (TAESD fp16, else bf16), fp32, tf32, fp16 or bf16 on a GPU"}};
 }
 
 std::vector<SmallOption> with_autoencoder_options(std::vector<SmallOption> own) {
@@ -63,6 +65,14 @@ Autoencoder::Autoencoder(const SmallArguments& a) {
   if (const char* v = a.value("--device")) device = v;
   if (const char* v = a.value("--threads")) options_.threads = int(Value{"--threads", v}.integer(1, 4096));
   if (const char* v = a.value("--max-ram")) options_.max_memory_bytes = memory_size("--max-ram", v);
+  if (const char* v = a.value("--max-vram"); v && device != "cpu" && device != "-1")
+    options_.max_memory_bytes = memory_size("--max-vram", v);
+  if (const char* v = a.value("--precision"))
+    options_.precision = Value{"--precision", v}.choice<ups_precision>({{"auto", UPS_PRECISION_AUTO},
+                                                                        {"fp32", UPS_PRECISION_FP32},
+                                                                        {"fp16", UPS_PRECISION_FP16},
+                                                                        {"bf16", UPS_PRECISION_BF16},
+                                                                        {"tf32", UPS_PRECISION_TF32}});
   if (const char* v = a.value("--scaling")) {
     const std::string text = v;
     const size_t comma = std::min(text.find(','), text.size());

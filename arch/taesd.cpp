@@ -135,6 +135,7 @@ AutoencoderNetworks open_taesd(std::shared_ptr<const StateDict> w, std::shared_p
     check(!used.empty(), Code::model, file->source, ": TAESD: holds the same half as the other file");
     expect_every_tensor_used(used, f.prefix);
   }
+  a.fits_fp16 = true;
   return a;
 }
 

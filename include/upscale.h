@@ -318,11 +318,12 @@ typedef struct {
   size_t size;
   int threads;        /* 0: all cores. For ups_vae_open, as device, precision, second_path, scaling, shift */
   const char* device; /* as in ups_options */
-  ups_precision precision; /* of activations on a GPU */
+  ups_precision precision; /* on a GPU; AUTO: fp16 for TAESD, bf16 for AutoencoderKL */
   const char* second_path; /* TAESD's other half, where the release has a file for each */
   double scaling, shift;   /* 0, 0: from the file's metadata or the rest of a checkpoint; else assumed */
   int64_t
-      max_memory_bytes; /* for weights and intermediates; 0: no limit. Beyond it a temporary file serves */
+      max_memory_bytes; /* for weights and intermediates; 0: no limit, or on a GPU what it has. Beyond it a
+                         temporary file serves, or on a GPU smaller strips and then memory of the host */
   int crop;   /* pictures are cropped to multiples of 8 around the centre; 0: padded by reflection */
   int sample; /* 1: encode a sample, by Philox4x32-10 with `seed`; 0: the mean */
   uint64_t seed;

@@ -233,6 +233,7 @@ const char* accepts_all(const Conv2d<Tensor>&, const DeviceInfo&) { return nullp
 std::span<const Conv2dVariant> table() {
   static const Conv2dVariant variants[] = {
 #if !defined(UPS_WITHOUT_SM90)
+    kConv2dWide,
     kConv2dWgmma,
 #endif
     kConv2dTf32,
@@ -274,6 +275,33 @@ std::span<const Conv2dVariant> conv2d_variants() { return table(); }
 
 const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   return select("conv2d", conv2d_variants(), op, device).name;
+}
+
+bool makes_statistics(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, const DeviceInfo& device) {
+#if defined(UPS_WITHOUT_SM90)
+  (void)op, (void)stats, (void)device;
+  return false;
+#else
+  const Tensor &x = stats.x, &y = op.y;
+  return x.data == y.data && x.c == y.c && x.px == y.px && x.row == y.row && x.dtype == y.dtype &&
+         x.extent() == y.extent() && op.shuffle == 1 && stats.groups >= 1 && y.c % stats.groups == 0 &&
+         wide_sums_groups_of(y.c / stats.groups) &&
+         select("conv2d", conv2d_variants(), op, device).launch == kConv2dWide.launch;
+#endif
+}
+
+void run(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Stream& stream, Rows rows) {
+#if !defined(UPS_WITHOUT_SM90)
+  if (makes_statistics(op, stats, stream.device())) {
+    verify(op);
+    rows.begin = rows.begin > 0 ? rows.begin : 0;
+    rows.end = rows.end < op.y.h ? rows.end : op.y.h;
+    if (rows.begin < rows.end) launch_wide_with_sums(op, stats, stream, rows);
+    return;
+  }
+#endif
+  run(op, stream, rows);
+  run(stats, stream, rows);
 }
 
 void run(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {

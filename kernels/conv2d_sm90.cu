@@ -15,7 +15,7 @@
 #include "kernels/conv2d_variants.h"
 #include "kernels/device/copy.cuh"
 #include "kernels/device/epilogue.cuh"
-#include "kernels/device/reduce.cuh"
+#include "kernels/device/quad.cuh"
 #include "kernels/device/wgmma.cuh"
 
 namespace ups::cuda {
@@ -51,22 +51,6 @@ struct Segment {
 __device__ __forceinline__ Segment segment_at(const Job& job, int unit, int last) {
   const int height = job.end - job.begin, column = unit / height, first = unit % height;
   return {column * kColumn, job.begin + first, min(height - first, last - unit)};
-}
-
-// words[j] holds channels 8 j + 2 q, +1 of one pixel in lane q of four. Afterwards lane q has channels 8 q ..
-// +7.
-__device__ __forceinline__ Vec16 transpose_quad(const uint32_t (&words)[4]) {
-  const bool odd = threadIdx.x & 1, upper = threadIdx.x & 2;
-  uint32_t lo[2], hi[2];
-#pragma unroll
-  for (int i = 0; i < 2; i++) {
-    const uint32_t got = shuffle_xor(odd ? words[2 * i] : words[2 * i + 1], 1);
-    const uint32_t kept = odd ? words[2 * i + 1] : words[2 * i];
-    lo[i] = odd ? got : kept, hi[i] = odd ? kept : got;
-  }
-  const uint32_t got_lo = shuffle_xor(upper ? lo[0] : lo[1], 2),
-                 got_hi = shuffle_xor(upper ? hi[0] : hi[1], 2);
-  return upper ? Vec16{{got_lo, got_hi, lo[1], hi[1]}} : Vec16{{lo[0], hi[0], got_lo, got_hi}};
 }
 
 // What two neighbouring sums become before the addends. Plain kernels have none, and no scale.

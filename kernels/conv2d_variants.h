@@ -7,6 +7,13 @@ namespace ups::cuda {
 
 extern const Conv2dVariant kConv2dWgmma;  // conv2d_sm90.cu; not in builds without UPS_CUDA_ARCHS_SM90
 
+// conv2d_wide_sm90.cu; likewise. The second form also makes the statistics of y, of groups of so many
+// channels.
+extern const Conv2dVariant kConv2dWide;
+bool wide_sums_groups_of(int channels);
+void launch_wide_with_sums(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Stream& stream,
+                           Rows rows);
+
 extern const Conv2dVariant kConv2dTf32;  // conv2d_tf32.cu
 
 extern const Conv2dVariant kConv2dF32;  // conv2d_f32.cu

@@ -167,7 +167,10 @@ __global__ void __launch_bounds__(kBlock)
 #pragma unroll
     for (int i = 0; i < 8; i++) {
       v[i] = (v[i] - mean[i]) * scale[i] + shift[i];
-      if (op.act == Act::silu) v[i] = v[i] / (1 + expf(-v[i]));
+      if (op.act == Act::silu)
+        v[i] = v[i] / (1 + expf(-v[i]));
+      else if (op.act == Act::relu)
+        v[i] = v[i] < 0 ? 0 : v[i];
     }
     store_eight(op.y, p * op.y.px + c, v);
   }

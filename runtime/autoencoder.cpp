@@ -94,16 +94,46 @@ Session& Autoencoder::decoder() {
   return *decoder_;
 }
 
+// On a GPU smaller strips come first; then the arena moves to the host.
+const Plan& Autoencoder::prepare_on_device(Session& session, Extent lr) {
+  const Backend& backend = session.backend();
+  const size_t largest = backend.plan_options().segment_bytes;
+  int64_t limit = budget_ > 0 ? budget_ : backend.budget_bytes();
+  for (;;) {
+    session.use_segments(largest, false);
+    const Plan* plan = &session.plan(lr);
+    // Weights, and f32 input and output; flags and workspace.
+    const int64_t fixed = int64_t(backend.weight_bytes()) +
+                          (lr.pixels() * plan->x.c + plan->hr.pixels() * plan->y.c) * 4 + (int64_t(2) << 20);
+    check(fixed <= limit, Code::memory, networks_.family, ": this size needs at least ",
+          (fixed + (1 << 20) - 1) >> 20, " MiB of the device, the limit is ", limit >> 20,
+          " MiB (give more or use the CPU)");
+    for (size_t strip = largest / 2; fixed + int64_t(plan->arena_bytes) > limit && strip >= kSmallestStrip;
+         strip /= 2) {
+      session.use_segments(strip, false);
+      plan = &session.plan(lr);
+    }
+    spilled_ = fixed + int64_t(plan->arena_bytes) > limit;
+    if (spilled_) session.use_segments(largest, true);
+    working_bytes_ = fixed + (spilled_ ? 0 : int64_t(plan->arena_bytes));
+    session.limit_arena(limit - fixed);
+    try {
+      return session.prepare(lr);
+    } catch (const Error& e) {  // others have some of the device's memory
+      if (e.code != Code::memory || spilled_) throw;
+    }
+    limit = std::max(fixed, working_bytes_ / 2);
+  }
+}
+
 const Plan& Autoencoder::prepare(Session& session, Extent lr) {
+  if (session.device_pass()) return prepare_on_device(session, lr);
   const int64_t weights = int64_t(session.backend().weight_bytes());
   session.use_segments(kLargestStrip, false);
   int64_t scratch = int64_t(session.backend().scratch_bytes(session.plan(lr)));
   int64_t arena = int64_t(session.plan(lr).arena_bytes);
   spilled_ = budget_ > 0 && weights + scratch + arena > budget_;
   if (spilled_) {
-    check(session.backend().can_spill(), Code::memory, networks_.family, ": this size needs ",
-          (weights + scratch + arena + (1 << 20) - 1) >> 20, " MiB of the device, the limit is ",
-          budget_ >> 20, " MiB (use a smaller picture or the CPU)");
     for (size_t strip = kLargestStrip;; strip /= 2) {
       session.use_segments(strip, true);
       arena = touched_bytes(session.plan(lr));

@@ -28,8 +28,9 @@ class Autoencoder {
 
   const AutoencoderNetworks& networks() const { return networks_; }
   void set_scaling(double scaling, double shift);
-  // Most bytes for weights, intermediates and scratch; 0: as many as it takes. What exceeds it lives in a
-  // temporary file. Pictures and latents are not counted.
+  // Most bytes for weights, intermediates and scratch; 0: as many as it takes, or on a GPU as it has. What
+  // exceeds it in strips of any size lives in a temporary file, or on the host. Pictures and latents are not
+  // counted.
   void set_budget(int64_t bytes);
 
   // The part of a picture that encode() sees and the size of its latent.
@@ -44,7 +45,8 @@ class Autoencoder {
   // How often each has run.
   int encodes() const { return encodes_; }
   int decodes() const { return decodes_; }
-  // Of the last run: weights, and what its plan keeps in memory, scratch included; whether a file is used.
+  // Of the last run: weights, and what its plan keeps in memory, scratch included; whether a file (on a GPU:
+  // the host) is used.
   int64_t working_bytes() const { return working_bytes_; }
   bool spilled() const { return spilled_; }
 
@@ -53,6 +55,7 @@ class Autoencoder {
   Session& decoder();
   // Chooses strips for the budget and binds the plan.
   const Plan& prepare(Session& session, Extent lr);
+  const Plan& prepare_on_device(Session& session, Extent lr);
 
   OpenNetworks open_;
   AutoencoderNetworks networks_;  // without weights

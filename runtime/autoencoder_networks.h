@@ -17,6 +17,7 @@ struct AutoencoderNetworks {
   bool moments = false;      // the encoder gives mean and log-variance, 2 * latent_c channels
   bool signed_range = true;  // pictures are -1..1 to the networks; otherwise 0..1
   bool clamped = false;      // the decoder takes 3 * tanh(z / 3) for z
+  bool fits_fp16 = false;    // activations are known to stay within its range; else GPUs store bf16
   // A stored latent is (z - shift) * scaling. The weights do not say; origin tells where the numbers are
   // from.
   double scaling = 1, shift = 0;

@@ -42,7 +42,6 @@ class CpuBackend final : public Backend {
   size_t scratch_bytes(const Plan& plan) const override;
   void bind(Plan& plan) override { plan.bind(arena_.reserve(plan.arena_bytes, spill_)); }
   void spill(bool on) override { spill_ = on; }
-  bool can_spill() const override { return true; }
   void release() override { arena_.release(); }
   void run(const Plan& plan, const Progress& progress) override;
   std::string explain(const Plan& plan) const override;

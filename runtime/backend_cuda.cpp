@@ -32,6 +32,12 @@ class CudaBackend final : public Backend {
   void run(const Plan& plan, const Progress& progress) override;
   std::string explain(const Plan& plan) const override { return network_.explain(plan); }
   DevicePass* device_pass() override { return &pass_; }
+  void spill(bool spill) override { network_.spill(spill); }
+  void limit_arena(int64_t bytes) override { network_.limit_arena(bytes); }
+  void release() override {
+    x_room_ = {}, y_room_ = {};
+    network_.release();
+  }
 
  private:
   CudaNetwork network_;

@@ -143,8 +143,8 @@ ups_status ups_vae_open(const char* path, const ups_vae_options* given, ups_vae*
     const ups_vae_options o = ups::read_options(given);
     ups::check(o.threads >= 0 && o.threads <= 4096, ups::Code::usage, "threads: got ", o.threads,
                ", expected 0 to 4096");
-    ups::check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_BF16, ups::Code::usage,
-               "precision: got ", int(o.precision), ", expected 0 to 3");
+    ups::check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_TF32, ups::Code::usage,
+               "precision: got ", int(o.precision), ", expected 0 to 4");
     auto vae = std::make_unique<ups_vae>(o.threads);
     if (o.device) vae->device = o.device;
     vae->precision = ups::Precision(o.precision);
@@ -153,7 +153,12 @@ ups_status ups_vae_open(const char* path, const ups_vae_options* given, ups_vae*
       return ups::open_autoencoder(ups::open_weights(path),
                                    second.empty() ? nullptr : ups::open_weights(second));
     };
-    auto backend = [v] { return ups::make_backend(v->device, v->precision, v->pool); };
+    auto backend = [v] {
+      // SDXL's activations exceed fp16.
+      const bool bf16 = v->precision == ups::Precision::automatic && v->autoencoder &&
+                        !v->autoencoder->networks().fits_fp16;
+      return ups::make_backend(v->device, bf16 ? ups::Precision::bf16 : v->precision, v->pool);
+    };
     backend();  // a device that is not there is found now
     vae->autoencoder = std::make_unique<ups::Autoencoder>(open, backend, vae->pool);
     if (o.scaling != 0 || o.shift != 0) vae->autoencoder->set_scaling(o.scaling, o.shift);

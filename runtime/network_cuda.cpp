@@ -11,6 +11,9 @@ namespace ups {
 
 namespace {
 
+// Smaller strips would be a row or two, and a launch for each.
+constexpr size_t kLeastSegmentBytes = size_t(64) << 10;
+
 DType dtype_for(Precision precision) {
   return precision == Precision::fp32 || precision == Precision::tf32 ? DType::f32
          : precision == Precision::bf16                               ? DType::bf16
@@ -31,6 +34,15 @@ bool runs_whole(const Operator& op, DType dtype, const cuda::DeviceInfo& device)
   return false;
 }
 
+// The statistics that `next` makes of the rows that `conv` has just made, if one kernel does both; or null.
+const GroupStats<Tensor>* statistics_of(const Conv2d<Tensor>& conv, const PlanStep& step,
+                                        const PlanStep* next, const cuda::DeviceInfo& device) {
+  const auto* stats = next ? std::get_if<GroupStats<Tensor>>(&next->op) : nullptr;
+  const bool same_rows = stats && next->row_begin == step.row_begin &&
+                         std::min(next->row_end, conv.y.h) == std::min(step.row_end, conv.y.h);
+  return same_rows && cuda::makes_statistics(conv, *stats, device) ? stats : nullptr;
+}
+
 }  // namespace
 
 CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Pool* pool)
@@ -49,6 +61,7 @@ PlanOptions CudaNetwork::options(DType dtype) const {
   };
   return {.dtype = dtype,
           .strip_bytes = size_t(96) << 20,
+          .segment_bytes = size_t(256) << 20,
           .in_place = true,
           .pixel_multiple = dtype == DType::f32 ? 1 : 8,
           .whole = whole};
@@ -80,12 +93,20 @@ void CudaNetwork::load(const Graph& graph) {
 const DeviceWeights& CudaNetwork::weights(DType dtype) {
   const auto it = weights_.find(dtype);
   if (it != weights_.end()) return it->second;
-  const PackedWeights packed = pack_weights(*graph_, *file_, dtype, shortcuts_, pool_);
+  Shortcuts shortcuts = shortcuts_;
+  if (dtype != dtype_) shortcuts.tf32 = true;
+  const PackedWeights packed = pack_weights(*graph_, *file_, dtype, shortcuts, pool_);
   return weights_.emplace(dtype, upload_weights(packed, staging_, stream_)).first->second;
 }
 
 CudaNetwork::Bound& CudaNetwork::bind(const Plan& unbound, DType dtype) {
-  cuda::DeviceMemory& arena = arenas_[dtype];
+  if (limit_)  // for one of them
+    for (const auto& [other, a] : arenas_)
+      if (other != dtype && a.bytes() > 0) {
+        release();
+        break;
+      }
+  Arena& arena = arenas_[dtype];
   for (auto it = bound_.begin(); it != bound_.end(); ++it)
     if (it->dtype == dtype && it->plan.lr == unbound.lr && it->arena == arena.data()) {
       bound_.splice(bound_.begin(), bound_, it);
@@ -98,7 +119,10 @@ CudaNetwork::Bound& CudaNetwork::bind(const Plan& unbound, DType dtype) {
       arena = {};
       stream_.release_unused();
     }
-    arena = cuda::DeviceMemory(stream_, unbound.arena_bytes);
+    if (spill_ || (limit_ && dtype != dtype_ && int64_t(unbound.arena_bytes) > limit_))
+      arena.host = cuda::PinnedMemory(unbound.arena_bytes);
+    else
+      arena.device = cuda::DeviceMemory(stream_, unbound.arena_bytes);
   }
   constexpr size_t kMost = 4;  // a recording is a few MB
   if (bound_.size() >= kMost) bound_.pop_back();
@@ -125,7 +149,16 @@ void CudaNetwork::release() {
 CudaNetwork::Bound* CudaNetwork::safer(const Bound& than) {
   if (than.dtype == DType::f32) return nullptr;
   const DType dtype = than.dtype == DType::f16 ? DType::bf16 : DType::f32;
-  return &bind(make_plan(*graph_, than.plan.lr, options(dtype)), dtype);
+  PlanOptions o = options(dtype);
+  o.segment_bytes = than.plan.segment_bytes;
+  Plan plan = make_plan(*graph_, than.plan.lr, o);
+  if (limit_) {
+    while (int64_t(plan.arena_bytes) > limit_ && o.segment_bytes > kLeastSegmentBytes) {
+      o.segment_bytes /= 2;
+      plan = make_plan(*graph_, than.plan.lr, o);
+    }
+  }
+  return &bind(plan, dtype);
 }
 
 void CudaNetwork::record(Bound& b) {
@@ -133,11 +166,20 @@ void CudaNetwork::record(Bound& b) {
   b.recording.begin(stream_);
   bool upward = false;  // alternates
   try {
-    for (const PlanStep& step : b.plan.steps) {
+    for (size_t i = 0; i < b.plan.steps.size(); i++) {
+      const PlanStep& step = b.plan.steps[i];
+      const cuda::Rows rows{step.row_begin, step.row_end, upward};
+      const PlanStep* next = i + 1 < b.plan.steps.size() ? &b.plan.steps[i + 1] : nullptr;
       std::visit(
           [&](auto op) {
             attach(op, w.list);
-            cuda::run(op, stream_, cuda::Rows{step.row_begin, step.row_end, upward});
+            if constexpr (std::is_same_v<decltype(op), Conv2d<Tensor>>)
+              if (const auto* stats = statistics_of(op, step, next, device())) {
+                cuda::run(op, *stats, stream_, rows);
+                i++;
+                return;
+              }
+            cuda::run(op, stream_, rows);
           },
           step.op);
       upward = !upward;
@@ -169,6 +211,8 @@ std::string CudaNetwork::explain(const Plan& plan) const {
             attach(op, weights_.at(dtype_).list);
             text << cuda::variant_name(op, stream_.device()) << " ";
           }
+          if constexpr (std::is_same_v<decltype(op), Attention<Tensor>>)
+            text << cuda::variant_name(op, stream_.device()) << " ";
           text << op.x.w << "x" << op.x.h;
           if (step.row_end != INT_MAX) text << " rows " << step.row_begin << ".." << step.row_end;
           text << "\n";

@@ -36,8 +36,13 @@ class CudaNetwork {
   };
   // For a plan made with plan_options(). Throws Error{Code::memory}.
   Bound& prepare(const Plan& unbound) { return bind(unbound, dtype_); }
-  // The same extent in the next safer precision; null if there is none.
+  // The same extent in the next safer precision; null if there is none. f32 is then multiplied as tf32: its
+  // range is what was wanting. Under a limit other precisions give their arenas up, strips become smaller,
+  // and what still exceeds it lives on the host.
   Bound* safer(const Bound& than);
+  // Of arenas (runtime/backend.h).
+  void spill(bool spill) { spill_ = spill; }
+  void limit_arena(int64_t bytes) { limit_ = bytes; }
   // Gives arenas and recordings back; they are made again when needed.
   void release();
   // Enqueues: plan.y from plan.x.
@@ -47,6 +52,13 @@ class CudaNetwork {
 
  private:
   PlanOptions options(DType dtype) const;
+  // On the device, or on the host within its reach.
+  struct Arena {
+    cuda::DeviceMemory device;
+    cuda::PinnedMemory host;
+    void* data() const { return host.data() ? host.data() : device.data(); }
+    size_t bytes() const { return host.data() ? host.bytes() : device.bytes(); }
+  };
   const DeviceWeights& weights(DType dtype);
   Bound& bind(const Plan& unbound, DType dtype);
   void record(Bound& bound);
@@ -60,7 +72,9 @@ class CudaNetwork {
   const Graph* graph_ = nullptr;
   std::shared_ptr<const StateDict> file_;
   std::map<DType, DeviceWeights> weights_;
-  std::map<DType, cuda::DeviceMemory> arenas_;
+  std::map<DType, Arena> arenas_;
+  bool spill_ = false;
+  int64_t limit_ = 0;
   std::list<Bound> bound_;  // most recent first
 };
 

@@ -93,20 +93,41 @@ std::vector<Value> replaceable(const Op<Value>& op) {
   return out;
 }
 
+bool reads(const Placement& p, int op, int buffer) {
+  bool found = false;
+  std::visit(
+      [&](auto o) {
+        o.operands([&](Value v, bool written) {
+          found = found || (v && !written && p.locations[v.id].buffer == buffer);
+        });
+      },
+      p.ops[size_t(op)]);
+  return found;
+}
+
 // Buffers that may share one place although their lifetimes touch: an operator's output and what it may
-// overwrite. Returns the first buffer of each chain.
-std::vector<int> places_in_common(const Placement& p, const std::vector<Plan::Buffer>& buffers,
+// overwrite. In strips only where no other operator of the segment reads that. Returns the first buffer of
+// each chain.
+std::vector<int> places_in_common(const Placement& p, const std::vector<Segment>& segments,
                                   const std::vector<int>& window_rows) {
-  std::vector<int> root(buffers.size());
+  std::vector<int> root(p.buffers.size());
   std::iota(root.begin(), root.end(), 0);
   const auto plain = [&](int b) { return !p.buffers[b].concat && !p.buffers[b].once && !window_rows[b]; };
+  const auto read_beside = [&](int b, int reader) {
+    for (const Segment& s : segments) {
+      if (reader < s.first || reader >= s.end || s.strips.strips.empty()) continue;
+      for (int j = s.first; j < s.end; j++)
+        if (j != reader && reads(p, j, b)) return true;
+    }
+    return false;
+  };
   for (int i = 0; i < int(p.ops.size()); i++)
     for (Value v : replaceable(p.ops[i])) {
       const Value made = std::visit([](const auto& o) { return o.y; }, p.ops[i]);
       const int a = p.locations[v.id].buffer, y = p.locations[made.id].buffer;
       const auto &from = p.buffers[a], &to = p.buffers[y];
       if (a != y && root[y] == y && plain(a) && plain(y) && from.c == to.c && from.num == to.num &&
-          from.den == to.den && buffers[a].last_op == i && buffers[y].first_op == i)
+          from.den == to.den && from.last_op == i && to.first_op == i && !read_beside(a, i))
         root[y] = root[a];
     }
   return root;
@@ -155,7 +176,7 @@ Layout lay_out(const Placement& p, Extent lr, const PlanOptions& o, const std::v
     l.buffers.push_back(out);
   }
   l.arena_bytes =
-      o.in_place ? pack_chains(l.buffers, places_in_common(p, l.buffers, window_rows)) : pack(l.buffers);
+      o.in_place ? pack_chains(l.buffers, places_in_common(p, l.segments, window_rows)) : pack(l.buffers);
   return l;
 }
 
@@ -293,6 +314,7 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
   const std::vector<int>& channels = p.channels;
 
   Plan plan;
+  plan.segment_bytes = options.segment_bytes;
   plan.lr = lr;
   plan.arena_bytes = layout.arena_bytes;
   plan.buffers = layout.buffers;

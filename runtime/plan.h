@@ -40,7 +40,8 @@ struct Plan {
   };
   std::vector<Buffer> buffers;
   int concat_copies = 0;
-  int strip_first_op = -1;  // operators from here on run in strips; -1: none
+  int strip_first_op = -1;   // operators from here on run in strips; -1: none
+  size_t segment_bytes = 0;  // of the options it was made with
 
   // Turns offsets into addresses in an arena of at least arena_bytes at `base`, 64-byte aligned.
   void bind(void* base);

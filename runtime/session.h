@@ -40,6 +40,7 @@ class Session {
   // For graphs with statistics over the whole image: the working set of a strip, and whether intermediates
   // live in a temporary file. Forgets all plans when that changes anything.
   void use_segments(size_t bytes, bool spill);
+  void limit_arena(int64_t bytes) { backend_->limit_arena(bytes); }
   // Gives back the memory of the plan that is ready; weights stay.
   void release();
 

@@ -42,6 +42,10 @@ void run(const Attention<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const AttentionSublayer<Tensor>& op, Stream& stream, Rows rows = {});
 void run(const MlpSublayer<Tensor>& op, Stream& stream, Rows rows = {});
 
+// A convolution and the statistics of what it makes, in one pass where makes_statistics() says so.
+void run(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Stream& stream, Rows rows = {});
+bool makes_statistics(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, const DeviceInfo& device);
+
 // Which variant run() takes: a pure function of the operator and the device, unless
 // UPSCALE_VARIANT=conv2d=NAME forces one. Throws Error{Code::device} saying why each variant declined.
 const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device);

@@ -25,6 +25,12 @@ __device__ __forceinline__ uint64_t matrix_descriptor(const void* p) {
 __device__ __forceinline__ uint64_t plane_descriptor(const void* p, unsigned k_bytes) {
   return (matrix_address(p) & 0x3ffff) >> 4 | uint64_t(k_bytes >> 4) << 16 | uint64_t(128 >> 4) << 32;
 }
+// A right factor of which rows lie along k: blocks of 64 columns (128 bytes), a row of each after the other,
+// 128-byte swizzled, eight rows 1024 bytes; blocks are block_bytes apart. 16 rows are one step.
+__device__ __forceinline__ uint64_t rows_descriptor(const void* p, unsigned block_bytes) {
+  return (matrix_address(p) & 0x3ffff) >> 4 | uint64_t(block_bytes >> 4) << 16 | uint64_t(1024 >> 4) << 32 |
+         uint64_t(1) << 62;
+}
 
 // Before the first wgmma that uses registers written by ordinary instructions.
 __device__ __forceinline__ void wgmma_fence() {
@@ -88,7 +94,21 @@ float described(uint64_t descriptor, int row, int k) {
   std::memcpy(&bits, p, 2);
   return to_float(T{bits});
 }
-template <class T, int N>
+// Element (k, column) of a factor described by rows.
+template <class T>
+float described_row(uint64_t descriptor, int k, int column) {
+  const uint64_t start = (descriptor & 0x3fff) << 4, block_bytes = (descriptor >> 16 & 0x3fff) << 4,
+                 group_bytes = (descriptor >> 32 & 0x3fff) << 4;
+  uint64_t at = start + uint64_t(column / 64) * block_bytes + uint64_t(k / 8) * group_bytes +
+                uint64_t(k % 8) * 128 + uint64_t(column % 64) * 2;
+  at ^= (at >> 7 & 7) << 4;
+  uint16_t bits;
+  const char* p = static_cast<const char*>(simt::shared_memory(0)) + at;
+  simt::check_shared(p, 2, 2, "wgmma");
+  std::memcpy(&bits, p, 2);
+  return to_float(T{bits});
+}
+template <class T, int N, bool Rows = false>
 void wgmma(WgmmaLane** lanes) {
   float* acc[128];
   for (int i = 0; i < 128; i++) acc[i] = lanes[i]->d;
@@ -97,7 +117,7 @@ void wgmma(WgmmaLane** lanes) {
     for (int m = 0; m < 64; m++)
       for (int k = 0; k < 16; k++) fa[m][k] = described<T>(a, m, k);
     for (int n = 0; n < N; n++)
-      for (int k = 0; k < 16; k++) fb[k][n] = described<T>(b, n, k);
+      for (int k = 0; k < 16; k++) fb[k][n] = Rows ? described_row<T>(b, k, n) : described<T>(b, n, k);
     for (int m = 0; m < 64; m++) {
       float sum[N];
       // warp m / 16 holds rows as in m16n8k16, eight columns after eight columns
@@ -120,9 +140,23 @@ void wgmma(WgmmaLane** lanes) {
 #define UPS_D8(i)                                                                             \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
       "+f"(d[i + 6]), "+f"(d[i + 7])
+#define UPS_REGISTERS_64                                                                       \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, " \
+  "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, " \
+  "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, " \
+  "%56, %57, %58, %59, %60, %61, %62, %63"
+#define UPS_REGISTERS_128                                                                      \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, " \
+  "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, " \
+  "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, " \
+  "%56, %57, %58, %59, %60, %61, %62, %63, %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, " \
+  "%74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, " \
+  "%92, %93, %94, %95, %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, "   \
+  "%108, %109, %110, %111, %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, " \
+  "%123, %124, %125, %126, %127"
 template <class T, int N>
 __device__ __forceinline__ void wgmma_m64k16(float (&d)[N / 2], uint64_t a, uint64_t b, int accumulate = 1) {
-  static_assert(N == 32 || N == 64 || N == 96 || N == 192, "shapes in use");
+  static_assert(N == 32 || N == 64 || N == 96 || N == 128 || N == 192, "shapes in use");
 #if defined(__CUDA_ARCH__)
   if constexpr (N == 32) {
     if constexpr (std::is_same_v<T, half_t>) {
@@ -184,6 +218,22 @@ __device__ __forceinline__ void wgmma_m64k16(float (&d)[N / 2], uint64_t a, uint
           : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40)
           : "l"(a), "l"(b), "r"(accumulate));
     }
+  } else if constexpr (N == 128) {
+    if constexpr (std::is_same_v<T, half_t>) {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" UPS_REGISTERS_64
+          "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56)
+          : "l"(a), "l"(b), "r"(accumulate));
+    } else {
+      asm volatile(
+          "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+          "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" UPS_REGISTERS_64
+          "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
+          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56)
+          : "l"(a), "l"(b), "r"(accumulate));
+    }
   } else if constexpr (N == 192) {
     if constexpr (std::is_same_v<T, half_t>) {
       asm volatile(
@@ -220,6 +270,36 @@ __device__ __forceinline__ void wgmma_m64k16(float (&d)[N / 2], uint64_t a, uint
                   [](host::WgmmaLane** lanes) { host::wgmma<T, N>(lanes); });
 #endif
 }
+// The same for N = 256 with b as rows along k: row k holds 256 columns, in blocks of 64 (128 bytes, swizzled;
+// see rows_descriptor). What a product needs whose right factor is stored as the image of values is.
+template <class T>
+__device__ __forceinline__ void wgmma_m64n256k16_rows(float (&d)[128], uint64_t a, uint64_t b,
+                                                      int accumulate = 1) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (std::is_same_v<T, half_t>) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {" UPS_REGISTERS_128
+        "}, %128, %129, p, 1, 1, 0, 1;\n}\n"
+        : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56),
+          UPS_D8(64), UPS_D8(72), UPS_D8(80), UPS_D8(88), UPS_D8(96), UPS_D8(104), UPS_D8(112), UPS_D8(120)
+        : "l"(a), "l"(b), "r"(accumulate));
+  } else {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" UPS_REGISTERS_128
+        "}, %128, %129, p, 1, 1, 0, 1;\n}\n"
+        : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56),
+          UPS_D8(64), UPS_D8(72), UPS_D8(80), UPS_D8(88), UPS_D8(96), UPS_D8(104), UPS_D8(112), UPS_D8(120)
+        : "l"(a), "l"(b), "r"(accumulate));
+  }
+#elif !defined(__CUDACC__)
+  simt::meet<128>("wgmma", host::WgmmaLane{d, a, b, accumulate},
+                  [](host::WgmmaLane** lanes) { host::wgmma<T, 256, true>(lanes); });
+#endif
+}
 #undef UPS_D8
+#undef UPS_REGISTERS_64
+#undef UPS_REGISTERS_128
 
 }  // namespace ups::cuda

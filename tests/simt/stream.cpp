@@ -107,8 +107,8 @@ DeviceMemory& DeviceMemory::operator=(DeviceMemory&& other) noexcept {
   return *this;
 }
 
-PinnedMemory::PinnedMemory(size_t bytes) : data_(bytes ? std::malloc(bytes) : nullptr), bytes_(bytes) {}
-PinnedMemory::~PinnedMemory() { std::free(data_); }
+PinnedMemory::PinnedMemory(size_t bytes) : data_(bytes ? simt::allocate(bytes) : nullptr), bytes_(bytes) {}
+PinnedMemory::~PinnedMemory() { simt::release(data_); }
 PinnedMemory::PinnedMemory(PinnedMemory&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
 PinnedMemory& PinnedMemory::operator=(PinnedMemory&& other) noexcept {
