@@ -123,7 +123,13 @@ const char* accepts_all(const Attention<Tensor>&, const DeviceInfo&) { return nu
 }  // namespace
 
 std::span<const AttentionVariant> attention_variants() {
-  static const AttentionVariant variants[] = {kAttentionMma, {"plain", accepts_all, launch_plain}};
+  static const AttentionVariant variants[] = {
+#if !defined(UPS_WITHOUT_SM90)
+    kAttentionWgmma,
+#endif
+    kAttentionMma,
+    {"plain", accepts_all, launch_plain}
+  };
   return variants;
 }
 

@@ -5,6 +5,7 @@
 
 namespace ups::cuda {
 
-extern const AttentionVariant kAttentionMma;  // pixel_attention_mma.cu
+extern const AttentionVariant kAttentionMma;    // pixel_attention_mma.cu
+extern const AttentionVariant kAttentionWgmma;  // pixel_attention_sm90.cu; not without UPS_CUDA_ARCHS_SM90
 
 }  // namespace ups::cuda

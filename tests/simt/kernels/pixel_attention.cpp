@@ -144,6 +144,29 @@ TEST_CASE("attention of 512 channels equals its definition, in tiles of 32 and 6
   take_schedule(0);
 }
 
+TEST_CASE("attention on wgmma equals its definition for any number of tokens",
+          "[simt][pixel_attention][hopper][small]") {
+  if (kOnGpu && test_device().sm != 90) {
+    WARN("skipped: needs sm_90, this is " << test_device().name);
+    return;
+  }
+  UPS_RANDOM(random);
+  for (int round = 0; round < rounds(8, 100); round++) {
+    take_schedule(round);
+    AttentionSpec s;
+    s.n = round == 5 ? 2 : 1;
+    s.h = round == 0 ? 1 : random.integer(6, 11), s.w = round == 0 ? 1 : random.integer(11, 28);
+    s.d = round < 3 ? 512 : 8 * random.integer(8, 40), s.dv = round < 2 ? 512 : 8 * random.integer(17, 64);
+    s.dtype = round % 2 ? DType::bf16 : DType::f16;
+    s.scale = 1 / std::sqrt(float(s.d)) * (round == 2 ? 8 : 1);
+    s.descending = round == 3;
+    s.extra = 8 * random.integer(0, 2);
+    if (round > 4) s.row_begin = random.integer(0, s.h - 1), s.row_end = random.integer(s.row_begin + 1, s.h);
+    CHECK(verdict(*variant("wgmma"), s, random, device_of(90, 227, 2)) == "");
+  }
+  take_schedule(0);
+}
+
 TEST_CASE("plain attention takes several pictures and any channels", "[simt][pixel_attention][small]") {
   UPS_RANDOM(random);
   for (int round = 0; round < 6; round++) {
@@ -164,6 +187,7 @@ TEST_CASE("attention takes tensor cores where it can, and says why not", "[simt]
   Attention<Tensor> op{t, t, t, t, 1};
   CHECK(std::string(variant_name(op, device_of(80, 163, 108))) == "mma");
   CHECK(std::string(variant_name(op, device_of(86, 99, 84))) == "mma");
+  if (!kOnGpu) CHECK(std::string(variant_name(op, device_of(90, 227, 132))) == "wgmma");
   Attention<Tensor> wide = op;
   wide.x.c = wide.k.c = 1024;
   CHECK(std::string(variant_name(wide, device_of(80, 163, 108))) == "plain");
