@@ -1,6 +1,7 @@
 // The halves of a transformer layer on the CPU against their definition in double.
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/run.h"
+#include "kernels/error.h"
 #include "tests/kernels/sublayer_case.h"
 
 using namespace ups;
@@ -73,6 +74,60 @@ TEST_CASE("transformer sublayers equal their definitions", "[kernels][sublayers]
       cpu::run(m, context);
       compare(ty, reference::mlp_sublayer(m, t.m));
     }
+  }
+  cpu::isa_force(cpu::isa_available().front());
+}
+
+TEST_CASE("sublayers read weights packed at load and half-precision weights alike", "[kernels][sublayers]") {
+  UPS_RANDOM(random);
+  for (const std::string& isa : cpu::isa_available()) {
+    cpu::isa_force(isa);
+    Pool pool(2);
+    cpu::Scratch scratch;
+    cpu::Context context{pool, scratch};
+    // Widths that are no multiples of a register tile, and pixels that do not fill the last panel.
+    SublayerCase t =
+        sublayer_case(random, {{3, 5}, {3, 5}, {1, 2}, 2, 3, 2, 19, 38, false, NormAt::before, 77});
+    attach_flat(t);
+    const Extent e{6, 15};
+    std::vector<float> x = random.normals(size_t(e.pixels()) * 38), y[3], memory[2];
+    MlpSublayer<Tensor> op = t.mlp;
+    op.x = dense_f32(x.data(), e.h, e.w, 38);
+    // Values that both formats hold.
+    std::vector<uint16_t> half[2];
+    std::vector<float>* const matrices[2] = {&t.m.fc1, &t.m.fc2};
+    for (int i = 0; i < 2; i++)
+      for (float& v : *matrices[i]) {
+        const int n = random.integer(-1024, 1024);
+        v = float(n) / 1024;
+        int exponent = 0;
+        const float fraction = std::frexp(std::fabs(v), &exponent);
+        half[i].push_back(
+            n == 0 ? uint16_t(0)
+                   : uint16_t((n < 0 ? 0x8000 : 0) | (exponent + 14) << 10 | (int(fraction * 2048) & 1023)));
+      }
+    std::vector<uint16_t> half_packed[2];
+    for (int kind = 0; kind < 3; kind++) {
+      y[kind].assign(x.size(), 0);
+      op.y = dense_f32(y[kind].data(), e.h, e.w, 38);
+      Weight* const weights[2] = {&op.fc1, &op.fc2};
+      const std::vector<float>* const biases[2] = {&t.m.fc1_bias, &t.m.fc2_bias};
+      for (int i = 0; i < 2; i++) {
+        Weight& w = *weights[i];
+        w = packed(w, *matrices[i], *biases[i], memory[i]);
+        if (kind == 1) cpu::pack_linear_weight(matrices[i]->data(), memory[i].data(), w);
+        if (kind == 2) {
+          half_packed[i].resize(half[i].size());
+          cpu::pack_conv_weight(half[i].data(), half_packed[i].data(), DType::f16, w.cout, w.cin, 1);
+          w.w = half_packed[i].data(), w.dtype = DType::f16, w.tile = 0;
+        }
+      }
+      cpu::run(op, context);
+    }
+    CHECK(y[0] == y[1]);
+    CHECK(y[0] == y[2]);
+    op.fc1.dtype = DType::f32, op.fc1.tile = 5;
+    CHECK_THROWS_AS(cpu::run(op, context), Error);
   }
   cpu::isa_force(cpu::isa_available().front());
 }
