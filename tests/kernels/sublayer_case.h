@@ -35,6 +35,22 @@ inline std::vector<SublayerShape> sublayer_shapes() {
   };
 }
 
+// Any that a window of at most 64 pixels and 200 channels allow.
+inline SublayerShape random_sublayer_shape(Random& random) {
+  SublayerShape s{};
+  s.window = {random.integer(1, 8), random.integer(1, 8)}, s.keys = s.window;
+  if (random.integer(0, 1)) s.shift = {random.integer(0, s.window.h - 1), random.integer(0, s.window.w - 1)};
+  s.windows_y = random.integer(1, 3), s.windows_x = random.integer(1, 3);
+  s.d = random.integer(1, 32), s.heads = random.integer(1, std::min(6, 200 / s.d)), s.c = s.heads * s.d;
+  if (s.c < 4) s.heads *= 4, s.c *= 4;  // a norm over one or two channels has no spread to divide by
+  s.cosine = random.integer(0, 1) != 0;
+  // A norm behind the projection divides by the spread of few channels, which may be as small as their
+  // rounding.
+  s.norm_at = NormAt(random.integer(0, s.c < 48 ? 1 : 2));
+  s.hidden = random.integer(1, 150), s.biases = random.integer(0, 3) != 0;
+  return s;
+}
+
 struct SublayerCase {
   reference::Matrices m;
   std::vector<float> gamma, beta, table, scales;
