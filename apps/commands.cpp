@@ -67,7 +67,9 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
     throw Failure(kUsage, std::string(syntax.command) + ": " + what + usage);
   }
   if (help) return fputs(usage_text(syntax).c_str(), stdout), false;
-  if (auto extras = app.remaining(); !extras.empty()) {
+  auto extras = app.remaining();
+  std::erase(extras, "--");  // what follows it is no option
+  if (!extras.empty()) {
     std::vector<std::string> known;
     for (const auto& o : syntax.options) known.push_back(o.name);
     throw Failure(kUsage, std::string(syntax.command) + ": " + unknown_option(extras.front(), known) + usage);

@@ -1,4 +1,5 @@
 // upscale: the command line tool.
+#include <fcntl.h>
 #include <malloc.h>
 
 #include <cstdio>
@@ -10,6 +11,12 @@
 #include "apps/failure.h"
 
 namespace {
+
+// Otherwise a picture would be opened under the number of a stream that was closed, and messages go into it.
+void fill_closed_streams() {
+  for (int fd : {0, 1, 2})
+    if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) != fd) break;
+}
 
 int dispatch(const std::vector<std::string>& arguments) {
   using namespace ups::apps;
@@ -28,6 +35,7 @@ int main(int argc, char** argv) {
 #ifdef M_MMAP_THRESHOLD  // glibc; by default it keeps freed blocks of up to 32 MiB, which no plan can count
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
+  fill_closed_streams();
   install_cancel_handler();
   int code = kOk;
   try {
@@ -42,6 +50,9 @@ int main(int argc, char** argv) {
     fprintf(stderr, "upscale: internal error: %s\n", e.what());
     code = kDevice;
   }
-  if (fflush(stdout) != 0 && code == kOk) code = kIo;
+  if ((fflush(stdout) != 0 || ferror(stdout)) && code == kOk) {
+    fputs("upscale: the standard output cannot be written to\n", stderr);
+    code = kIo;
+  }
   return code;
 }

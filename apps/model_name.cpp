@@ -75,9 +75,8 @@ std::string model_named(const std::string& folder, const std::string& name, int 
     fail(kModel, "--model-name: ", folder, " has no ", name, ", it has ", names_in(folder));
   const std::string alias = alias_of_official_name(name);
   if (!find_alias(alias)) {
-    std::string known;
-    for (const StoreModel& m : store_models()) known += (known.empty() ? "" : ", ") + m.name;
-    fail(kModel, "--model-name: got '", name, "', expected a file in ./models, ", known, " or an alias");
+    fail(kModel, "--model-name: got '", name, "', expected the name of a file in ", place.string(),
+         " or of a model that `upscale models` lists");
   }
   if (alias == "video" && scale == 2) return "video-x2";
   if (alias == "video" && scale == 3) return "video-x3";

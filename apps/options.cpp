@@ -174,7 +174,9 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   if (given("--help-all")) return fputs(help_text(true).c_str(), stdout), std::nullopt;
   if (given("--help")) return fputs(help_text(false).c_str(), stdout), std::nullopt;
   if (given("--version")) return printf("upscale %s\n", ups_version()), std::nullopt;
-  if (auto extras = app.remaining(); !extras.empty()) {
+  auto extras = app.remaining();
+  std::erase(extras, "--");  // what follows it is no option
+  if (!extras.empty()) {
     std::vector<std::string> known;
     for (const Option& o : table.options)
       if (o.level != Level::unlisted) known.push_back(long_name(o));

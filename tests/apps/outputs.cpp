@@ -93,6 +93,27 @@ TEST_CASE("- is the standard input and the standard output", "[apps][outputs]") 
   CHECK(s.shell(kProgram + "in.png - --resume m > out") == 1);
 }
 
+TEST_CASE("what follows -- is a name", "[apps][outputs]") {
+  UPS_RANDOM(r);
+  Setting s(r);
+  spill(s.folder / "-dash.png", slurp(s.in));
+  REQUIRE(s.shell(kProgram + "-- -dash.png --out.png") == 0);
+  CHECK(fs::exists(s.folder / "--out.png"));
+  CHECK(s.shell(kProgram + "-o out.png -- -dash.png") == 0);
+  CHECK(s.shell(std::string(UPS_BINARY) + " compare -- -dash.png in.png") == 0);
+}
+
+TEST_CASE("streams that are closed or full do no harm to pictures", "[apps][outputs]") {
+  UPS_RANDOM(r);
+  Setting s(r);
+  REQUIRE(s.shell(kProgram + "in.png a.bmp --meta strip") == 0);
+  REQUIRE(s.shell(kProgram + "in.png b.bmp --meta strip -v 0<&- 1>&- 2>&-") == 0);
+  CHECK(slurp(s.folder / "b.bmp") == slurp(s.folder / "a.bmp"));
+  CHECK(s.shell(kProgram + "in.png c.bmp > /dev/full") == 6);
+  CHECK(s.shell(std::string(UPS_BINARY) + " --help > /dev/full") == 6);
+  CHECK(slurp(s.folder / "err").find("cannot be written to") != std::string::npos);
+}
+
 TEST_CASE("a name that the file system does not take is refused before computing", "[apps][outputs]") {
   UPS_RANDOM(r);
   Setting s(r);
