@@ -23,7 +23,7 @@ struct Setting {
   // With the standard streams as a shell sets them.
   int shell(const std::string& line) {
     return WEXITSTATUS(
-        std::system(("cd '" + std::string(folder.path) + "' && { " + line + "; } 2>err").c_str()));
+        std::system(("cd '" + std::string(folder.path) + "' && { " + line + "; } >log 2>err").c_str()));
   }
 };
 
