@@ -4,7 +4,7 @@
 # PyTorch; then a JSON file and a Markdown table in bench/results (or in $OUT), and the table on stdout.
 #
 #   --prebuilt DIR   a folder made by gpu_pack.sh; without it, builds for this GPU (needs nvcc and scripts/install)
-#   --only STAGE     tests, models, kernels, peers or sanitizer; again for more
+#   --only STAGE     tests, models, autoencoders, kernels, peers or sanitizer; again for more
 #   --quick          fewer shapes, sizes and rounds: about 2 minutes
 #   GPU_CHECK_BUDGET seconds for everything (500); GPU_CHECK_COMMIT what to note as the commit
 #
@@ -20,8 +20,8 @@ while [ $# -gt 0 ]; do
     --prebuilt) prebuilt=$(cd "${2:?--prebuilt needs a folder}" && pwd) || exit 1; shift 2 ;;
     --only)
       case ${2:-} in
-        tests | models | kernels | peers | sanitizer) only="$only $2" ;;
-        *) echo "gpu_check: --only: got ${2:-nothing}, expected tests, models, kernels, peers or sanitizer" >&2; exit 1 ;;
+        tests | models | autoencoders | kernels | peers | sanitizer) only="$only $2" ;;
+        *) echo "gpu_check: --only: got ${2:-nothing}, expected tests, models, autoencoders, kernels, peers or sanitizer" >&2; exit 1 ;;
       esac
       shift 2 ;;
     --quick) quick=--quick; shift ;;
@@ -146,7 +146,7 @@ sanitize() { # TOOL LIMIT
 }
 
 models=$work/models
-if wanted models || wanted peers; then "$bin/bench_gpu" --prepare "$models" || exit 1; fi
+if wanted models || wanted peers || wanted autoencoders; then "$bin/bench_gpu" --prepare "$models" || exit 1; fi
 sizes=512x512,256x256,1280x720
 [ -n "$quick" ] && sizes=512x512
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
@@ -160,6 +160,11 @@ if wanted tests; then  # two processes: after an illegal access nothing works in
 fi
 # shellcheck disable=SC2086  # --quick or nothing
 if wanted models; then stage networks 80 "$bin/bench_gpu" --only models --models "$models" --json "$lines" $quick; fi
+# shellcheck disable=SC2086
+if wanted autoencoders; then
+  stage autoencoders 60 "$bin/bench_gpu" --only autoencoders --models "$models" --json "$lines" $quick
+  if [ -n "$has_torch" ]; then peer autoencoder 40 --sizes "$([ -n "$quick" ] && echo 1024x1024 || echo 1024x1024,512x512,2048x2048)"; fi
+fi
 # shellcheck disable=SC2086
 if wanted kernels; then stage kernels 90 bash -c 'with_vendor "$@"' - "$bin/bench_gpu" --only kernels --json "$lines" $quick; fi
 if wanted peers; then

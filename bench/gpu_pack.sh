@@ -26,7 +26,7 @@ for program in upscale test_gpu bench_gpu; do
 done
 cp -r "$root/tests/golden/." "$out/golden/"
 cp "$root/bench/gpu_check.sh" "$out/"
-for script in nets swin_nets gpu_models gpu_report; do cp "$root/bench/peers/$script.py" "$out/peers/"; done
+for script in nets swin_nets vae_net gpu_models gpu_report; do cp "$root/bench/peers/$script.py" "$out/peers/"; done
 if [ -n "${UPSCALE_MODELS:-}" ]; then
   mkdir -p "$out/models"
   for name in x4 anime video general; do

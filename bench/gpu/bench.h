@@ -15,7 +15,7 @@ namespace ups::bench {
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::string only;                 // "kernels", "models"; "": both
+  std::string only;                 // "kernels", "models", "autoencoders"; "": all
   std::string kernel, variant;      // only these; "": all
   std::vector<std::string> shapes;  // conv2d shapes; empty: those of the released networks
   std::string dtype;                // "f16", "bf16", "f32"; "": f16, and the others for one shape
@@ -60,6 +60,9 @@ void bench_models(const Options& options, const cuda::DeviceInfo& device, Record
 // Fills a folder with the networks: released weights from $UPSCALE_MODELS, else seeded random ones.
 void prepare_models(const std::string& folder);
 std::vector<std::string> model_names();
+// Decoding with AutoencoderKL, 512 to 2048 px; needs vae.safetensors of prepare_vae() or makes it.
+void bench_autoencoders(const Options& options, const cuda::DeviceInfo& device, Record& record);
+void prepare_vae(const std::string& folder);
 bool is_transformer(const std::string& model);
 
 }  // namespace ups::bench

@@ -12,7 +12,7 @@ namespace {
 
 const char* kUsage =
     "bench_gpu [options]\n"
-    "  --only kernels|models\n"
+    "  --only kernels|models|autoencoders\n"
     "  --kernel conv2d|sublayers --variant NAME --shape 64x32@512 (again for more) --dtype f16|bf16|f32\n"
     "      shapes: CINxCOUT[kK][upU][sR]@[Wx]H, e.g. 64x48s4@1280x720, 64x64up2@512, 64x64k1@512\n"
     "  --model x4|anime|video|general|swinir|hat --size WxH (again for more)\n"
@@ -42,7 +42,7 @@ Options parse(int argc, char** argv) {
       fail(Code::usage, "bench_gpu: ", word, ": got ", v, ", expected one of ", list);
     };
     if (word == "--only")
-      o.only = one_of({"kernels", "models"});
+      o.only = one_of({"kernels", "models", "autoencoders"});
     else if (word == "--kernel")
       o.kernel = one_of({"conv2d", "sublayers"}), o.only = "kernels";
     else if (word == "--variant")
@@ -80,7 +80,7 @@ Options parse(int argc, char** argv) {
 int run(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--help") == 0) return std::fputs(kUsage, stdout), 0;
   const Options o = parse(argc, argv);
-  if (!o.prepare_folder.empty()) return prepare_models(o.prepare_folder), 0;
+  if (!o.prepare_folder.empty()) return prepare_models(o.prepare_folder), prepare_vae(o.prepare_folder), 0;
   std::string why;
   const auto devices = cuda::devices(&why);
   if (devices.empty()) {
@@ -99,10 +99,11 @@ int run(int argc, char** argv) {
               {"driver_cuda", driver_cuda_version()}});
   std::printf("%s, sm_%d, %d multiprocessors, %.0f MiB of L2\n", d.name.c_str(), d.sm, d.num_sms,
               double(d.l2_bytes) / (1 << 20));
-  if (o.only != "models" && o.kernel != "sublayers") bench_kernels(o, d, record);
-  if (o.only != "models" && o.kernel != "conv2d" && o.shapes.empty() && o.dtype != "f32")
-    bench_sublayers(o, d, record);
-  if (o.only != "kernels") bench_models(o, d, record);
+  const bool kernels = o.only.empty() || o.only == "kernels";
+  if (kernels && o.kernel != "sublayers") bench_kernels(o, d, record);
+  if (kernels && o.kernel != "conv2d" && o.shapes.empty() && o.dtype != "f32") bench_sublayers(o, d, record);
+  if (o.only.empty() || o.only == "models") bench_models(o, d, record);
+  if (o.only.empty() || o.only == "autoencoders") bench_autoencoders(o, d, record);
   return 0;
 }
 

@@ -43,5 +43,7 @@ class RandomWeights {
 // SwinIR-M and HAT, both x4 (random_transformers.cpp).
 StateDict random_swinir();
 StateDict random_hat();
+// AutoencoderKL at full width (random_autoencoder.cpp).
+StateDict random_vae_decoder();
 
 }  // namespace ups::bench

@@ -1,6 +1,6 @@
 """PyTorch on the same GPU, networks and sizes as bench_gpu: JSON lines on stdout.
 
-gpu_models.py eager|compile|convs|transformers MODELS [--model NAME] [--sizes WxH,...]
+gpu_models.py eager|compile|convs|transformers|autoencoder MODELS [--model NAME] [--sizes WxH,...]
 
 MODELS is a folder as written by bench_gpu --prepare. Everything is fp16 (transformers also in bf16) in channels_last under
 torch.inference_mode with cudnn.benchmark; times are medians between CUDA events of the network alone, the input being on
@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 import nets
 import swin_nets
+import vae_net
 
 ARCHS = {"x4": ("rrdb", 23), "anime": ("rrdb", 6), "video": ("srvgg", 16), "general": ("srvgg", 32)}
 TRANSFORMERS = {"swinir": swin_nets.swinir, "hat": swin_nets.hat}
@@ -130,6 +131,27 @@ def compiled(folder: Path, names: list[str], sizes: list[tuple[int, int]]) -> No
                     put({"kind": "failure", "model": name, "runner": f"torch.compile {mode}", "why": str(error)[:300]})
 
 
+def autoencoder(folder: Path, sizes: list[tuple[int, int]]) -> None:
+    """Decoding to pictures of these sizes, bf16."""
+    weights = {k: v.bfloat16().cuda() for k, v in load_file(folder / "vae.safetensors").items()}
+    for k, v in weights.items():
+        if v.dim() == 4:
+            weights[k] = v.contiguous(memory_format=torch.channels_last)
+    decode = vae_net.decoder(weights)
+    for width, height in sizes:
+        try:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            z = torch.randn(1, 4, height // 8, width // 8, device="cuda", dtype=torch.bfloat16).contiguous(
+                memory_format=torch.channels_last)
+            mid, low, high, count = median_ms(lambda _: decode(z), 1.0)
+            put({"kind": "autoencoder", "model": "vae decode", "runner": "torch eager", "precision": "bf16",
+                 "size": [width, height], "network_ms": mid, "network_ms_quartiles": [low, high], "samples": count,
+                 "own_peak_bytes": torch.cuda.max_memory_allocated(), "driver_peak_bytes": torch.cuda.max_memory_reserved()})
+        except torch.cuda.OutOfMemoryError as error:
+            put({"kind": "failure", "model": "vae decode", "runner": "torch eager", "why": str(error)[:300]})
+
+
 def convs() -> None:
     n = 8192
     a, b = (torch.randn(n, n, device="cuda", dtype=torch.float16) for _ in range(2))
@@ -159,7 +181,7 @@ def convs() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["eager", "compile", "convs", "transformers"])
+    parser.add_argument("what", choices=["eager", "compile", "convs", "transformers", "autoencoder"])
     parser.add_argument("models", type=Path)
     parser.add_argument("--model", action="append", choices=[*ARCHS, *TRANSFORMERS])
     parser.add_argument("--sizes", default="512x512,256x256,1280x720")
@@ -178,6 +200,8 @@ def main() -> None:
             eager(options.models, names, sizes)
         elif options.what == "transformers":
             eager_transformers(options.models, options.model or list(TRANSFORMERS), sizes)
+        elif options.what == "autoencoder":
+            autoencoder(options.models, sizes)
         elif options.what == "compile":
             compiled(options.models, names, sizes)
         else:

@@ -60,6 +60,20 @@ def stages(lines: list[dict]) -> list[str]:
     return ["## Stages", "", "| stage | outcome | s | |", "|---|---|--:|---|", *rows, ""] if rows else []
 
 
+def autoencoders(lines: list[dict]) -> list[str]:
+    rows = of(lines, "autoencoder")
+    if not rows:
+        return []
+    text = ["## Autoencoders", "", "AutoencoderKL at full width, decoding, bf16, network only; seeded random weights.", "",
+            "| picture | runner | limit MiB | network ms | pass ms | own peak MiB | driver peak MiB |",
+            "|---|---|--:|--:|--:|--:|--:|"]
+    for r in rows:
+        text.append(f"| {r['size'][0]}x{r['size'][1]} | {r['runner']} | {mib(r.get('limit_bytes') or None)} | "
+                    f"{number(r.get('network_ms'))} | {number(r.get('pass_ms'))} | {mib(r.get('own_peak_bytes'))} | "
+                    f"{mib(r.get('driver_peak_bytes'))} |")
+    return [*text, ""]
+
+
 def kernels(lines: list[dict]) -> list[str]:
     rows = of(lines, "kernel")
     if not rows:
@@ -118,7 +132,7 @@ def failures(lines: list[dict]) -> list[str]:
 
 def main() -> None:
     lines, stem = read(Path(sys.argv[1])), sys.argv[2]
-    text = "\n".join([*head(lines), *stages(lines), *kernels(lines), *models(lines), *failures(lines)])
+    text = "\n".join([*head(lines), *stages(lines), *kernels(lines), *models(lines), *autoencoders(lines), *failures(lines)])
     Path(stem + ".json").write_text(json.dumps(lines, indent=1) + "\n")
     Path(stem + ".md").write_text(text)
     print(text)
