@@ -31,11 +31,30 @@ double error_of(const char* name, Precision precision) {
                   run(*a.decoder, planes(*io, "latent"), planes(*io, "decoded"), 0.5f, 0.5f));
 }
 
+// The same of TAESD, of whose conventions the networks are relieved here.
+double taesd_error(const char* name) {
+  const auto io = open_weights(std::string(UPS_GOLDEN) + "/vae/" + name + ".io.safetensors");
+  const AutoencoderNetworks a = open_autoencoder(taesd_weights(*io, -1));
+  Planes latent = planes(*io, "latent");
+  for (float& v : latent.v) v = std::tanh(v / 3) * 3;
+  Session session(*a.decoder, make_cuda_backend(cuda::devices().front(), Precision::fp32));
+  const Planes got = run_half(session, latent), want = planes(*io, "decoded");
+  REQUIRE(got.v.size() == want.v.size());
+  double worst = 0, largest = 0;
+  for (size_t i = 0; i < got.v.size(); i++) {
+    REQUIRE(std::isfinite(got.v[i]));
+    worst = std::max(worst, std::fabs(double(got.v[i]) - want.v[i]));
+    largest = std::max(largest, std::fabs(double(want.v[i])));
+  }
+  return worst / largest;
+}
+
 }  // namespace
 
 TEST_CASE("autoencoders through the CUDA backend give the numbers of the reference", "[simt][autoencoder]") {
   // As on the CPU (tests/arch/autoencoder.cpp).
   for (const char* name : {"kl16", "kl4"}) CHECK(error_of(name, Precision::fp32) < 2e-5);
+  CHECK(taesd_error("taesd32") < 2e-5);  // a normalisation with ReLU
   // Storage rounds by half a unit of 2^-8, some fifty times on the way, at random: 5 sqrt(50) / sqrt(3)
   // units.
   const double rounded = error_of("kl_no_attention", Precision::bf16);
