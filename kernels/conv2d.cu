@@ -11,9 +11,7 @@
 //   the sum in f32: GeForce parts multiply twice as fast that way.
 #include "kernels/conv2d_variants.h"
 #include "kernels/device/conv_tile.cuh"
-#include "kernels/device/epilogue.cuh"
 #include "kernels/device/mma.cuh"
-#include "kernels/device/run.h"
 #include "kernels/pack.h"
 
 namespace ups::cuda {
@@ -179,14 +177,8 @@ __global__ void __launch_bounds__(kThreads, N <= 32 && !F16Sums ? 2 : 1)
 
 template <class T, int K, int N, bool F16Sums = false>
 void launch_mma_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  ConvJob job = conv_job<T>(op, rows.begin, rows.end, rows.upward, kTileW);
-  job.vector_epilogue = vector_epilogue(op, dtype_of<T>());
-  launch(conv2d_mma<T, K, N, F16Sums>,
-         {.grid = conv_grid(op, job, kTileH, N),
-          .block = kThreads,
-          .smem_bytes = sizeof(Smem<T, K, N>),
-          .stream = &stream},
-         op, job);
+  launch_conv<typename Smem<T, K, N>::Tile, Smem<T, K, N>>(conv2d_mma<T, K, N, F16Sums>, op, kThreads, stream,
+                                                           rows);
 }
 
 template <class T, int K>
@@ -212,12 +204,9 @@ void launch_mma_f16_sums(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
 }
 
 const char* mma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
-  if (device.sm < 80) return "needs sm_80 or newer";
-  if (device.smem_bytes < int(sizeof(Smem<half_t, 3, 64>)))
-    return "needs more shared memory than the device has";
   if (op.x.dtype == DType::f32) return "needs a 16-bit x";
   if (op.w.dtype != op.x.dtype) return "needs weights of x's dtype";
-  return conv_tile_declines(op);
+  return conv_tile_declines(op, device, sizeof(Smem<half_t, 3, 64>));
 }
 
 const char* mma_f16_sums_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {

@@ -9,7 +9,6 @@
 // shared memory apart.
 #include "kernels/conv2d_variants.h"
 #include "kernels/device/conv_tile.cuh"
-#include "kernels/device/epilogue.cuh"
 
 namespace ups::cuda {
 namespace {
@@ -93,13 +92,7 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_f32(Conv2d<T
 
 template <int K, int N>
 void launch_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  const ConvJob job = conv_job<float>(op, rows.begin, rows.end, rows.upward, kTileW);
-  launch(conv2d_f32<K, N>,
-         {.grid = conv_grid(op, job, kTileH, N),
-          .block = kThreads,
-          .smem_bytes = sizeof(Smem<K, N>),
-          .stream = &stream},
-         op, job);
+  launch_conv<typename Smem<K, N>::Tile, Smem<K, N>>(conv2d_f32<K, N>, op, kThreads, stream, rows);
 }
 
 void launch_f32(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
@@ -110,10 +103,8 @@ void launch_f32(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
 }
 
 const char* declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
-  if (device.sm < 80) return "needs sm_80 or newer";
-  if (device.smem_bytes < int(sizeof(Smem<3, 64>))) return "needs more shared memory than the device has";
   if (op.x.dtype != DType::f32 || op.w.dtype != DType::f32) return "needs f32";
-  return conv_tile_declines(op);
+  return conv_tile_declines(op, device, sizeof(Smem<3, 64>));
 }
 
 }  // namespace

@@ -7,7 +7,8 @@
 #pragma once
 
 #include "kernels/device/copy.cuh"
-#include "kernels/ops.h"
+#include "kernels/device/epilogue.cuh"
+#include "kernels/device/run.h"
 
 namespace ups::cuda {
 
@@ -22,7 +23,7 @@ struct ConvJob {
 template <class T, int K, int N, int TileH, int TileW>
 struct ConvTile {
   using Element = T;
-  static constexpr int kK = K, kN = N, kTaps = K * K;
+  static constexpr int kK = K, kN = N, kTaps = K * K, kTileH = TileH, kTileW = TileW;
   static constexpr int kHaloH = TileH + K - 1, kHaloW = TileW + K - 1;
   static constexpr int kUnit = 16 / int(sizeof(T)), kChannels = 2 * kUnit;  // per step
   struct Stage {
@@ -118,23 +119,31 @@ class ConvTileLoader {
   int from_[kRounds];
 };
 
-// The job of an operator's rows for blocks of tile_h x tile_w pixels, and the grid that does it.
-template <class T>
-ConvJob conv_job(const Conv2d<Tensor>& op, int begin, int end, bool upward, int tile_w) {
-  constexpr int kUnit = 16 / int(sizeof(T));
-  ConvJob job{begin, end, op.y.w / op.shuffle, 0, false, false, upward};
-  job.tiles_x = (job.w + tile_w - 1) / tile_w;
+// Runs a kernel whose blocks make Tile's output pixels and channels. T is x's type, and y's where the
+// epilogue moves vectors.
+template <class Tile, class Smem>
+void launch_conv(void (*kernel)(Conv2d<Tensor>, ConvJob), const Conv2d<Tensor>& op, unsigned threads,
+                 Stream& stream, Rows rows) {
+  constexpr int kUnit = Tile::kUnit;
+  ConvJob job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false, rows.upward};
+  job.tiles_x = (job.w + Tile::kTileW - 1) / Tile::kTileW;
   job.vector_x = op.x.px % kUnit == 0 && op.x.row % kUnit == 0 && (op.x.n == 1 || op.x.image % kUnit == 0) &&
                  reinterpret_cast<uintptr_t>(op.x.data) % 16 == 0;
-  return job;
-}
-inline Grid conv_grid(const Conv2d<Tensor>& op, const ConvJob& job, int tile_h, int n) {
-  const int tiles_y = (job.end - job.begin + tile_h - 1) / tile_h;
-  return {unsigned(job.tiles_x) * unsigned(tiles_y), unsigned((op.w.cout + n - 1) / n), unsigned(op.x.n)};
+  job.vector_epilogue = vector_epilogue(op, dtype_of<typename Tile::Element>());
+  const int tiles_y = (job.end - job.begin + Tile::kTileH - 1) / Tile::kTileH;
+  launch(kernel,
+         {.grid = {unsigned(job.tiles_x) * unsigned(tiles_y), unsigned((op.w.cout + Tile::kN - 1) / Tile::kN),
+                   unsigned(op.x.n)},
+          .block = threads,
+          .smem_bytes = sizeof(Smem),
+          .stream = &stream},
+         op, job);
 }
 
-// Why no kernel built on this tile can run op; null if it can.
-inline const char* conv_tile_declines(const Conv2d<Tensor>& op) {
+// Why a kernel whose blocks need smem_bytes at most cannot run op; null if it can.
+inline const char* conv_tile_declines(const Conv2d<Tensor>& op, const DeviceInfo& device, size_t smem_bytes) {
+  if (device.sm < 80) return "needs sm_80 or newer";
+  if (device.smem_bytes < int(smem_bytes)) return "needs more shared memory than the device has";
   if (op.w.k != 1 && op.w.k != 3) return "needs k 1 or 3";
   if (op.stride != 1) return "needs stride 1";
   if (op.pad_end) return "needs padding on all sides";
