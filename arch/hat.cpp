@@ -33,7 +33,8 @@ Value hybrid_block(Graph& g, Value x, const Scope& w, const Hyper& p, int heads,
   const Scope attn = w / "attn", cab = w / "conv_block" / "cab", channel = cab / 3 / "attention";
   const Value c = g.conv2d(g.conv2d(n, cab / 0, {.act = Act::gelu}), cab / 2);
   x = g.channel_attention(c, channel / 1, channel / 3, {.scale = kConvScale, .add = plus(x)});
-  x = g.attention_sublayer(n, NormAt::none, {{}, attn / "qkv", attn / "proj", (attn / "bias").path(), ""},
+  x = g.attention_sublayer(n, NormAt::none,
+                           {Scope(), attn / "qkv", attn / "proj", (attn / "bias").path(), ""},
                            {.window = {p.window, p.window}, .shift = {s, s}, .heads = heads}, x);
   return mlp(g, x, w);
 }

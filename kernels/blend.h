@@ -48,7 +48,7 @@ class TileBlender {
   // tile: f32, tile.c >= c, pixel (0, 0) at image pixel (y0, x0); covers the started rows and the share x.
   void add(const Tensor& tile, int y0, int x0, const Share& x, Pool& pool);
   // Calls sink for rows [y.begin, y.end - y.down), packed [n, w, c]; the ramp below waits for the next row of
-  // tiles.
+  // tiles. The rows stay where they are until the next start().
   void finish(Pool& pool, const RowSink& sink);
   size_t bytes() const;
   // What a blender of these dimensions will hold at most: for memory budgets.

@@ -51,12 +51,15 @@ void Arena::forget() {
 }
 
 void* Arena::reserve(size_t bytes, bool in_file) {
-  if (bytes <= bytes_ && in_file == in_file_) return data_;
+  if (bytes <= bytes_ && in_file == in_file_) {
+    give_back_from(bytes);
+    return data_;
+  }
   release();
 #if !defined(_WIN32)
   if (in_file) {
     data_ = map_temporary_file(bytes);
-    bytes_ = bytes, in_file_ = true;
+    bytes_ = used_ = bytes, in_file_ = true;
     return data_;
   }
 #endif
@@ -71,8 +74,18 @@ void* Arena::reserve(size_t bytes, bool in_file) {
 #endif
   data_ = p;
 #endif
-  bytes_ = bytes;
+  bytes_ = used_ = bytes;
   return data_;
+}
+
+// A first pass in one large tile would otherwise hold its memory through all later ones.
+void Arena::give_back_from(size_t bytes) {
+#if !defined(_WIN32)
+  constexpr size_t kPage = size_t(2) << 20;  // huge pages stay whole
+  const size_t from = (bytes + kPage - 1) / kPage * kPage;
+  if (from < used_) madvise(static_cast<char*>(data_) + from, used_ - from, MADV_DONTNEED);
+#endif
+  used_ = bytes;
 }
 
 void Arena::release() {
@@ -81,7 +94,7 @@ void Arena::release() {
 #else
   if (data_) munmap(data_, bytes_);
 #endif
-  data_ = nullptr, bytes_ = 0, in_file_ = false;
+  data_ = nullptr, bytes_ = used_ = 0, in_file_ = false;
 }
 
 }  // namespace ups

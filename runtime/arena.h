@@ -13,7 +13,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // At least `bytes`; keeps what it has when that is enough, otherwise contents are lost.
+  // At least `bytes`. When what it has is enough, the first `bytes` keep their contents and the memory of the
+  // rest goes back to the system; otherwise contents are lost.
   // Throws Error{Code::memory}.
   // in_file: backed by a temporary file without a name (in TMPDIR), so that the system can take the memory
   // back. Throws Error{Code::io} when there is no room for it.
@@ -24,8 +25,10 @@ class Arena {
   size_t bytes() const { return bytes_; }
 
  private:
+  void give_back_from(size_t bytes);
+
   void* data_ = nullptr;
-  size_t bytes_ = 0;
+  size_t bytes_ = 0, used_ = 0;  // used_: asked for last
   bool in_file_ = false;
 };
 

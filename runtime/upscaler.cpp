@@ -83,7 +83,7 @@ int64_t pass_bytes(Session& session, const TileGrid& grid, const TileOptions& o)
   const int64_t w = int64_t(grid.x.size) * s, ramp = int64_t(grid.y.ramp) * s;
   int64_t bytes = TileRunner::bytes(session, grid.tile(), o.tta) +
                   o.runs * int64_t(TileBlender::bytes_for(int(w), c, grid.y.max_share(s), int(ramp)));
-  if (o.runs > 1) bytes += int64_t(grid.y.max_share(s)) * w * o.runs * c * int64_t(sizeof(float));
+  if (o.runs > 1) bytes += int64_t(kRowsPerSink) * w * o.runs * c * int64_t(sizeof(float));
   return bytes;
 }
 
@@ -123,20 +123,30 @@ void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid&
   const ChannelPlan& channels = in.channels;
   const int scale = session.info().scale, runs = int(channels.runs.size());
   const int hr_w = in.extent().w * scale, out_c = session.info().out_c;
+  session.prepare(grid.tile(0, 0));  // what the pass before had beyond that goes before bands come
   TileRunner run_tile(session, pool, in.tta);
   std::vector<TileBlender> blenders;
   for (int r = 0; r < runs; r++) blenders.emplace_back(hr_w, out_c);
+  std::vector<const float*> bands(runs);
+  std::vector<float> joined;  // [rows of a sink, hr_w, runs * out_c]: the channels of all runs
   // After a failure: rows that are out already are computed again, where a tile has them, and dropped.
-  const auto deliver = [&](int y, int n, const float* rows) {
+  const auto deliver = [&](int y, int n) {
     for (int i = std::clamp(*next_row - y, 0, n); i < n;) {
       const int some = std::min(kRowsPerSink, n - i);
-      sink(y + i, some, rows + int64_t(i) * hr_w * runs * out_c);
+      const int64_t from = int64_t(i) * hr_w * out_c, pixels = int64_t(some) * hr_w;
+      if (runs > 1) {
+        joined.resize(size_t(pixels) * runs * out_c);
+        for (int r = 0; r < runs; r++)
+          for (int64_t p = 0; p < pixels; p++)
+            for (int k = 0; k < out_c; k++)
+              joined[(p * runs + r) * out_c + k] = bands[r][from + p * out_c + k];
+      }
+      sink(y + i, some, runs > 1 ? joined.data() : bands[0] + from);
       i += some;
       *next_row = y + i;
     }
   };
 
-  std::vector<float> joined;  // [n, hr_w, runs * out_c]: the channels of all runs
   int first = 0;
   const auto alone_from = [&](int ty) { return grid.y.share(ty, scale).begin + grid.y.share(ty, scale).up; };
   while (first + 1 < grid.y.count() && alone_from(first + 1) <= *next_row) first++;
@@ -165,15 +175,11 @@ void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid&
         finished++;
       }
     }
+    int begin = 0, count = 0;
     for (int r = 0; r < runs; r++)
-      blenders[r].finish(pool, [&](int y, int n, const float* band) {
-        if (runs == 1) return deliver(y, n, band);
-        const int64_t pixels = int64_t(n) * hr_w;
-        joined.resize(size_t(pixels) * runs * out_c);
-        for (int64_t i = 0; i < pixels; i++)
-          for (int k = 0; k < out_c; k++) joined[(i * runs + r) * out_c + k] = band[i * out_c + k];
-        if (r == runs - 1) deliver(y, n, joined.data());
-      });
+      blenders[r].finish(pool,
+                         [&](int y, int n, const float* band) { begin = y, count = n, bands[r] = band; });
+    deliver(begin, count);
   }
 }
 
