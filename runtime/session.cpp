@@ -33,8 +33,15 @@ Plan& Session::cached(Extent lr) {
       return plans_.front();
     }
   plans_.push_front(make_plan(*graph_, lr, options_));
-  constexpr size_t kMostPlans = 32;  // a plan is a few hundred kB; searching a tile size asks for a dozen
-  if (plans_.size() > kMostPlans) plans_.pop_back();
+  // A plan is a few hundred kB, and searching a tile size asks for a dozen; but that of a large picture in
+  // one tile, with which the search begins, has strips by the thousand.
+  constexpr size_t kMostPlans = 32, kMostSteps = 8192;
+  size_t steps = 0;
+  for (const Plan& plan : plans_) steps += plan.steps.capacity();
+  while (plans_.size() > 1 && (plans_.size() > kMostPlans || steps > kMostSteps)) {
+    steps -= plans_.back().steps.capacity();
+    plans_.pop_back();
+  }
   return plans_.front();
 }
 

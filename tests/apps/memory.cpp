@@ -102,6 +102,9 @@ TEST_CASE("a run takes the memory that --dry-run states, within a tenth", "[.][a
     check_plan({in("256.png"), png});
     check_plan({in("512.png"), png, "-s", "2"});
     check_plan({in("alpha.png"), png, "--steps", "2"});
+    // The second pass runs in tiles, after a first one in a single large tile.
+    check_plan({in("256.png"), png, "-s", "8"});
+    check_plan({in("alpha.png"), png, "-s", "10", "--steps", "2"});
   }
   // With a large network, where somebody fetched one.
   const char* store = std::getenv("UPSCALE_MODELS");
