@@ -69,7 +69,7 @@ typedef enum {
 } ups_filter;
 
 /* In fp16 and bf16, a tile that comes out with a NaN or infinity, or all zero though its input is not, is
- * computed again in the next safer precision (fp16, bf16, fp32). */
+ * computed again in the next safer precision (fp16, bf16, then stored as fp32 and multiplied as tf32). */
 typedef enum {
   UPS_PRECISION_AUTO = 0, /* fp16, or bf16 where a weight is beyond fp16 */
   UPS_PRECISION_FP32 = 1,

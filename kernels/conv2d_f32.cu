@@ -90,16 +90,10 @@ __global__ void __launch_bounds__(kThreads, N <= 32 ? 2 : 1) conv2d_f32(Conv2d<T
     }
 }
 
-template <int K, int N>
-void launch_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  launch_conv<typename Smem<K, N>::Tile, Smem<K, N>>(conv2d_f32<K, N>, op, kThreads, stream, rows);
-}
-
 void launch_f32(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
-  if (op.w.k == 3)
-    op.w.cout <= 32 ? launch_n<3, 32>(op, stream, rows) : launch_n<3, 64>(op, stream, rows);
-  else
-    op.w.cout <= 32 ? launch_n<1, 32>(op, stream, rows) : launch_n<1, 64>(op, stream, rows);
+  for_conv_form(op, [&]<int K, int N>() {
+    launch_conv<typename Smem<K, N>::Tile, Smem<K, N>>(conv2d_f32<K, N>, op, kThreads, stream, rows);
+  });
 }
 
 const char* declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {

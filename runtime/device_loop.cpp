@@ -77,7 +77,6 @@ bool has_device_pass(Session& session, const PassInput& in, const TileGrid& grid
 
 void run_device_pass(Session& session, const PassInput& in, const TileGrid& grid, int* next_row,
                      const RowSink& sink, const Progress& progress) {
-  constexpr int kRowsPerSink = 32;  // whoever takes them needs buffers of as many
   const DeviceJob job = job_for(session, in.lr.extent(), in.channels, grid);
   const int64_t row = int64_t(job.hr().w) * job.plan->y.c;
   session.device_pass()->prepare(job, {job.hr()});
@@ -85,13 +84,8 @@ void run_device_pass(Session& session, const PassInput& in, const TileGrid& grid
   session.device_pass()->run(
       job, {job.hr()},
       [&](int y, int n, const void* rows) {
-        // After a failure: rows that are out already are computed again and dropped.
-        for (int i = std::clamp(*next_row - y, 0, n); i < n;) {
-          const int some = std::min(kRowsPerSink, n - i);
-          sink(y + i, some, static_cast<const float*>(rows) + i * row);
-          i += some;
-          *next_row = y + i;
-        }
+        hand_out(y, n, next_row,
+                 [&](int i, int some) { sink(y + i, some, static_cast<const float*>(rows) + i * row); });
       },
       progress);
 }

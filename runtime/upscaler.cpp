@@ -15,7 +15,6 @@ namespace {
 
 constexpr int kDefaultOverlap = 48;  // 49 dB to the untiled x4plus at a tile of 96, more at larger ones
 constexpr int kSmallestTile = 32;
-constexpr int kRowsPerSink = 32;  // whoever takes them needs buffers of as many
 
 // What the options mean for a network: the overlap, and the margin around axes that wrap.
 struct Overlap {
@@ -129,10 +128,8 @@ void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid&
   for (int r = 0; r < runs; r++) blenders.emplace_back(hr_w, out_c);
   std::vector<const float*> bands(runs);
   std::vector<float> joined;  // [rows of a sink, hr_w, runs * out_c]: the channels of all runs
-  // After a failure: rows that are out already are computed again, where a tile has them, and dropped.
   const auto deliver = [&](int y, int n) {
-    for (int i = std::clamp(*next_row - y, 0, n); i < n;) {
-      const int some = std::min(kRowsPerSink, n - i);
+    hand_out(y, n, next_row, [&](int i, int some) {
       const int64_t from = int64_t(i) * hr_w * out_c, pixels = int64_t(some) * hr_w;
       if (runs > 1) {
         joined.resize(size_t(pixels) * runs * out_c);
@@ -142,9 +139,7 @@ void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid&
               joined[(p * runs + r) * out_c + k] = bands[r][from + p * out_c + k];
       }
       sink(y + i, some, runs > 1 ? joined.data() : bands[0] + from);
-      i += some;
-      *next_row = y + i;
-    }
+    });
   };
 
   int first = 0;

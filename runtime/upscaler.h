@@ -1,6 +1,7 @@
 // Upscaler: one network pass over one image, tile by tile, delivered as rows from top to bottom.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/resize.h"
@@ -44,6 +45,20 @@ struct PassInput {
   int tta = 1;
   Extent extent() const { return {lr.h + 2 * pad.h, lr.w + 2 * pad.w}; }
 };
+
+constexpr int kRowsPerSink = 32;  // whoever takes rows needs buffers of as many
+
+// Hands rows [y, y + n) of a pass out, from *next_row on, which follows: put(i, count) for rows y + i ..
+// After a failure rows that are out already are computed again, where a tile has them, and dropped.
+template <class Put>
+void hand_out(int y, int n, int* next_row, const Put& put) {
+  for (int i = std::clamp(*next_row - y, 0, n); i < n;) {
+    const int some = std::min(kRowsPerSink, n - i);
+    put(i, some);
+    i += some;
+    *next_row = y + i;
+  }
+}
 
 // Runs the network over the image and calls sink for finished HR rows [n, w * scale, network_c], in order,
 // cropped to exactly the input's extent * scale. `progress` sees 0..1 of this pass. The first row delivered

@@ -140,6 +140,15 @@ void launch_conv(void (*kernel)(Conv2d<Tensor>, ConvJob), const Conv2d<Tensor>& 
          op, job);
 }
 
+// form.operator()<K, N>() with the operator's K, 1 or 3, and as many channels N to a block as suit it.
+template <class Form>
+void for_conv_form(const Conv2d<Tensor>& op, const Form& form) {
+  if (op.w.k == 3)
+    op.w.cout <= 32 ? form.template operator()<3, 32>() : form.template operator()<3, 64>();
+  else
+    op.w.cout <= 32 ? form.template operator()<1, 32>() : form.template operator()<1, 64>();
+}
+
 // Why a kernel whose blocks need smem_bytes at most cannot run op; null if it can.
 inline const char* conv_tile_declines(const Conv2d<Tensor>& op, const DeviceInfo& device, size_t smem_bytes) {
   if (device.sm < 80) return "needs sm_80 or newer";

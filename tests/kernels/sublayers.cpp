@@ -2,6 +2,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/run.h"
 #include "kernels/error.h"
+#include "tests/kernels/conv2d_case.h"
 #include "tests/kernels/sublayer_case.h"
 
 using namespace ups;
@@ -98,13 +99,8 @@ TEST_CASE("sublayers read weights packed at load and half-precision weights alik
     std::vector<float>* const matrices[2] = {&t.m.fc1, &t.m.fc2};
     for (int i = 0; i < 2; i++)
       for (float& v : *matrices[i]) {
-        const int n = random.integer(-1024, 1024);
-        v = float(n) / 1024;
-        int exponent = 0;
-        const float fraction = std::frexp(std::fabs(v), &exponent);
-        half[i].push_back(
-            n == 0 ? uint16_t(0)
-                   : uint16_t((n < 0 ? 0x8000 : 0) | (exponent + 14) << 10 | (int(fraction * 2048) & 1023)));
+        v = float(random.integer(-1024, 1024)) / 1024;
+        half[i].push_back(half_bits(v));
       }
     std::vector<uint16_t> half_packed[2];
     for (int kind = 0; kind < 3; kind++) {

@@ -1,7 +1,7 @@
 // conv2d_sm90.cu: in the emulator as a device with sm_90 would run it, or on one.
 #include <algorithm>
 
-#include "tests/simt/kernels/conv_case.h"
+#include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
 using namespace ups::cuda;
@@ -9,26 +9,7 @@ using namespace ups::testing;
 
 namespace {
 
-const Conv2dVariant& wgmma() {
-  for (const Conv2dVariant& v : conv2d_variants())
-    if (std::string(v.name) == "wgmma") return v;
-  FAIL("no wgmma variant");
-  return conv2d_variants().front();
-}
-
-// On a GPU too, how the work is divided depends on this number of multiprocessors.
-DeviceInfo hopper(int sms = 3) {
-  DeviceInfo d = test_device();
-  d.sm = 90, d.num_sms = sms, d.smem_bytes = 227 << 10;
-  return d;
-}
-
-// False, and a line that says so, on a GPU of another architecture.
-bool runs_here() {
-  if (!kOnGpu || test_device().sm == 90) return true;
-  WARN("skipped: needs sm_90, this is " << test_device().name);
-  return false;
-}
+const Conv2dVariant& wgmma() { return conv2d_variant("wgmma"); }
 
 void check_spec(const DeviceConvSpec& spec, Random& random, int sms = 3) {
   Stream stream(hopper(sms));
@@ -46,7 +27,7 @@ void check_spec(const DeviceConvSpec& spec, Random& random, int sms = 3) {
 }  // namespace
 
 TEST_CASE("the wgmma variant equals the double reference on random shapes", "[simt][conv2d][hopper][small]") {
-  if (!runs_here()) return;
+  if (!runs_on_hopper()) return;
   UPS_RANDOM(random);
   for (int i = 0; i < rounds(14, 150); i++) {
     take_schedule(i);
@@ -58,22 +39,14 @@ TEST_CASE("the wgmma variant equals the double reference on random shapes", "[si
     s.act = Act(random.integer(0, 3));
     if (s.act == Act::gelu || s.act == Act::silu) s.act = Act::none;
     s.x = s.y = s.adds_dtype = s.weight = i % 4 == 3 ? DType::bf16 : DType::f16;
-    s.adds = random.integer(0, 2);
-    if (random.integer(0, 1)) s.x_first = random.integer(0, 2) * 8, s.x_extra = s.x_first + 8;
-    if (random.integer(0, 1)) s.y_first = random.integer(0, 2) * 8, s.y_extra = s.y_first + 8;
-    s.bias = random.integer(0, 4) > 0;
-    s.scale = random.integer(0, 1) ? 0.2f : 1.0f;
-    s.upward = random.integer(0, 1);
-    const int rows = DeviceConvCase::out(s.h, s);
-    if (random.integer(0, 2) == 0)
-      s.row_begin = random.integer(0, rows - 1), s.row_end = random.integer(s.row_begin + 1, rows);
+    vary_operands(s, random);
     check_spec(s, random, random.integer(1, 6));
   }
   take_schedule(0);
 }
 
 TEST_CASE("the wgmma variant is right for the shapes of a dense block", "[simt][conv2d][hopper][small]") {
-  if (!runs_here()) return;
+  if (!runs_on_hopper()) return;
   UPS_RANDOM(random);
   const DeviceConvSpec specs[] = {
       {.h = 6,

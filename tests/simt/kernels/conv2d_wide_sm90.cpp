@@ -1,7 +1,7 @@
 // conv2d_wide_sm90.cu: in the emulator as a device with sm_90 would run it, or on one.
 #include <algorithm>
 
-#include "tests/simt/kernels/conv_case.h"
+#include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
 using namespace ups::cuda;
@@ -9,24 +9,7 @@ using namespace ups::testing;
 
 namespace {
 
-const Conv2dVariant& wide() {
-  for (const Conv2dVariant& v : conv2d_variants())
-    if (std::string(v.name) == "wgmma-wide") return v;
-  FAIL("no wgmma-wide variant");
-  return conv2d_variants().front();
-}
-
-DeviceInfo hopper(int sms) {
-  DeviceInfo d = test_device();
-  d.sm = 90, d.num_sms = sms, d.smem_bytes = 227 << 10;
-  return d;
-}
-
-bool runs_here() {
-  if (!kOnGpu || test_device().sm == 90) return true;
-  WARN("skipped: needs sm_90, this is " << test_device().name);
-  return false;
-}
+const Conv2dVariant& wide() { return conv2d_variant("wgmma-wide"); }
 
 // groups > 0: also the statistics, against those of what was stored.
 void check_spec(const DeviceConvSpec& spec, Random& random, int sms, int groups = 0) {
@@ -73,7 +56,7 @@ void check_spec(const DeviceConvSpec& spec, Random& random, int sms, int groups 
 
 TEST_CASE("the wide wgmma variant equals the double reference on random shapes",
           "[simt][conv2d][hopper][wide][small]") {
-  if (!runs_here()) return;
+  if (!runs_on_hopper()) return;
   UPS_RANDOM(random);
   for (int i = 0; i < rounds(8, 100); i++) {
     take_schedule(i);
@@ -86,15 +69,7 @@ TEST_CASE("the wide wgmma variant equals the double reference on random shapes",
     constexpr Act kActs[] = {Act::none, Act::relu, Act::lrelu};
     s.act = kActs[random.integer(0, 2)];
     s.x = s.y = s.adds_dtype = s.weight = i % 2 ? DType::bf16 : DType::f16;
-    s.adds = random.integer(0, 2);
-    if (random.integer(0, 1)) s.x_first = random.integer(0, 2) * 8, s.x_extra = s.x_first + 8;
-    if (random.integer(0, 1)) s.y_first = random.integer(0, 2) * 8, s.y_extra = s.y_first + 8;
-    s.bias = random.integer(0, 4) > 0;
-    s.scale = random.integer(0, 1) ? 0.2f : 1.0f;
-    s.upward = random.integer(0, 1);
-    const int rows = DeviceConvCase::out(s.h, s);
-    if (random.integer(0, 2) == 0)
-      s.row_begin = random.integer(0, rows - 1), s.row_end = random.integer(s.row_begin + 1, rows);
+    vary_operands(s, random);
     check_spec(s, random, random.integer(1, 5));
   }
   take_schedule(0);
@@ -102,7 +77,7 @@ TEST_CASE("the wide wgmma variant equals the double reference on random shapes",
 
 TEST_CASE("the wide wgmma variant leaves the sums of the groups it stores",
           "[simt][conv2d][hopper][wide][small]") {
-  if (!runs_here()) return;
+  if (!runs_on_hopper()) return;
   UPS_RANDOM(random);
   for (int i = 0; i < rounds(5, 40); i++) {
     take_schedule(i);
@@ -118,7 +93,7 @@ TEST_CASE("the wide wgmma variant leaves the sums of the groups it stores",
 }
 
 TEST_CASE("the wide wgmma variant is right under every schedule", "[simt][conv2d][hopper][wide][small]") {
-  if (!runs_here()) return;
+  if (!runs_on_hopper()) return;
   UPS_RANDOM(random);
   // More taps than the ring has stages, more tiles than blocks.
   under_each_schedule([&] { check_spec({.h = 5, .w = 70, .cin = 128, .cout = 128}, random, 2); });

@@ -1,34 +1,9 @@
 // The whole CUDA path: golden nets through runtime/backend_cuda.cpp, on emulated kernels or a GPU, against
 // the outputs of the reference implementation.
-#include "runtime/backend_cuda.h"
-#include "tests/arch/golden_net.h"
-#include "tests/device/twin.h"
+#include "tests/simt/runtime/golden_run.h"
 
 using namespace ups;
 using namespace ups::testing;
-
-namespace {
-
-struct Outcome {
-  double worst = 0, largest = 0;
-};
-
-Outcome run_golden(const GoldenNet& net, Precision precision) {
-  const auto io = open_weights(net.io);
-  const Planes reference = planes(*io, "output");
-  Session session(open_network(open_weights(net.weights)), make_cuda_backend(test_device(), precision));
-  const Planes hr = run_network(session, planes(*io, "input"));
-  REQUIRE(hr.v.size() == reference.v.size());
-  Outcome o;
-  for (size_t i = 0; i < hr.v.size(); i++) {
-    REQUIRE(std::isfinite(hr.v[i]));
-    o.largest = std::max(o.largest, std::fabs(double(reference.v[i])));
-    o.worst = std::max(o.worst, std::fabs(double(hr.v[i]) - reference.v[i]));
-  }
-  return o;
-}
-
-}  // namespace
 
 TEST_CASE("golden nets through the CUDA backend in fp32 give the picture of the reference",
           "[simt][backend]") {

@@ -1,31 +1,8 @@
 // SwinIR, Swin2SR and HAT through runtime/backend_cuda.cpp, on emulated kernels or a GPU.
-#include "runtime/backend_cuda.h"
-#include "tests/arch/golden_net.h"
-#include "tests/device/twin.h"
+#include "tests/simt/runtime/golden_run.h"
 
 using namespace ups;
 using namespace ups::testing;
-
-namespace {
-
-Session open_on_device(const GoldenNet& net, Precision precision) {
-  return {open_network(open_weights(net.weights)), make_cuda_backend(test_device(), precision)};
-}
-
-// Largest error relative to the largest value, at least 1.
-double error_of(Session& session, const Planes& lr, const Planes& reference) {
-  const Planes hr = run_network(session, lr);
-  REQUIRE(hr.v.size() == reference.v.size());
-  double largest = 1, worst = 0;
-  for (size_t i = 0; i < hr.v.size(); i++) {
-    largest = std::max(largest, std::fabs(double(reference.v[i])));
-    const double error = std::fabs(double(hr.v[i]) - reference.v[i]);
-    worst = std::max(worst, std::isfinite(error) ? error : 1e9);
-  }
-  return worst / largest;
-}
-
-}  // namespace
 
 TEST_CASE("transformers through the CUDA backend give the picture of the reference",
           "[simt][backend][transformers]") {
@@ -37,8 +14,7 @@ TEST_CASE("transformers through the CUDA backend give the picture of the referen
       for (Precision precision : {Precision::fp32, Precision::fp16, Precision::bf16}) {
         INFO("precision " << int(precision));
         take_schedule(round++);
-        Session session = open_on_device(net, precision);
-        const double error = error_of(session, planes(*io, "input" + which), planes(*io, "output" + which));
+        const double error = run_golden(net, precision, which).relative();
         // As on the CPU; in 16 bits fifty layers round twice each by half a unit, the worst pixel at 5 sigma.
         const double unit = precision == Precision::fp16 ? 0x1p-11 : 0x1p-8;
         CHECK(error <= (precision == Precision::fp32 ? 2e-5 : 29 * unit));
@@ -76,7 +52,7 @@ TEST_CASE("a transformer that overflows in fp16 is computed again in bf16", "[si
     Session exact(open_network(open_weights(net.weights)), make_cpu_backend(pool));
     const Planes reference = run_network(exact, lr);
     Session session = open_on_device(net, Precision::automatic);
-    CHECK(error_of(session, lr, reference) <= 29 * 0x1p-8);
+    CHECK(outcome_of(session, lr, reference).relative() <= 29 * 0x1p-8);
   }
 }
 
