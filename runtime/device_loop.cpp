@@ -98,8 +98,7 @@ bool run_device_loop(Session& session, const Image& lr, const LoopPlan& plan, co
   if (!device || !stays_on_device(plan, o) || !plain(later) || (step_done && lr.has_alpha() && !o.drop_alpha))
     return false;
   double total = 0, finished = 0;
-  for (const StepPlan& step : plan.steps)
-    for (const PassPlan& pass : step.passes) total += double(pass.grid.pixels());
+  for (const StepPlan& step : plan.steps) total += step.pixels();
 
   const Depth depth = output.packed_depth();
   bool first = true;

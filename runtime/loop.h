@@ -40,11 +40,17 @@ struct StepPlan {
   Step step;
   Filter filter;                 // to its target
   std::vector<PassPlan> passes;  // none: the step only resamples
+  double pixels() const {        // LR, of all passes: the work
+    double all = 0;
+    for (const PassPlan& pass : passes) all += double(pass.grid.pixels());
+    return all;
+  }
 };
 
 struct LoopPlan {
   Extent lr, hr;         // lr: the part of the picture that is used, cut from its middle
   bool at_most = false;  // sizes follow from the pictures on the way: those planned are the largest
+  double factor = 1;     // from lr to hr
   ChannelPlan channels;
   std::vector<StepPlan> steps;
   int64_t peak_bytes = 0;  // everything the library allocates while running, weights included; not lr and hr
@@ -56,6 +62,10 @@ Extent loop_output(Extent lr, double default_scale, const LoopOptions& options);
 
 // Decides everything before anything runs. Throws Error{Code::usage} for options out of range.
 LoopPlan plan_loop(Session& session, const Image& lr, const LoopOptions& options);
+
+// Step k of such a loop, from a picture of `from`, the network running `runs` times over it.
+StepPlan plan_step(Session& session, Extent from, const Step& step, int k, double factor, int runs,
+                   const LoopOptions& options);
 
 // Executes a plan; lr is the whole picture. step_done (may be empty) sees the float image after every step
 // but the last.
