@@ -26,21 +26,11 @@ using nlohmann::ordered_json;
 namespace ups {
 namespace {
 
-// The caller's options, whatever version of the struct he was compiled with.
-ups_options read_options(const ups_options* given) {
-  ups_options o{};
-  if (!given) return o;
-  check(given->size >= sizeof(size_t) && given->size <= 65536, Code::usage, "ups_options: size is ",
-        given->size, ", expected sizeof(ups_options) = ", sizeof o);
-  std::memcpy(&o, given, std::min(given->size, sizeof o));
-  return o;
-}
+ups_options read_options(const ups_options* given) { return read_struct(given, "ups_options"); }
 
 LoopOptions loop_options(const ups_options& o) {
-  check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_LOOPBACK, Code::usage, "step_mode: got ",
-        int(o.step_mode), ", expected 0 to 5");
-  check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_CUBIC, Code::usage, "filter: got ",
-        int(o.filter), ", expected 0 to 8");
+  check_choice("step_mode", o.step_mode, UPS_STEPS_LOOPBACK);
+  check_choice("filter", o.filter, UPS_FILTER_CUBIC);
   check(o.steps >= 0, Code::usage, "steps: got ", o.steps, ", expected at least 1");
   LoopOptions l;
   l.scale = o.scale;
@@ -52,8 +42,7 @@ LoopOptions loop_options(const ups_options& o) {
   check((o.width > 0) == (o.height > 0) && o.width >= 0 && o.height >= 0, Code::usage, "size: got ", o.width,
         "x", o.height, ", expected both sides or neither");
   check(o.wrap >= 0 && o.wrap <= 3, Code::usage, "wrap: got ", o.wrap, ", expected 0 to 3");
-  check(o.tile_blend >= UPS_BLEND_SMOOTH && o.tile_blend <= UPS_BLEND_HARD, Code::usage, "tile_blend: got ",
-        int(o.tile_blend), ", expected 0 to 2");
+  check_choice("tile_blend", o.tile_blend, UPS_BLEND_HARD);
   symmetries(o.tta ? o.tta : 1);  // checks
   l.size = {o.height, o.width};
   l.tiles.wrap = {(o.wrap & UPS_WRAP_X) != 0, (o.wrap & UPS_WRAP_Y) != 0};
@@ -66,10 +55,8 @@ LoopOptions loop_options(const ups_options& o) {
 }
 
 Picture picture_of(const Image& lr, const ups_options& o, const Session& session) {
-  check(o.kind >= UPS_KIND_COLOR && o.kind <= UPS_KIND_MASK, Code::usage, "kind: got ", int(o.kind),
-        ", expected 0 to 3");
-  check(o.alpha >= UPS_ALPHA_AUTO && o.alpha <= UPS_ALPHA_DROP, Code::usage, "alpha: got ", int(o.alpha),
-        ", expected 0 to 3");
+  check_choice("kind", o.kind, UPS_KIND_MASK);
+  check_choice("alpha", o.alpha, UPS_ALPHA_DROP);
   return prepare_picture(lr, loop_options(o), {Kind(o.kind), AlphaMode(o.alpha), o.blend},
                          session.info().scale);
 }
@@ -89,8 +76,7 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
                 ups_model** out) {
   const ups_options o = read_options(given);
   check(o.threads >= 0 && o.threads <= 4096, Code::usage, "threads: got ", o.threads, ", expected 0 to 4096");
-  check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_FP16_SUMS, Code::usage,
-        "precision: got ", int(o.precision), ", expected 0 to 3");
+  check_choice("precision", o.precision, UPS_PRECISION_FP16_SUMS);
   ordered_json j;
   std::shared_ptr<const StateDict> first, other;  // of a mix
   j["name"] = metadata(*weights, "name").empty() ? name : metadata(*weights, "name");

@@ -1,6 +1,4 @@
 // The C API: pictures without a network. See include/upscale.h.
-#include <cmath>
-#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -21,16 +19,10 @@ namespace {
 
 FinishOptions finish_options(const ups_finish* given, int channels) {
   check(given != nullptr, Code::usage, "ups_finish: is NULL");
-  check(given->size >= sizeof(size_t) && given->size <= 65536, Code::usage, "ups_finish: size is ",
-        given->size, ", expected sizeof(ups_finish) = ", sizeof *given);
-  ups_finish g{};
-  std::memcpy(&g, given, std::min(given->size, sizeof g));
-  check(g.filter >= UPS_FILTER_LANCZOS3 && g.filter <= UPS_FILTER_CUBIC, Code::usage, "filter: got ",
-        int(g.filter), ", expected 0 to 8");
-  check(g.sharpen >= UPS_SHARPEN_NONE && g.sharpen <= UPS_SHARPEN_UNSHARP, Code::usage, "sharpen: got ",
-        int(g.sharpen), ", expected 0 to 2");
-  check(g.dither >= UPS_DITHER_NONE && g.dither <= UPS_DITHER_FLOYD_STEINBERG, Code::usage, "dither: got ",
-        int(g.dither), ", expected 0 to 2");
+  const ups_finish g = read_struct(given, "ups_finish");
+  check_choice("filter", g.filter, UPS_FILTER_CUBIC);
+  check_choice("sharpen", g.sharpen, UPS_SHARPEN_UNSHARP);
+  check_choice("dither", g.dither, UPS_DITHER_FLOYD_STEINBERG);
   check((g.picture_width > 0) == (g.picture_height > 0) && (g.width > 0) == (g.height > 0) &&
             g.picture_width >= 0 && g.width >= 0 && g.picture_height >= 0 && g.height >= 0,
         Code::usage, "ups_finish: got sizes ", g.picture_width, "x", g.picture_height, " and ", g.width, "x",
@@ -99,8 +91,7 @@ ups_status ups_filter_picture(ups_image* picture, ups_picture_filter filter, dou
     const ups::Image p = ups::view(picture, "picture", true);
     ups::check(p.depth == ups::Depth::u8 && p.stride_bytes == int64_t(p.w) * p.c, ups::Code::usage,
                "picture: expected 8 bits in packed rows");
-    ups::check(filter >= UPS_PICTURE_SHARPNESS && filter <= UPS_PICTURE_UNSHARP_MASK, ups::Code::usage,
-               "filter: got ", int(filter), ", expected 0 to 8");
+    ups::check_choice("filter", filter, UPS_PICTURE_UNSHARP_MASK);
     uint8_t* bytes = static_cast<uint8_t*>(p.data);
     ups::Pool pool;
     if (filter <= UPS_PICTURE_CONTRAST) {

@@ -10,8 +10,7 @@ extern "C" ups_status ups_resize(const ups_image* in, ups_image* out, ups_filter
   return ups::guarded([&] {
     const ups::Image from = ups::view(in, "in", true), to = ups::view(out, "out", true);
     ups::check(from.c == to.c, ups::Code::usage, "out: has ", to.c, " channels, expected ", from.c, " as in");
-    ups::check(filter >= UPS_FILTER_LANCZOS3 && filter <= UPS_FILTER_CUBIC, ups::Code::usage, "filter: got ",
-               int(filter), ", expected 0 to 8");
+    ups::check_choice("filter", filter, UPS_FILTER_CUBIC);
     ups::Pool pool;
     const bool alpha = from.has_alpha();
     const int c = from.c, inner_c = alpha ? 2 * c - 1 : c;

@@ -1,5 +1,4 @@
 // The part of the C API about autoencoders and latents.
-#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -22,11 +21,7 @@ namespace ups {
 namespace {
 
 ups_vae_options read_options(const ups_vae_options* given) {
-  ups_vae_options o{};
-  if (!given) return o;
-  check(given->size >= sizeof(size_t) && given->size <= 65536, Code::usage, "ups_vae_options: size is ",
-        given->size, ", expected sizeof(ups_vae_options) = ", sizeof o);
-  std::memcpy(&o, given, std::min(given->size, sizeof o));
+  const ups_vae_options o = read_struct(given, "ups_vae_options");
   check(o.max_memory_bytes >= 0, Code::usage, "max_memory_bytes: got ", o.max_memory_bytes,
         ", expected at least 0");
   return o;
@@ -74,8 +69,7 @@ Progress progress_of(const ups_vae_options& o) {
 }
 
 VaeTileOptions tiles_of(const ups_vae_options& o) {
-  check(o.tiling >= UPS_VAE_EXACT && o.tiling <= UPS_VAE_MEAN_OF_THREE, Code::usage, "tiling: got ",
-        int(o.tiling), ", expected 0 to 2");
+  check_choice("tiling", o.tiling, UPS_VAE_MEAN_OF_THREE);
   VaeTileOptions t;
   t.tiling = VaeTiling(o.tiling);
   if (o.tile_px) t.tile_px = o.tile_px;
@@ -84,10 +78,8 @@ VaeTileOptions tiles_of(const ups_vae_options& o) {
 }
 
 LatentLoopOptions loop_options(const ups_vae_options& o) {
-  check(o.step_mode >= UPS_STEPS_NATIVE && o.step_mode <= UPS_STEPS_GEOMETRIC, Code::usage, "step_mode: got ",
-        int(o.step_mode), ", expected 0 to 2");
-  check(o.filter >= UPS_FILTER_LANCZOS3 && o.filter <= UPS_FILTER_NEAREST, Code::usage, "filter: got ",
-        int(o.filter), ", expected 0 to 5");
+  check_choice("step_mode", o.step_mode, UPS_STEPS_GEOMETRIC);
+  check_choice("filter", o.filter, UPS_FILTER_NEAREST);
   for (double share : {o.denoise, o.denoise_end, o.anchor})
     check(share >= 0 && share <= 1, Code::usage, "denoise or anchor: got ", share, ", expected 0 to 1");
   LatentLoopOptions l;
@@ -143,8 +135,7 @@ ups_status ups_vae_open(const char* path, const ups_vae_options* given, ups_vae*
     const ups_vae_options o = ups::read_options(given);
     ups::check(o.threads >= 0 && o.threads <= 4096, ups::Code::usage, "threads: got ", o.threads,
                ", expected 0 to 4096");
-    ups::check(o.precision >= UPS_PRECISION_AUTO && o.precision <= UPS_PRECISION_TF32, ups::Code::usage,
-               "precision: got ", int(o.precision), ", expected 0 to 4");
+    ups::check_choice("precision", o.precision, UPS_PRECISION_TF32);
     auto vae = std::make_unique<ups_vae>(o.threads);
     if (o.device) vae->device = o.device;
     vae->precision = ups::Precision(o.precision);

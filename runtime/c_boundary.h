@@ -1,6 +1,8 @@
 // What every file of the C API shares: exceptions become a status and a sentence, C images become views.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -30,6 +32,25 @@ ups_status guarded(Fn&& fn) {
   } catch (const std::exception& e) {
     return report(UPS_ERROR_DEVICE, std::string("internal error: ") + e.what());
   }
+}
+
+// A caller's struct, whatever version of it he was compiled with: what he does not have is 0, and so is all
+// of one that is NULL. Error{Code::usage} for an impossible size.
+template <class T>
+T read_struct(const T* given, const char* name) {
+  T out{};
+  if (!given) return out;
+  check(given->size >= sizeof(size_t) && given->size <= 65536, Code::usage, name, ": size is ", given->size,
+        ", expected sizeof(", name, ") = ", sizeof out);
+  std::memcpy(&out, given, std::min(given->size, sizeof out));
+  return out;
+}
+
+// Error{Code::usage} unless an enumerator that came in is one of 0..last.
+template <class E>
+void check_choice(const char* name, E got, E last) {
+  check(int(got) >= 0 && int(got) <= int(last), Code::usage, name, ": got ", int(got), ", expected 0 to ",
+        int(last));
 }
 
 // A checked view; `who` names it in messages. Error{Code::usage} for NULL, sizes, channels, depth, stride.

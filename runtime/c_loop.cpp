@@ -1,26 +1,18 @@
 // Ranges of ups_loop.
 #include "runtime/c_loop.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-
 #include "kernels/error.h"
+#include "runtime/c_boundary.h"
 
 namespace ups {
 
 LoopRules loop_rules(const ups_loop& given) {
-  check(given.size >= sizeof(size_t) && given.size <= 65536, Code::usage, "ups_loop: size is ", given.size,
-        ", expected sizeof(ups_loop) = ", sizeof given);
-  ups_loop g{};
-  std::memcpy(&g, &given, std::min(given.size, sizeof g));
-  check(g.ease >= 0 && int(g.ease) < kEases, Code::usage, "ease: got ", int(g.ease), ", expected 0 to ",
-        kEases - 1);
+  const ups_loop g = read_struct(&given, "ups_loop");
+  check_choice("ease", g.ease, UPS_EASE_IN_OUT_CIRC);
   check(g.adaptive >= 0 && g.adaptive <= 10, Code::usage, "adaptive: got ", g.adaptive, ", expected 0 to 10");
   check(g.filter_count >= 0 && g.filter_count <= kMaxSteps && (g.filters || g.filter_count == 0), Code::usage,
         "filters: got ", g.filter_count, ", expected 0 to ", kMaxSteps, " with an array");
-  check(g.colour_fix >= UPS_COLOUR_FIX_NONE && g.colour_fix <= UPS_COLOUR_FIX_HISTOGRAM, Code::usage,
-        "colour_fix: got ", int(g.colour_fix), ", expected 0 to 3");
+  check_choice("colour_fix", g.colour_fix, UPS_COLOUR_FIX_HISTOGRAM);
   check(g.denoise_change >= 0 && g.denoise_change <= 10, Code::usage, "denoise_change: got ",
         g.denoise_change, ", expected 0 to 10");
   LoopRules r;
@@ -29,8 +21,7 @@ LoopRules loop_rules(const ups_loop& given) {
   r.ease = Ease(g.ease);
   r.adaptive = g.adaptive;
   for (int i = 0; i < g.filter_count; i++) {
-    check(g.filters[i] >= UPS_FILTER_LANCZOS3 && g.filters[i] <= UPS_FILTER_CUBIC, Code::usage,
-          "filters: got ", int(g.filters[i]), ", expected 0 to 8");
+    check_choice("filters", g.filters[i], UPS_FILTER_CUBIC);
     r.filters.push_back(Filter(g.filters[i]));
   }
   r.colour_fix = ColourFix(g.colour_fix);
