@@ -1,279 +1,16 @@
-// Resolves a placement at one extent: arena offsets, strips, final kernel calls.
+// Resolves a placement at one extent: final kernel calls on tensors in the arena.
 #include "runtime/plan.h"
 
 #include <algorithm>
 #include <climits>
 #include <cstdint>
-#include <numeric>
 
 #include "kernels/error.h"
-#include "runtime/placement.h"
-#include "runtime/strips.h"
+#include "runtime/layout.h"
 
 namespace ups {
 
 namespace {
-
-constexpr size_t kAlign = 64;  // a cache line and the widest vector
-
-size_t checked_product(size_t a, size_t b) {
-  size_t r;
-  check(!__builtin_mul_overflow(a, b, &r) && r < size_t(PTRDIFF_MAX) / 4, Code::memory,
-        "planner: the image needs more memory than this machine can address (use smaller tiles)");
-  return r;
-}
-
-size_t buffer_bytes(const Placement& p, const Placement::Buffer& b, Extent lr, int window_rows, DType dtype) {
-  check(int64_t(std::max(lr.h, lr.w)) * b.num < INT_MAX, Code::memory,
-        "planner: the image needs more memory than this machine can address (use smaller tiles)");
-  const Extent e = p.extent(b, lr);
-  const size_t h = size_t(window_rows ? window_rows : e.h), element = b.once ? 4 : dtype_bytes(dtype);
-  return (checked_product(checked_product(h, size_t(e.w)), size_t(b.c) * element) + kAlign - 1) / kAlign *
-         kAlign;
-}
-
-// First-fit offsets, largest buffer first; buffers whose lifetimes are disjoint may share bytes.
-size_t pack(std::vector<Plan::Buffer>& buffers) {
-  std::vector<int> order(buffers.size()), placed;
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int a, int b) { return buffers[a].bytes > buffers[b].bytes; });
-  size_t total = 0;
-  for (int i : order) {
-    auto& b = buffers[i];
-    size_t at = 0;
-    for (int j : placed) {  // kept sorted by offset
-      const auto& o = buffers[j];
-      const bool alive_together = o.first_op <= b.last_op && b.first_op <= o.last_op;
-      if (alive_together && o.offset < at + b.bytes && at < o.offset + o.bytes) at = o.offset + o.bytes;
-    }
-    b.offset = at;
-    total = std::max(total, at + b.bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), i,
-                                   [&](int x, int y) { return buffers[x].offset < buffers[y].offset; }),
-                  i);
-  }
-  return total;
-}
-
-// Operators [first, end): in strips, or, without any, over the whole image.
-struct Segment {
-  int first, end;
-  StripSchedule strips;
-};
-
-struct Layout {
-  std::vector<Segment> segments;
-  int strip_first_op = -1;
-  std::vector<Plan::Buffer> buffers;
-  size_t arena_bytes = 0;
-};
-
-// Where to cut and how many LR rows a strip has; 0: no strips.
-struct Cut {
-  int first, end, lr_rows;
-};
-
-// What an operator's output may overwrite if nobody reads it later: each pixel is read just before it is
-// written.
-std::vector<Value> replaceable(const Op<Value>& op) {
-  std::vector<Value> out;
-  const auto take = [&](const Addend<Value>& add) {
-    if (add.t && add.group == 1) out.push_back(add.t);
-  };
-  if (const auto* conv = std::get_if<Conv2d<Value>>(&op); conv && conv->shuffle == 1) {
-    take(conv->add), take(conv->add2);
-    out.erase(std::remove_if(out.begin(), out.end(), [&](Value v) { return v.id == conv->x.id; }), out.end());
-  } else if (const auto* mlp = std::get_if<MlpSublayer<Value>>(&op)) {
-    out.push_back(mlp->x), take(mlp->add);
-  } else if (const auto* attention = std::get_if<AttentionSublayer<Value>>(&op)) {
-    // A block reads its windows before it writes them; keys beyond a window belong to others.
-    if (attention->keys == attention->window) out = {attention->x, attention->residual};
-  }
-  return out;
-}
-
-bool reads(const Placement& p, int op, int buffer) {
-  bool found = false;
-  std::visit(
-      [&](auto o) {
-        o.operands([&](Value v, bool written) {
-          found = found || (v && !written && p.locations[v.id].buffer == buffer);
-        });
-      },
-      p.ops[size_t(op)]);
-  return found;
-}
-
-// Buffers that may share one place although their lifetimes touch: an operator's output and what it may
-// overwrite. In strips only where no other operator of the segment reads that. Returns the first buffer of
-// each chain.
-std::vector<int> places_in_common(const Placement& p, const std::vector<Segment>& segments,
-                                  const std::vector<int>& window_rows) {
-  std::vector<int> root(p.buffers.size());
-  std::iota(root.begin(), root.end(), 0);
-  const auto plain = [&](int b) { return !p.buffers[b].concat && !p.buffers[b].once && !window_rows[b]; };
-  const auto read_beside = [&](int b, int reader) {
-    for (const Segment& s : segments) {
-      if (reader < s.first || reader >= s.end || s.strips.strips.empty()) continue;
-      for (int j = s.first; j < s.end; j++)
-        if (j != reader && reads(p, j, b)) return true;
-    }
-    return false;
-  };
-  for (int i = 0; i < int(p.ops.size()); i++)
-    for (Value v : replaceable(p.ops[i])) {
-      const Value made = std::visit([](const auto& o) { return o.y; }, p.ops[i]);
-      const int a = p.locations[v.id].buffer, y = p.locations[made.id].buffer;
-      const auto &from = p.buffers[a], &to = p.buffers[y];
-      if (a != y && root[y] == y && plain(a) && plain(y) && from.c == to.c && from.num == to.num &&
-          from.den == to.den && from.last_op == i && to.first_op == i && !read_beside(a, i))
-        root[y] = root[a];
-    }
-  return root;
-}
-
-// Offsets for all, chains of buffers with one place counted once. Returns the arena's size.
-size_t pack_chains(std::vector<Plan::Buffer>& buffers, const std::vector<int>& root) {
-  std::vector<Plan::Buffer> chains = buffers;
-  for (size_t i = 0; i < buffers.size(); i++) {
-    Plan::Buffer& chain = chains[root[i]];
-    chain.bytes = std::max(chain.bytes, buffers[i].bytes);
-    chain.first_op = std::min(chain.first_op, buffers[i].first_op);
-    chain.last_op = std::max(chain.last_op, buffers[i].last_op);
-    if (root[i] != int(i)) chains[i].bytes = 0;
-  }
-  const size_t total = pack(chains);
-  for (size_t i = 0; i < buffers.size(); i++) buffers[i].offset = chains[root[i]].offset;
-  return total;
-}
-
-Layout lay_out(const Placement& p, Extent lr, const PlanOptions& o, const std::vector<Cut>& cuts) {
-  const DType dtype = o.dtype;
-  Layout l;
-  std::vector<int> window_rows(p.buffers.size(), 0);
-  for (const Cut& cut : cuts) {
-    Segment s{cut.first, cut.end, {}};
-    if (cut.lr_rows) s.strips = schedule_strips(p, lr, cut.first, cut.end, cut.lr_rows);
-    if (s.strips.strips.size() < 2) {
-      s.strips = {};
-    } else {
-      if (l.strip_first_op < 0) l.strip_first_op = cut.first;
-      for (size_t i = 0; i < window_rows.size(); i++) window_rows[i] += s.strips.window_rows[i];
-    }
-    l.segments.push_back(std::move(s));
-  }
-  for (size_t i = 0; i < p.buffers.size(); i++) {
-    const auto& b = p.buffers[i];
-    Plan::Buffer out{0, buffer_bytes(p, b, lr, window_rows[i], dtype), b.first_op, b.last_op};
-    // Within strips all operators are alive together: lifetimes stretch over the whole segment.
-    for (const Segment& s : l.segments) {
-      if (s.strips.strips.empty()) continue;
-      const int last = s.end == int(p.ops.size()) ? s.end : s.end - 1;  // the output outlives the operators
-      if (out.last_op >= s.first && out.last_op < s.end) out.last_op = last;
-      if (out.first_op >= s.first && out.first_op < s.end) out.first_op = s.first;
-    }
-    l.buffers.push_back(out);
-  }
-  l.arena_bytes =
-      o.in_place ? pack_chains(l.buffers, places_in_common(p, l.segments, window_rows)) : pack(l.buffers);
-  return l;
-}
-
-// Bytes per LR row of what operators [first, end) pass among themselves.
-double row_bytes(const Placement& p, Extent lr, DType dtype, int first, int end) {
-  double bytes = 0;
-  for (const auto& b : p.buffers)
-    if (b.first_op >= first && b.last_op < end && !b.once)
-      bytes += double(b.c) * dtype_bytes(dtype) * lr.w * b.num / b.den * b.num / b.den;
-  return bytes;
-}
-
-// The strips of each segment of a graph with statistics of the whole image.
-Layout segment_layout(const Placement& p, Extent lr, const PlanOptions& o) {
-  std::vector<int> starts;
-  for (int start : segment_starts(p)) {
-    while (o.segment_ops && !starts.empty() && start - starts.back() > o.segment_ops)
-      starts.push_back(starts.back() + o.segment_ops);
-    starts.push_back(start);
-  }
-  while (o.segment_ops && int(p.ops.size()) - starts.back() > o.segment_ops)
-    starts.push_back(starts.back() + o.segment_ops);
-  std::vector<Cut> cuts;
-  for (size_t i = 0; i < starts.size(); i++) {
-    const int end = i + 1 < starts.size() ? starts[i + 1] : int(p.ops.size());
-    const double bytes = row_bytes(p, lr, o.dtype, starts[i], end);
-    const double rows = o.segment_bytes && bytes > 0 ? std::max(1.0, o.segment_bytes / bytes) : lr.h;
-    cuts.push_back({starts[i], end, rows >= lr.h ? 0 : int(rows)});
-  }
-  return lay_out(p, lr, o, cuts);
-}
-
-bool has_statistics(const Placement& p) {
-  return std::any_of(p.buffers.begin(), p.buffers.end(), [](const auto& b) { return b.once; });
-}
-
-// Convolutions transform their weights for each strip, which costs as much as five tiles of 4x4 pixels. With
-// many weights, whose transform does not fit into a cache, strips have some 48 tiles (EDSR at 64x64: 304 ->
-// 286 ms).
-size_t least_strip_rows(const Placement& p, Extent lr) {
-  const bool heavy = std::any_of(p.ops.begin(), p.ops.end(), [](const Op<Value>& op) {
-    const auto* conv = std::get_if<Conv2d<Value>>(&op);
-    return conv && conv->w.k == 3 && conv->w.cin * conv->w.cout >= 256 * 256;
-  });
-  return heavy ? std::clamp<size_t>(48 / std::max(1, lr.w / 4) * 4, 4, 12) : 4;
-}
-
-// Tries the last operators as strips, from each possible start, and keeps the smallest arena.
-Layout best_layout(const Placement& p, Extent lr, const PlanOptions& o) {
-  const int n = int(p.ops.size());
-  if (o.segment_ops || has_statistics(p)) return segment_layout(p, lr, o);
-  Layout best = lay_out(p, lr, o, {{0, n, 0}});
-  if (!o.strip_bytes) return best;
-  constexpr int kMostStripOps = 24;  // a longer suffix never paid: windows of deep chains grow past the trunk
-  size_t row_bytes = 0;              // of all windowed intermediates, per LR row
-  const size_t least_rows = least_strip_rows(p, lr);
-  for (int first = n - 1; first >= std::max(0, n - kMostStripOps); first--) {
-    for (const auto& b : p.buffers)
-      if (b.first_op == first)
-        row_bytes += size_t(b.c) * dtype_bytes(o.dtype) * lr.w * b.num / b.den * b.num / b.den;
-    const int rows = int(
-        std::clamp<size_t>(o.strip_bytes / std::max<size_t>(1, row_bytes), least_rows, size_t(INT_MAX / 64)));
-    if (rows >= lr.h) continue;
-    Layout l = lay_out(p, lr, o, {{0, first, 0}, {first, n, rows}});
-    if (l.strip_first_op >= 0 && l.arena_bytes < best.arena_bytes) best = std::move(l);
-  }
-  return best;
-}
-
-struct Resolver {
-  const Placement& p;
-  const Layout& layout;
-  Extent lr;
-  DType dtype;
-  std::vector<int> base_row;  // by buffer: image row its memory starts with
-
-  Tensor tensor(Value v, int c) const {
-    if (!v) return {};
-    const auto& loc = p.locations[v.id];
-    const auto& b = p.buffers[loc.buffer];
-    Tensor t;
-    t.dtype = b.once ? DType::f32 : dtype;
-    const Extent e = p.extent(b, lr);
-    t.h = e.h, t.w = e.w, t.c = c;
-    t.px = b.c, t.row = int64_t(t.w) * b.c, t.image = t.row * t.h;
-    // Row 0 of a window may lie before the buffer; only rows that exist are ever touched.
-    const int64_t at = int64_t(layout.buffers[loc.buffer].offset) +
-                       (loc.offset - int64_t(base_row[loc.buffer]) * t.row) * dtype_bytes(t.dtype);
-    t.data = reinterpret_cast<void*>(intptr_t(at));
-    return t;
-  }
-};
-
-Op<Tensor> resolve(const Op<Value>& op, const Resolver& r, const std::vector<int>& channels) {
-  auto t = [&](Value v) { return r.tensor(v, v ? channels[v.id] : 0); };
-  return std::visit([&](const auto& o) -> Op<Tensor> { return o.template map<Tensor>(t); }, op);
-}
 
 // The extent an operator's output has before its pixel shuffle.
 Extent grid_extent(const Op<Tensor>& op) {
@@ -296,6 +33,78 @@ double step_flop(const Op<Tensor>& op, int rows) {
       op);
 }
 
+// Turns operators on values into calls on tensors, whose data are offsets into the arena. Windows move on as
+// strips are resolved.
+class Resolver {
+ public:
+  Resolver(const Placement& p, const Layout& layout, Extent lr, DType dtype)
+      : p_(p), layout_(layout), lr_(lr), dtype_(dtype), base_row_(p.buffers.size(), 0) {}
+
+  Tensor tensor(Value v) const {
+    if (!v) return {};
+    const auto& location = p_.locations[v.id];
+    const auto& b = p_.buffers[location.buffer];
+    const Extent e = p_.extent(b, lr_);
+    Tensor t;
+    t.dtype = b.once ? DType::f32 : dtype_;
+    t.h = e.h, t.w = e.w, t.c = p_.channels[v.id];
+    t.px = b.c, t.row = int64_t(t.w) * b.c, t.image = t.row * t.h;
+    // Row 0 of a window may lie before the buffer; only rows that exist are ever touched.
+    t.data = at(location.buffer,
+                (location.offset - int64_t(base_row_[location.buffer]) * t.row) * dtype_bytes(t.dtype));
+    return t;
+  }
+
+  PlanStep whole(int op) const {
+    PlanStep step{call(op)};
+    step.flop = step_flop(step.op, grid_extent(step.op).h);
+    return step;
+  }
+
+  PlanStep rows(const StripRun& run) const {
+    PlanStep step{call(run.op), run.begin, run.end};
+    step.flop = step_flop(step.op, run.end - run.begin);
+    return step;
+  }
+
+  // Rows still needed move to the start of the window: copies between two views of one buffer.
+  void move_window(const StripShift& shift, std::vector<PlanStep>& steps) {
+    const auto& b = p_.buffers[shift.buffer];
+    const int w = p_.extent(b, lr_).w, from = shift.first_row - base_row_[shift.buffer];
+    const int64_t row_bytes = int64_t(w) * b.c * dtype_bytes(dtype_);
+    base_row_[shift.buffer] = shift.first_row;
+    if (from == 0) return;
+    // No more rows at once than they move by, so that none is overwritten before it has moved.
+    for (int y = 0; y < shift.keep_rows; y += from) {
+      Tensor rows = dense_f32(nullptr, std::min(from, shift.keep_rows - y), w, b.c);
+      rows.dtype = dtype_;
+      Copy<Tensor> copy{rows, rows};
+      copy.x.data = at(shift.buffer, (from + y) * row_bytes);
+      copy.y.data = at(shift.buffer, y * row_bytes);
+      steps.push_back({copy});
+    }
+  }
+
+ private:
+  void* at(int buffer, int64_t byte) const {
+    return reinterpret_cast<void*>(intptr_t(int64_t(layout_.buffers[buffer].offset) + byte));
+  }
+
+  Op<Tensor> call(int op) const {
+    return std::visit(
+        [&](const auto& o) -> Op<Tensor> {
+          return o.template map<Tensor>([&](Value v) { return tensor(v); });
+        },
+        p_.ops[op]);
+  }
+
+  const Placement& p_;
+  const Layout& layout_;
+  const Extent lr_;
+  const DType dtype_;
+  std::vector<int> base_row_;  // by buffer: image row its memory starts with
+};
+
 }  // namespace
 
 Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
@@ -311,7 +120,6 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
     if (!b.once && b.c > 16)
       b.c = (b.c + options.pixel_multiple - 1) / options.pixel_multiple * options.pixel_multiple;
   const Layout layout = best_layout(p, lr, options);
-  const std::vector<int>& channels = p.channels;
 
   Plan plan;
   plan.segment_bytes = options.segment_bytes;
@@ -320,47 +128,16 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
   plan.buffers = layout.buffers;
   plan.concat_copies = p.copies;
   plan.strip_first_op = layout.strip_first_op;
-  Resolver r{p, layout, lr, options.dtype, std::vector<int>(p.buffers.size(), 0)};
-  plan.x = r.tensor(graph.input_value(), channels[graph.input_value().id]);
-  plan.y = r.tensor(graph.output_value(), channels[graph.output_value().id]);
+  Resolver resolver(p, layout, lr, options.dtype);
+  plan.x = resolver.tensor(graph.input_value());
+  plan.y = resolver.tensor(graph.output_value());
   plan.hr = plan.y.extent();
-
   for (const Segment& segment : layout.segments) {
-    for (int i = segment.first; i < segment.end && segment.strips.strips.empty(); i++) {
-      PlanStep step{resolve(p.ops[i], r, channels)};
-      step.flop = step_flop(step.op, grid_extent(step.op).h);
-      plan.steps.push_back(step);
-    }
+    if (segment.strips.strips.empty())
+      for (int i = segment.first; i < segment.end; i++) plan.steps.push_back(resolver.whole(i));
     for (const Strip& strip : segment.strips.strips) {
-      for (const StripShift& shift : strip.shifts) {
-        // Rows still needed move to the start of the window: a copy between two views of the same buffer.
-        const auto& b = p.buffers[shift.buffer];
-        const int w = p.extent(b, lr).w;
-        const int64_t row_bytes = int64_t(w) * b.c * dtype_bytes(options.dtype);
-        const int64_t start = int64_t(layout.buffers[shift.buffer].offset);
-        const int from = shift.first_row - r.base_row[shift.buffer];
-        r.base_row[shift.buffer] = shift.first_row;
-        if (shift.keep_rows == 0 || from == 0) continue;
-        Tensor to = dense_f32(nullptr, shift.keep_rows, w, b.c);
-        to.dtype = options.dtype;
-        Tensor src = to;
-        to.data = reinterpret_cast<void*>(intptr_t(start));
-        src.data = reinterpret_cast<void*>(intptr_t(start + from * row_bytes));
-        // Row by row when the views overlap, so that no row is overwritten before it has moved.
-        const int block = std::min(from, shift.keep_rows);
-        for (int y = 0; y < shift.keep_rows; y += block) {
-          Copy<Tensor> copy{src, to};
-          copy.x.h = copy.y.h = std::min(block, shift.keep_rows - y);
-          copy.x.data = reinterpret_cast<void*>(intptr_t(start + (from + y) * row_bytes));
-          copy.y.data = reinterpret_cast<void*>(intptr_t(start + y * row_bytes));
-          plan.steps.push_back({copy});
-        }
-      }
-      for (const StripRun& run : strip.runs) {
-        PlanStep step{resolve(p.ops[run.op], r, channels), run.begin, run.end};
-        step.flop = step_flop(step.op, run.end - run.begin);
-        plan.steps.push_back(step);
-      }
+      for (const StripShift& shift : strip.shifts) resolver.move_window(shift, plan.steps);
+      for (const StripRun& run : strip.runs) plan.steps.push_back(resolver.rows(run));
     }
   }
   for (const PlanStep& step : plan.steps) plan.flop += step.flop;
