@@ -132,7 +132,7 @@ void CpuBackend::load(const Graph& graph) {
 // Transforms and packed panels are bounded by design (docs/kernels.md): by 24 MiB in general, by less for
 // networks of 3x3 convolutions alone; large windows add what each thread holds of one.
 size_t CpuBackend::scratch_bytes(const Plan& plan) const {
-  constexpr size_t kMost = 24 << 20, kWeights = 8 << 20, kInputs = 5 << 20, kThread = 640 << 10;
+  constexpr size_t kMost = 24 << 20, kWeights = 8 << 20, kInputs = 5 << 20, kThread = 768 << 10;
   size_t windows = 0;
   for (const PlanStep& step : plan.steps)
     if (const auto* op = std::get_if<AttentionSublayer<Tensor>>(&step.op))

@@ -12,8 +12,10 @@
 namespace ups::cpu {
 namespace {
 
-constexpr int64_t kMaxUBytes = 8 << 20;    // wider layers run in groups of output channels
-constexpr int64_t kMaxVBytes = 510 << 10;  // of one block: half of a 1 MiB L2
+constexpr int64_t kMaxUBytes = 8 << 20;  // wider layers run in groups of output channels
+// Of one block, in a 1 MiB L2. 512 channels then have 8 tiles, which read U half as often as 4 (decoding of a
+// 512x512 picture by an autoencoder: processor time 4.99 -> 4.56 s).
+constexpr int64_t kMaxVBytes = 620 << 10;
 
 // values[c * phases + p] -> values[p * count / phases + c]
 void sort_by_phase(float* values, int count, int phases) {
