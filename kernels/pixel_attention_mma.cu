@@ -4,9 +4,8 @@
 //   and the i-th eighth of the value channels. Keys pass in tiles of 64; scores never leave the block.
 //   Per tile, in eight chunks of 32 D bytes that a ring of cp.async copies keeps ahead of:
 //     1-4  scores = Q K^T, a quarter of the channels per chunk. A warp multiplies half of the queries, half
-//     of
-//          the keys and half of the channels: M/2 x 32 scores from as many bytes of Q as of K. The two halves
-//          of the channels meet in shared memory, each warp finishing 16 of the keys.
+//          of the keys and half of the channels: M/2 x 32 scores from as many bytes of Q as of K. The two
+//          halves of the channels meet in shared memory, each warp finishing 16 of the keys.
 //          Then the softmax, as it streams (Milakov and Gimelshein 2018): maximum of the tile, weights 2^(s -
 //          maximum) to shared memory in 16 bits, and the factor by which the sums so far fade.
 //     5-8  sums = sums * fade + weights V, 16 keys per chunk.
@@ -45,25 +44,55 @@ __device__ __forceinline__ int swizzled(int row, int unit) {
   return (row * U + (unit ^ (U >= 8 ? row & 7 : row / 2 & 3))) * 16;
 }
 
+// What a thread of a block holds, and the phases it goes through.
 template <class T, int D, int M>
-__global__ void __launch_bounds__(kThreads, 1) attention_mma(Attention<Tensor> op, Job job) {
+struct Block {
   using S = Smem<D, M>;
-  constexpr int kStages = S::kStages, kTiles = M / 32;  // 16-row tiles of half of the queries
-  S& s = shared<S>();
+  static constexpr int kStages = S::kStages, kTiles = M / 32;  // 16-row tiles of half of the queries
+
+  S& s;
+  const Attention<Tensor>& op;
+  const Job& job;
   const int tid = int(threadIdx.x), lane = lane_index(), warp = warp_index();
   const int row_half = warp & 1, key_half = warp >> 1 & 1, d_half = warp >> 2;
-  const int tokens = op.k.h * op.k.w, query0 = job.first + int(blockIdx.x) * M, image = int(blockIdx.y);
+  const int own = key_half * 2 + d_half;  // which 16 keys of a tile this warp finishes
+  const int tokens = op.k.h * op.k.w, chunks = (tokens + kKeys - 1) / kKeys * kChunks;
+  const int query0 = job.first + int(blockIdx.x) * M, image = int(blockIdx.y);
   const T* const q = static_cast<const T*>(op.x.data) + image * op.x.image;
   const T* const k = static_cast<const T*>(op.k.data) + image * op.k.image;
   const T* const v = static_cast<const T*>(op.v.data) + image * op.v.image;
 
-  for (int u = tid; u < M * D / 8; u += kThreads) {
-    const int row = u / (D / 8), unit = u % (D / 8);
-    const bool exists = query0 + row < job.end && unit * 8 < op.x.c;
-    copy_async<16>(s.q + swizzled<D / 8>(row, unit), exists ? q + (query0 + row) * op.x.px + unit * 8 : q,
-                   exists ? 16 : 0);
+  float out[M / 16][D / 64][4];
+  // Of the rows this thread has scores of, see row(): the maximum, and the sum of its own weights.
+  float highest[kTiles][2], total[kTiles][2];
+
+  __device__ __forceinline__ Block(S& s, const Attention<Tensor>& op, const Job& job)
+      : s(s), op(op), job(job) {
+#pragma unroll
+    for (int m = 0; m < M / 16; m++)
+#pragma unroll
+      for (int n = 0; n < D / 64; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) out[m][n][i] = 0;
+#pragma unroll
+    for (int m = 0; m < kTiles; m++) highest[m][0] = highest[m][1] = kLowest, total[m][0] = total[m][1] = 0;
   }
-  auto load = [&](int chunk) {
+
+  // The query of score 2 * half of tile m.
+  __device__ __forceinline__ int row(int m, int half) const {
+    return row_half * (M / 2) + m * 16 + half * 8 + lane / 4;
+  }
+
+  __device__ __forceinline__ void load_queries() {
+    for (int u = tid; u < M * D / 8; u += kThreads) {
+      const int row = u / (D / 8), unit = u % (D / 8);
+      const bool exists = query0 + row < job.end && unit * 8 < op.x.c;
+      copy_async<16>(s.q + swizzled<D / 8>(row, unit), exists ? q + (query0 + row) * op.x.px + unit * 8 : q,
+                     exists ? 16 : 0);
+    }
+  }
+
+  __device__ __forceinline__ void load(int chunk) {
     const int key0 = chunk / kChunks * kKeys, part = chunk % kChunks;
     char* const to = s.stage[chunk % kStages];
     if (part < 4) {  // 64 keys x two runs of D / 8 channels, one of each half
@@ -87,38 +116,27 @@ __global__ void __launch_bounds__(kThreads, 1) attention_mma(Attention<Tensor> o
                        exists ? 16 : 0);
       }
     }
-  };
-
-  const int chunks = (tokens + kKeys - 1) / kKeys * kChunks;
-  for (int i = 0; i < kStages - 1; i++) {
-    load(i);  // there are eight chunks at least
-    copy_commit();
   }
+
+  __device__ __forceinline__ void start() {
+    load_queries();
+    for (int i = 0; i < kStages - 1; i++) {
+      load(i);  // there are eight chunks at least
+      copy_commit();
+    }
+  }
+
   // Ends with chunk `chunk` there for all, and all done with the one before, whose place the next load takes.
-  auto turn = [&](int chunk) {
+  __device__ __forceinline__ const char* turn(int chunk) {
     copy_wait<kStages - 2>();
     __syncthreads();
     if (chunk + kStages - 1 < chunks) load(chunk + kStages - 1);
     copy_commit();
     return s.stage[chunk % kStages];
-  };
+  }
 
-  float out[M / 16][D / 64][4];
-#pragma unroll
-  for (int m = 0; m < M / 16; m++)
-#pragma unroll
-    for (int n = 0; n < D / 64; n++)
-#pragma unroll
-      for (int i = 0; i < 4; i++) out[m][n][i] = 0;
-  // Of the rows this thread has scores of, lane / 4 and + 8 of each tile: the maximum, and the sum of its own
-  // weights.
-  float highest[kTiles][2], total[kTiles][2];
-#pragma unroll
-  for (int m = 0; m < kTiles; m++) highest[m][0] = highest[m][1] = kLowest, total[m][0] = total[m][1] = 0;
-
-#pragma unroll 1
-  for (int chunk = 0; chunk < chunks; chunk += kChunks) {
-    float score[kTiles][4][4];
+  // Chunks 1-4: this warp's part of the scores.
+  __device__ __forceinline__ void multiply_keys(int chunk, float (&score)[kTiles][4][4]) {
 #pragma unroll
     for (int m = 0; m < kTiles; m++)
 #pragma unroll
@@ -149,9 +167,12 @@ __global__ void __launch_bounds__(kThreads, 1) attention_mma(Attention<Tensor> o
         }
       }
     }
+  }
 
-    // The halves of the channels meet: this warp keeps 16 keys, and gives the other 16 to its partner.
-    float mine[kTiles][2][4];
+  // The halves of the channels meet: this warp keeps its own 16 keys, and gives the other 16 to its partner.
+  // Leaves exponents, and what is highest among them in shared memory.
+  __device__ __forceinline__ void join_halves(int chunk, const float (&score)[kTiles][4][4],
+                                              float (&mine)[kTiles][2][4]) {
 #pragma unroll
     for (int m = 0; m < kTiles; m++)
 #pragma unroll
@@ -162,12 +183,10 @@ __global__ void __launch_bounds__(kThreads, 1) attention_mma(Attention<Tensor> o
           mine[m][n][i] = d_half ? score[m][2 + n][i] : score[m][n][i];
         }
     __syncthreads();
-    const int own = key_half * 2 + d_half;  // which 16 keys of the tile
     const int key = chunk / kChunks * kKeys + own * 16 + lane % 4 * 2;
-    float most[kTiles][2];
 #pragma unroll
     for (int m = 0; m < kTiles; m++) {
-      most[m][0] = most[m][1] = kLowest;
+      float most[2] = {kLowest, kLowest};
 #pragma unroll
       for (int n = 0; n < 2; n++)
 #pragma unroll
@@ -175,52 +194,62 @@ __global__ void __launch_bounds__(kThreads, 1) attention_mma(Attention<Tensor> o
           float& x = mine[m][n][i];
           x = (x + s.partial[warp ^ 4][((m * 2 + n) * 4 + i) * 32 + lane]) * job.scale_log2;
           if (key + n * 8 + i % 2 >= tokens) x = kLowest;
-          most[m][i / 2] = fmaxf(most[m][i / 2], x);
+          most[i / 2] = fmaxf(most[i / 2], x);
         }
 #pragma unroll
       for (int half = 0; half < 2; half++) {
-        most[m][half] = fmaxf(most[m][half], shuffle_xor(most[m][half], 1));
-        most[m][half] = fmaxf(most[m][half], shuffle_xor(most[m][half], 2));
-        if (lane % 4 == 0) s.most[own][row_half * (M / 2) + m * 16 + half * 8 + lane / 4] = most[m][half];
+        most[half] = fmaxf(most[half], shuffle_xor(most[half], 1));
+        most[half] = fmaxf(most[half], shuffle_xor(most[half], 2));
+        if (lane % 4 == 0) s.most[own][row(m, half)] = most[half];
       }
     }
     __syncthreads();
+  }
+
+  // Weights, and the factors by which the sums so far fade, to shared memory.
+  __device__ __forceinline__ void soften(const float (&exponent)[kTiles][2][4]) {
 #pragma unroll
     for (int m = 0; m < kTiles; m++)
 #pragma unroll
       for (int half = 0; half < 2; half++) {
-        const int row = row_half * (M / 2) + m * 16 + half * 8 + lane / 4;
+        const int query = row(m, half);
         float now = highest[m][half];
 #pragma unroll
-        for (int i = 0; i < 4; i++) now = fmaxf(now, s.most[i][row]);
+        for (int i = 0; i < 4; i++) now = fmaxf(now, s.most[i][query]);
         const float fade = exp2f(highest[m][half] - now);
         highest[m][half] = now;
         float sum = 0;
 #pragma unroll
         for (int n = 0; n < 2; n++) {
-          const float w0 = exp2f(mine[m][n][half * 2] - now), w1 = exp2f(mine[m][n][half * 2 + 1] - now);
+          const float w0 = exp2f(exponent[m][n][half * 2] - now),
+                      w1 = exp2f(exponent[m][n][half * 2 + 1] - now);
           sum += w0 + w1;
-          *reinterpret_cast<uint32_t*>(s.weights + swizzled<kKeys / 8>(row, own * 2 + n) + lane % 4 * 4) =
+          *reinterpret_cast<uint32_t*>(s.weights + swizzled<kKeys / 8>(query, own * 2 + n) + lane % 4 * 4) =
               pack2<T>(w0, w1);
         }
         total[m][half] = total[m][half] * fade + sum;
-        if (own == 0 && lane % 4 == 0) s.fade[row] = fade;
+        if (own == 0 && lane % 4 == 0) s.fade[query] = fade;
       }
+  }
 
+  __device__ __forceinline__ void fade_sums() {
+#pragma unroll
+    for (int m = 0; m < M / 16; m++)
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const float fade = s.fade[m * 16 + half * 8 + lane / 4];
+        if (fade == 1) continue;  // mostly, after the first tiles
+#pragma unroll
+        for (int n = 0; n < D / 64; n++) out[m][n][half * 2] *= fade, out[m][n][half * 2 + 1] *= fade;
+      }
+  }
+
+  // Chunks 5-8.
+  __device__ __forceinline__ void multiply_values(int chunk) {
 #pragma unroll 1
     for (int part = 0; part < 4; part++) {
       const char* const values = turn(chunk + 4 + part);  // its barrier publishes weights and fade
-      if (part == 0) {
-#pragma unroll
-        for (int m = 0; m < M / 16; m++)
-#pragma unroll
-          for (int half = 0; half < 2; half++) {
-            const float fade = s.fade[m * 16 + half * 8 + lane / 4];
-            if (fade == 1) continue;  // mostly, after the first tiles
-#pragma unroll
-            for (int n = 0; n < D / 64; n++) out[m][n][half * 2] *= fade, out[m][n][half * 2 + 1] *= fade;
-          }
-      }
+      if (part == 0) fade_sums();
       uint32_t a[M / 16][4];
 #pragma unroll
       for (int m = 0; m < M / 16; m++)
@@ -237,36 +266,52 @@ __global__ void __launch_bounds__(kThreads, 1) attention_mma(Attention<Tensor> o
       }
     }
   }
-  copy_wait<0>();
 
-  // The sums of weights: four lanes and four warps have parts of each row's.
+  // Sums over the sums of weights, of which four lanes and four warps have parts of each row's.
+  __device__ __forceinline__ void store() {
 #pragma unroll
-  for (int m = 0; m < kTiles; m++)
+    for (int m = 0; m < kTiles; m++)
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      float sum = total[m][half];
-      sum += shuffle_xor(sum, 1);
-      sum += shuffle_xor(sum, 2);
-      if (lane % 4 == 0)
-        s.most[key_half * 2 + d_half][row_half * (M / 2) + m * 16 + half * 8 + lane / 4] = sum;
-    }
-  __syncthreads();
-  T* const y = static_cast<T*>(op.y.data) + image * op.y.image;
-#pragma unroll
-  for (int m = 0; m < M / 16; m++)
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const int row = m * 16 + half * 8 + lane / 4;
-      if (query0 + row >= job.end) continue;
-      const float all = s.most[0][row] + s.most[1][row] + (s.most[2][row] + s.most[3][row]);
-#pragma unroll
-      for (int n = 0; n < D / 64; n++) {
-        const int c = warp * (D / 8) + n * 8 + lane % 4 * 2;
-        if (c < op.y.c)
-          *reinterpret_cast<uint32_t*>(y + (query0 + row) * op.y.px + c) =
-              pack2<T>(out[m][n][half * 2] / all, out[m][n][half * 2 + 1] / all);
+      for (int half = 0; half < 2; half++) {
+        float sum = total[m][half];
+        sum += shuffle_xor(sum, 1);
+        sum += shuffle_xor(sum, 2);
+        if (lane % 4 == 0) s.most[own][row(m, half)] = sum;
       }
-    }
+    __syncthreads();
+    T* const y = static_cast<T*>(op.y.data) + image * op.y.image;
+#pragma unroll
+    for (int m = 0; m < M / 16; m++)
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const int query = m * 16 + half * 8 + lane / 4;
+        if (query0 + query >= job.end) continue;
+        const float all = s.most[0][query] + s.most[1][query] + (s.most[2][query] + s.most[3][query]);
+#pragma unroll
+        for (int n = 0; n < D / 64; n++) {
+          const int c = warp * (D / 8) + n * 8 + lane % 4 * 2;
+          if (c < op.y.c)
+            *reinterpret_cast<uint32_t*>(y + (query0 + query) * op.y.px + c) =
+                pack2<T>(out[m][n][half * 2] / all, out[m][n][half * 2 + 1] / all);
+        }
+      }
+  }
+};
+
+template <class T, int D, int M>
+__global__ void __launch_bounds__(kThreads, 1) attention_mma(Attention<Tensor> op, Job job) {
+  Block<T, D, M> block(shared<Smem<D, M>>(), op, job);
+  block.start();
+#pragma unroll 1
+  for (int chunk = 0; chunk < block.chunks; chunk += kChunks) {
+    float score[M / 32][4][4], mine[M / 32][2][4];
+    block.multiply_keys(chunk, score);
+    block.join_halves(chunk, score, mine);
+    block.soften(mine);
+    block.multiply_values(chunk);
+  }
+  copy_wait<0>();
+  block.store();
 }
 
 template <class T, int D, int M>

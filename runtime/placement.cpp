@@ -13,7 +13,7 @@ struct Uses {
   std::vector<int> def, last;  // operator indices by value id; -1: never
 };
 
-// A read of a concat is a read of its parts as well, for the question how long they must live.
+// Which operator makes each value, and which reads it last under its own name.
 Uses find_uses(const Expanded& graph) {
   const size_t n = graph.values.size();
   Uses u{std::vector<int>(n, -1), std::vector<int>(n, -1)};
