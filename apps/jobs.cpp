@@ -54,78 +54,70 @@ std::string identity(const std::string& path) {
   return (error ? fs::absolute(path, error) : p).string();
 }
 
-}  // namespace
+// One input, one named file.
+Job named_job(const Options& o, const std::string& in) {
+  // A name that says what the file is is believed, as by the ncnn tools.
+  Format format = format_of_path(o.output);
+  if (format == Format::unknown || (!o.format.empty() && format == Format::gif))
+    format = o.output == "-" && o.format.empty() ? Format::png : format_of_extension(o.format);
+  if (format != Format::unknown && !is_built(format)) {
+    fail(kUsage, "output ", o.output, ": this build cannot write ", format_name(format),
+         " (its library was missing when it was built), expected one of ", writable_extensions());
+  }
+  if (!can_write(format)) {
+    fail(kUsage, "output ", o.output, ": its extension names no format to write, expected one of ",
+         writable_extensions(), " (or use -f EXT; a folder is written ", o.output, "/)");
+  }
+  if (!o.suffix.empty() || !o.name.empty()) {
+    fail(kUsage, "--suffix and --name: the output is named already (give a folder, e.g. ", o.output, "/)");
+  }
+  return {in, o.output, format};
+}
 
-std::vector<Job> list_jobs(const Options& o) {
+// Many inputs into a folder, named after themselves; `what` they are, for messages.
+std::vector<Job> jobs_into_folder(const Options& o, const std::vector<Input>& inputs, const char* what) {
   std::error_code ignored;
-  const auto [inputs, several] = list_inputs(o);
-  if (inputs.empty()) {
-    fail(kIo, o.inputs.front(), ": holds no image files (", readable_formats(), ")",
-         o.recursive ? "" : ", not counting those in sub-folders (see -R)");
+  if (fs::exists(o.output, ignored) && !fs::is_directory(o.output, ignored)) {
+    fail(kUsage, "output ", o.output, ": is a file, expected a folder for ", what);
   }
-
-  const bool to_stdout = o.output == "-";
-  if (to_stdout && (several || inputs.size() > 1))
-    fail(kUsage, "output -: got ", inputs.size(),
-         " inputs, expected one (the standard output takes one picture)");
-  bool to_folder =
-      several || inputs.size() > 1 || o.output.back() == '/' || fs::is_directory(o.output, ignored);
+  if (!fs::exists(o.output, ignored) && o.output.back() != '/' && can_write(format_of_path(o.output))) {
+    fail(kUsage, "output ", o.output, ": names a file, expected a folder for ", what, " (or write ", o.output,
+         "/)");
+  }
+  const std::string extension = o.format.empty() ? "png" : o.format;
+  std::map<std::string, int> stems;  // a.jpg and a.png must not meet in one output
+  auto key = [](const Input& in) { return (fs::path(in.folder) / fs::path(in.path).stem()).string(); };
+  for (const Input& in : inputs) stems[key(in)]++;
+  int index = 0;
+  const std::string scale = scale_text(o);
   std::vector<Job> jobs;
-  if (!to_folder) {
-    // A name that says what the file is is believed, as by the ncnn tools.
-    Format format = format_of_path(o.output);
-    if (format == Format::unknown || (!o.format.empty() && format == Format::gif))
-      format = to_stdout && o.format.empty() ? Format::png : format_of_extension(o.format);
-    if (format != Format::unknown && !is_built(format)) {
-      fail(kUsage, "output ", o.output, ": this build cannot write ", format_name(format),
-           " (its library was missing when it was built), expected one of ", writable_extensions());
+  for (const Input& in : inputs) {
+    fs::path p(in.path);
+    std::string stem = p.stem().string(), e = p.extension().string();
+    if (stems[key(in)] > 1 && o.name.find("{ext}") == o.name.npos && o.name.find("{index}") == o.name.npos)
+      stem = p.filename().string();
+    if (!o.name.empty()) {
+      stem = filled(o.name, {{"stem", stem},
+                             {"ext", e.empty() ? e : e.substr(1)},
+                             {"model", chain_name(o.model)},
+                             {"scale", scale},
+                             {"index", std::to_string(++index)}});
     }
-    if (!can_write(format)) {
-      fail(kUsage, "output ", o.output, ": its extension names no format to write, expected one of ",
-           writable_extensions(), " (or use -f EXT; a folder is written ", o.output, "/)");
-    }
-    if (!o.suffix.empty() || !o.name.empty()) {
-      fail(kUsage, "--suffix and --name: the output is named already (give a folder, e.g. ", o.output, "/)");
-    }
-    jobs.push_back({inputs[0].path, o.output, format});
-  } else {
-    const char* what = several ? "the images of a folder, pattern or list" : "several inputs";
-    if (fs::exists(o.output, ignored) && !fs::is_directory(o.output, ignored)) {
-      fail(kUsage, "output ", o.output, ": is a file, expected a folder for ", what);
-    }
-    if (!fs::exists(o.output, ignored) && o.output.back() != '/' && can_write(format_of_path(o.output))) {
-      fail(kUsage, "output ", o.output, ": names a file, expected a folder for ", what, " (or write ",
-           o.output, "/)");
-    }
-    std::string extension = o.format.empty() ? "png" : o.format;
-    std::map<std::string, int> stems;  // a.jpg and a.png must not meet in one output
-    auto key = [](const Input& in) { return (fs::path(in.folder) / fs::path(in.path).stem()).string(); };
-    for (const Input& in : inputs) stems[key(in)]++;
-    int index = 0;
-    const std::string scale = scale_text(o);
-    for (const Input& in : inputs) {
-      fs::path p(in.path);
-      std::string stem = p.stem().string(), e = p.extension().string();
-      if (stems[key(in)] > 1 && o.name.find("{ext}") == o.name.npos && o.name.find("{index}") == o.name.npos)
-        stem = p.filename().string();
-      if (!o.name.empty()) {
-        stem = filled(o.name, {{"stem", stem},
-                               {"ext", e.empty() ? e : e.substr(1)},
-                               {"model", chain_name(o.model)},
-                               {"scale", scale},
-                               {"index", std::to_string(++index)}});
-      }
-      fs::path out = fs::path(o.output) / in.folder / (stem + o.suffix + "." + extension);
-      jobs.push_back({in.path, out.string(), format_of_extension(extension)});
-    }
+    fs::path out = fs::path(o.output) / in.folder / (stem + o.suffix + "." + extension);
+    jobs.push_back({in.path, out.string(), format_of_extension(extension)});
   }
+  return jobs;
+}
 
+void check_pipes(const Options& o, const std::vector<Job>& jobs) {
+  const bool to_stdout = o.output == "-";
   if (to_stdout && !o.resume.empty()) fail(kUsage, "--resume: the standard output cannot be looked at again");
   const bool piped = std::any_of(jobs.begin(), jobs.end(), [](const Job& j) { return j.in == "/dev/stdin"; });
   if ((to_stdout || piped) && !o.report.empty())
     fail(kUsage, "--report: reads both pictures again, expected files and not -");
+}
 
-  Format format = jobs.front().format;  // all have the same
+void check_encoding(const Options& o, Format format) {
   const bool twelve = o.depth && *o.depth == UPS_U16 && format == Format::avif;
   if (o.depth && (stored_depth(format, *o.depth) != *o.depth || twelve != o.depth_12)) {
     fail(kUsage, "--depth: this output, ", format_name(format), ", cannot hold it, expected ",
@@ -137,7 +129,11 @@ std::vector<Job> list_jobs(const Options& o) {
          " (a .tif holds 8, 16 and 32f)");
   }
   if (o.encode.lossless && !can_be_lossless(format)) fail(kUsage, "--lossless: a JPEG is always lossy");
+}
 
+// No output may be an input, nor another's output.
+void check_outputs(const std::vector<Job>& jobs) {
+  std::error_code ignored;
   std::set<std::string> sources, targets;
   for (const Job& j : jobs) sources.insert(identity(j.in));
   for (const Job& j : jobs) {
@@ -155,17 +151,44 @@ std::vector<Job> list_jobs(const Options& o) {
            "\"{index}_{stem}\", or mirror their folders with -R)");
     }
   }
+}
+
+std::vector<Job> shard_of(const Options& o, const std::vector<Job>& jobs) {
+  std::vector<Job> mine;
+  for (size_t i = size_t(o.shard - 1); i < jobs.size(); i += size_t(o.shard_count)) mine.push_back(jobs[i]);
+  return mine;
+}
+
+}  // namespace
+
+std::vector<Job> list_jobs(const Options& o) {
+  std::error_code ignored;
+  const auto [inputs, several] = list_inputs(o);
+  if (inputs.empty()) {
+    fail(kIo, o.inputs.front(), ": holds no image files (", readable_formats(), ")",
+         o.recursive ? "" : ", not counting those in sub-folders (see -R)");
+  }
+  const bool many = several || inputs.size() > 1;
+  if (o.output == "-" && many)
+    fail(kUsage, "output -: got ", inputs.size(),
+         " inputs, expected one (the standard output takes one picture)");
+  const bool to_folder = many || o.output.back() == '/' || fs::is_directory(o.output, ignored);
+  std::vector<Job> jobs;
+  if (to_folder)
+    jobs =
+        jobs_into_folder(o, inputs, several ? "the images of a folder, pattern or list" : "several inputs");
+  else
+    jobs = {named_job(o, inputs[0].path)};
+
+  check_pipes(o, jobs);
+  check_encoding(o, jobs.front().format);  // all have the same
+  check_outputs(jobs);
   if (!o.dry_run) {
     std::set<std::string> folders = {to_folder ? o.output : ""};
     for (const Job& j : jobs) folders.insert(fs::path(j.out).parent_path().string());
     for (const std::string& f : folders) make_folder(f);
   }
-  if (o.shard_count > 1) {
-    std::vector<Job> mine;
-    for (size_t i = size_t(o.shard - 1); i < jobs.size(); i += size_t(o.shard_count)) mine.push_back(jobs[i]);
-    jobs = std::move(mine);
-  }
-  return jobs;
+  return o.shard_count > 1 ? shard_of(o, jobs) : jobs;
 }
 
 }  // namespace ups::apps
