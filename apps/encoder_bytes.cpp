@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "apps/image_io.h"
+#include "apps/png_strips.h"
 
 namespace ups::apps {
 namespace {

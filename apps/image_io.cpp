@@ -9,6 +9,7 @@
 #include "apps/failure.h"
 #include "apps/machine_room.h"
 #include "apps/pixel_format.h"
+#include "apps/png_strips.h"
 
 namespace ups::apps {
 namespace {

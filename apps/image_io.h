@@ -102,8 +102,7 @@ Image decode_jxl(std::string_view bytes, const std::string& name);
 Image decode_tiff(std::string_view bytes, const std::string& name);
 void encode_png(OutputFile& file, const Image& image, int level, int threads);
 void encode_jpeg(OutputFile& file, const Image& image, int quality);
-int png_strip_rows(size_t row_bytes, int height);  // that are compressed together
-int tiff_strip_rows(size_t row_bytes, int height);
+int tiff_strip_rows(size_t row_bytes, int height);  // that are compressed together
 void encode_webp(OutputFile& file, const Image& image, int quality, bool lossless);
 void encode_avif(OutputFile& file, const Image& image, int quality, bool lossless, int threads);
 void encode_jxl(OutputFile& file, const Image& image, int quality, bool lossless);

@@ -3,6 +3,7 @@
 
 #include "apps/failure.h"
 #include "apps/image_io.h"
+#include "apps/png_strips.h"
 #include "tests/apps/process.h"
 
 using namespace ups::apps;
