@@ -60,7 +60,8 @@ Value residual(Graph& g, Value x, const Names& n, const Scope& at) {
   Value h = g.conv2d(g.group_norm(x, at / "norm1", kGroups, kEps, Act::silu), at / "conv1");
   h = g.group_norm(h, at / "norm2", kGroups, kEps, Act::silu);
   const Scope shortcut = at / n.shortcut();
-  if (g.weights().has(weight_of(shortcut))) x = g.conv2d(x, shortcut);
+  if (g.weights().has(weight_of(shortcut)))
+    return g.conv2d(h, at / "conv2", {.shortcut = x, .shortcut_weights = shortcut});
   return g.conv2d(h, at / "conv2", {.add = plus(x)});
 }
 

@@ -28,6 +28,12 @@ __device__ __forceinline__ float load_weight(const Weight& w, int tap, int ci, i
   return to_float(static_cast<const bf16_t*>(w.w)[i]);
 }
 
+__device__ float sum_pixel(const Tensor& x, int64_t at, const Weight& w, int tap, int co) {
+  float sum = 0;
+  for (int ci = 0; ci < w.cin; ci++) sum += load_element(x, at + ci) * load_weight(w, tap, ci, co);
+  return sum;
+}
+
 __global__ void conv2d_naive(Conv2d<Tensor> op, ConvJob job) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   const int64_t row = int64_t(job.w) * op.w.cout;
@@ -39,7 +45,11 @@ __global__ void conv2d_naive(Conv2d<Tensor> op, ConvJob job) {
     const int uy = y * op.stride + tap / k - op.pad(), ux = x * op.stride + tap % k - op.pad();
     if (uy < 0 || ux < 0 || uy >= op.x.h * op.up || ux >= op.x.w * op.up) continue;
     const int64_t at = n * op.x.image + uy / op.up * op.x.row + ux / op.up * op.x.px;
-    for (int ci = 0; ci < op.w.cin; ci++) sum += load_element(op.x, at + ci) * load_weight(op.w, tap, ci, co);
+    sum += sum_pixel(op.x, at, op.w, tap, co);
+  }
+  if (const Tensor& t = op.shortcut.t; op.shortcut.present()) {
+    sum += sum_pixel(t, n * t.image + y * t.row + x * t.px, op.shortcut.w, 0, co);
+    if (op.shortcut.w.bias) sum += op.shortcut.w.bias[co];
   }
   finish_one(op, n, y, x, co, sum);
 }
@@ -256,6 +266,11 @@ void verify(const Conv2d<Tensor>& op) {
                            int64_t(add->t.c) * add->group >= op.w.cout),
           Code::device, "conv2d: got an addend [", add->t.h, ", ", add->t.w, ", ", add->t.c, "], expected [",
           h, ", ", w, ", ", op.w.cout, " / group]");
+  const auto& [t, sw] = op.shortcut;
+  check(!op.shortcut.present() || (t.data && sw.w && sw.k == 1 && sw.cout == op.w.cout && sw.cin == t.c &&
+                                   t.n == op.x.n && t.h == h && t.w == w),
+        Code::device, "conv2d: got a shortcut [", t.h, ", ", t.w, ", ", t.c, "] by ", sw.cin, " -> ", sw.cout,
+        " channels, expected [", h, ", ", w, ", ..] to ", op.w.cout);
 }
 
 }  // namespace
@@ -264,6 +279,12 @@ std::span<const Conv2dVariant> conv2d_variants() { return table(); }
 
 const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   return select("conv2d", conv2d_variants(), op, device).name;
+}
+
+bool runs_whole(const Conv2d<Tensor>& op, const DeviceInfo& device) {
+  Conv2d<Tensor> alone = op;
+  alone.shortcut = {};
+  return !select("conv2d", conv2d_variants(), alone, device).declines(op, device);
 }
 
 bool makes_statistics(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, const DeviceInfo& device) {

@@ -309,6 +309,7 @@ const char* wgmma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
     return "needs a 16-bit x and weights of its dtype";
   if (op.w.cin % 32 || op.w.cout % 32) return "needs channels in multiples of 32";
   if (op.x.n != 1 || op.pad_end) return "needs one image, padded on all sides";
+  if (op.shortcut.present()) return "sums no shortcut";
   if (op.act == Act::gelu || op.act == Act::silu) return "has no GELU and SiLU";
   if (op.x.px % 8 || op.x.row % 8 || reinterpret_cast<uintptr_t>(op.x.data) % 16)
     return "needs pixels on multiples of 16 bytes";

@@ -307,6 +307,7 @@ const char* wide_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (op.w.cin % kChannels || op.w.cout % kOutputs)
     return "needs multiples of 64 channels to multiples of 128";
   if (op.x.n != 1 || op.pad_end) return "needs one image, padded on all sides";
+  if (op.shortcut.present()) return "sums no shortcut";
   if (op.act != Act::none && op.act != Act::relu && op.act != Act::lrelu)
     return "has ReLU and LeakyReLU only";
   if (op.x.px % 8 || op.x.row % 8 || reinterpret_cast<uintptr_t>(op.x.data) % 16)

@@ -50,6 +50,14 @@ struct Addend {
   int group = 1;
 };
 
+// w * t, added to the sums of a convolution: w is 1x1. How a residual block whose channels change ends.
+template <class T>
+struct Shortcut {
+  T t{};
+  Weight w{};
+  constexpr bool present() const { return w.cout > 0; }
+};
+
 // Output row g (before a pixel shuffle by `shuffle`) reads rows (g * stride - before() .. + k - 1) / up of x.
 struct RowUse {
   int k = 1, stride = 1, up = 1, shuffle = 1;
@@ -68,6 +76,8 @@ struct RowUse {
 //   act_last: y = shuffle(act((conv + bias) * scale + addends)) instead, the end of a classical residual
 //   block. pad_end: all k - 1 zeros lie below and to the right, tap (i, j) reads x[y*stride + i, x*stride +
 //   j].
+//   shortcut: conv + bias + shortcut.w * shortcut.t + its bias takes the place of conv + bias; its extent is
+//   that of an addend. Backends that do not sum both in one kernel get the parts (runtime/expand.h).
 template <class T>
 struct Conv2d {
   static constexpr const char* kName = "conv2d";
@@ -78,11 +88,12 @@ struct Conv2d {
   Addend<T> add{}, add2{};
   int stride = 1, up = 1, shuffle = 1;
   bool act_last = false, pad_end = false;
+  Shortcut<T> shortcut{};
   // Rows and columns of zeros before the first pixel. constexpr: kernels call it.
   constexpr int pad() const { return pad_end ? 0 : w.k / 2; }
   template <class F>
   void operands(F&& f) {
-    f(x, false), f(add.t, false), f(add2.t, false), f(y, true);
+    f(x, false), f(add.t, false), f(add2.t, false), f(shortcut.t, false), f(y, true);
   }
   template <class U, class F>
   Conv2d<U> map(F&& f) const {
@@ -98,14 +109,27 @@ struct Conv2d {
             up,
             shuffle,
             act_last,
-            pad_end};
+            pad_end,
+            {f(shortcut.t), shortcut.w}};
   }
   template <class F>
   void weights(F&& f) {
-    f(w);
+    f(w), f(shortcut.w);
   }
   RowUse rows() const { return {.k = w.k, .stride = stride, .up = up, .shuffle = shuffle, .lead = pad()}; }
-  double flop() const { return 2.0 * w.cout * w.k * w.k * w.cin; }
+  double flop() const { return 2.0 * w.cout * (w.k * w.k * w.cin + shortcut.w.cin); }
+  // The same without a shortcut in two: emit(part) for each in order; room(c) names a new image of c
+  // channels, as large as y. For act none, shuffle 1 and an addend or two absent.
+  template <class Room, class Emit>
+  void parts(Room&& room, Emit&& emit) const {
+    Conv2d beside;
+    beside.x = shortcut.t, beside.y = room(w.cout), beside.w = shortcut.w;
+    Conv2d rest = *this;
+    rest.shortcut = {};
+    // The part's bias is scaled with it, as in the sum.
+    (add.t ? rest.add2 : rest.add) = {beside.y, scale, 1};
+    emit(beside), emit(rest);
+  }
 };
 
 // y[y, x, c*r*r + i*r + j] = x[y*r+i, x*r+j, c]     (PixelUnshuffle)

@@ -8,8 +8,8 @@
 
 namespace ups {
 
-// Whether a backend has a kernel for all of a composite operator (kernels/sublayer_ops.h). Its weights have
-// shapes, but no data. Null: for none.
+// Whether a backend has a kernel for all of a composite operator (kernels/sublayer_ops.h, or a convolution
+// with a shortcut). Its weights have shapes, but no data. Null: for none.
 using Whole = std::function<bool(const Op<Value>&)>;
 
 struct Expanded {

@@ -89,6 +89,14 @@ Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear
   op.add = o.add, op.add2 = o.add2;
   op.stride = o.stride, op.up = o.up, op.shuffle = o.shuffle;
   op.act_last = o.act_last, op.pad_end = o.pad_end;
+  if (o.shortcut) {
+    check(o.act == Act::none && o.shuffle == 1 && (!o.add.t || !o.add2.t), Code::model, who,
+          ": a shortcut beside an activation, a shuffle or two addends");
+    op.shortcut = {o.shortcut, new_weight(o.shortcut_weights, info(o.shortcut, who.c_str()).c)};
+    check(op.shortcut.w.k == 1 && op.shortcut.w.cout == cout, Code::model, o.shortcut_weights.path(),
+          ": weight has kernel ", op.shortcut.w.k, " and ", op.shortcut.w.cout, " outputs, expected 1 and ",
+          cout);
+  }
   const int r = o.shuffle;
   check(cout % (r * r) == 0, Code::model, who, ": ", cout, " channels cannot be shuffled by ", r);
 
@@ -104,6 +112,11 @@ Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear
     check(int64_t(t.c) * a->group == cout, Code::model, who, ": addend has ", t.c, " channels, expected ",
           cout / a->group);
     check(t.num == grid.num && t.den == grid.den, Code::model, who, ": addend and output differ in size");
+    grid.context_px = std::max(grid.context_px, t.context_px);
+  }
+  if (o.shortcut) {
+    const ValueInfo& t = info(o.shortcut, who.c_str());
+    check(t.num == grid.num && t.den == grid.den, Code::model, who, ": shortcut and output differ in size");
     grid.context_px = std::max(grid.context_px, t.context_px);
   }
   grid.c /= r * r;

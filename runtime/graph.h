@@ -34,6 +34,10 @@ struct ConvOptions {
   Addend<Value> add{}, add2{};
   int stride = 1, up = 1, shuffle = 1;
   bool act_last = false, pad_end = false;
+  // Shortcut: a value beside the output and its 1x1 weights; goes with act none, shuffle 1 and one addend at
+  // most.
+  Value shortcut{};
+  Scope shortcut_weights{};
 };
 
 struct AttentionOptions {

@@ -68,7 +68,9 @@ std::vector<Value> replaceable(const Op<Value>& op) {
   };
   if (const auto* conv = std::get_if<Conv2d<Value>>(&op); conv && conv->shuffle == 1) {
     take(conv->add), take(conv->add2);
-    out.erase(std::remove_if(out.begin(), out.end(), [&](Value v) { return v.id == conv->x.id; }), out.end());
+    out.erase(std::remove_if(out.begin(), out.end(),
+                             [&](Value v) { return v.id == conv->x.id || v.id == conv->shortcut.t.id; }),
+              out.end());
   } else if (const auto* mlp = std::get_if<MlpSublayer<Value>>(&op)) {
     out.push_back(mlp->x), take(mlp->add);
   } else if (const auto* attention = std::get_if<AttentionSublayer<Value>>(&op)) {

@@ -20,6 +20,19 @@ DType dtype_for(Precision precision) {
                                                                       : DType::f16;
 }
 
+// A convolution with a shortcut, as the planner lays it out.
+bool runs_whole(const Conv2d<Value>& op, DType dtype, const cuda::DeviceInfo& device) {
+  const auto image = [&](int c) {
+    Tensor t = dense_f32(nullptr, 1, 1, (c + 7) / 8 * 8);
+    t.dtype = dtype, t.c = c;
+    return t;
+  };
+  auto typed = op.map<Tensor>([](Value) { return Tensor{}; });
+  typed.x = image(op.w.cin), typed.y = image(op.w.cout), typed.shortcut.t = image(op.shortcut.w.cin);
+  typed.weights([&](Weight& w) { w.dtype = dtype; });
+  return cuda::runs_whole(typed, device);
+}
+
 template <class Operator>
 bool runs_whole(const Operator& op, DType dtype, const cuda::DeviceInfo& device) {
   if constexpr (requires { op.kComposite; }) {

@@ -144,6 +144,7 @@ void check_conv2d(const Conv2d<Tensor>& op) {
             (e.w == in_w / op.stride || e.w == (in_w + op.stride - 1) / op.stride),
         Code::device, "conv2d: y is [", op.y.n, ", ", op.y.h, ", ", op.y.w, "], expected [", op.x.n, ", ",
         in_h / op.stride * op.shuffle, ", ", in_w / op.stride * op.shuffle, "]");
+  check(!op.shortcut.present(), Code::device, "conv2d: a shortcut, which only GPU kernels sum in place");
   check_addend(op, op.add, "add"), check_addend(op, op.add2, "add2");
 }
 

@@ -156,6 +156,7 @@ inline const char* conv_tile_declines(const Conv2d<Tensor>& op, const DeviceInfo
   if (op.w.k != 1 && op.w.k != 3) return "needs k 1 or 3";
   if (op.stride != 1) return "needs stride 1";
   if (op.pad_end) return "needs padding on all sides";
+  if (op.shortcut.present()) return "sums no shortcut";
   if (op.x.row > (1 << 30) / 18) return "needs rows of x of less than 59 million elements";
   if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
   return nullptr;

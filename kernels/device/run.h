@@ -69,6 +69,7 @@ const char* variant_name(const AttentionSublayer<Tensor>& op, const DeviceInfo& 
 const char* variant_name(const MlpSublayer<Tensor>& op, const DeviceInfo& device);
 // Whether run() takes one kernel for all: what a plan wants to know (runtime/expand.h). Tensors and weights
 // need types and shapes, but no data.
+bool runs_whole(const Conv2d<Tensor>& op, const DeviceInfo& device);  // the shortcut too, without loss
 bool runs_whole(const AttentionSublayer<Tensor>& op, const DeviceInfo& device);
 bool runs_whole(const MlpSublayer<Tensor>& op, const DeviceInfo& device);
 const char* variant_name(const Attention<Tensor>& op, const DeviceInfo& device);

@@ -25,8 +25,10 @@ inline double activate(Act act, double v, double slope) {
   return v;
 }
 
-// op.w.w holds `weights` as doubles in [k, k, cin, cout]. Returns y [h, w, c] of op.y's extent, image 0.
-inline std::vector<double> conv2d(const Conv2d<Tensor>& op, const std::vector<double>& weights) {
+// op.w.w holds `weights` as doubles in [k, k, cin, cout], op.shortcut.w.w shortcut_weights in [cin, cout].
+// Returns y [h, w, c] of op.y's extent, image 0.
+inline std::vector<double> conv2d(const Conv2d<Tensor>& op, const std::vector<double>& weights,
+                                  const std::vector<double>& shortcut_weights = {}) {
   const int k = op.w.k, cin = op.w.cin, cout = op.w.cout, r = op.shuffle;
   const int oh = op.y.h / r, ow = op.y.w / r;
   std::vector<double> out(size_t(op.y.h) * op.y.w * op.y.c);
@@ -42,6 +44,12 @@ inline std::vector<double> conv2d(const Conv2d<Tensor>& op, const std::vector<do
             const double* w = &weights[(size_t(ky * k + kx) * cin) * cout + co];
             for (int ci = 0; ci < cin; ci++) sum += double(in[ci]) * w[size_t(ci) * cout];
           }
+        }
+        if (op.shortcut.present()) {
+          const Weight& w = op.shortcut.w;
+          const float* in = op.shortcut.t.at(y, x);
+          for (int ci = 0; ci < w.cin; ci++) sum += double(in[ci]) * shortcut_weights[size_t(ci) * cout + co];
+          if (w.bias) sum += w.bias[co];
         }
         const double slope = op.act == Act::prelu ? op.w.slope[co] : op.slope;
         double v = (op.act_last ? sum : activate(op.act, sum, slope)) * op.scale;

@@ -189,3 +189,38 @@ TEST_CASE("pixels of many channels begin at the multiples that a backend asks fo
         step.op);
   CHECK(wide > 0);
 }
+
+TEST_CASE("a shortcut is an addend where a backend does not sum it in place", "[runtime][plan][shortcut]") {
+  UPS_RANDOM(random);
+  auto w = std::make_shared<StateDict>();
+  add_conv(*w, random, "first", 8, 3), add_conv(*w, random, "side", 12, 3, 1);
+  add_conv(*w, random, "last", 12, 8), add_conv(*w, random, "other", 12, 3);
+  Graph g(w);
+  const Value x = g.input(3), h = g.conv2d(x, Scope("first"));
+  const auto shortcut = [&](const ConvOptions& o) {
+    ConvOptions all = o;
+    all.shortcut = x, all.shortcut_weights = Scope("side");
+    return g.conv2d(h, Scope("last"), all);
+  };
+  CHECK_THROWS_WITH(shortcut({.act = Act::relu}), Catch::Contains("last: a shortcut beside"));
+  CHECK_THROWS_WITH(g.conv2d(h, Scope("last"), {.shortcut = x, .shortcut_weights = Scope("other")}),
+                    Catch::Contains("other: weight has kernel 3"));
+  g.output(shortcut({.scale = 0.5f}));
+  const auto count = [](const Plan& plan) {
+    int found = 0;
+    for (const PlanStep& step : plan.steps)
+      if (const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op)) found += conv->shortcut.present();
+    return found;
+  };
+  const Plan apart = make_plan(g, {4, 4}),
+             whole = make_plan(g, {4, 4}, {.whole = [](const Op<Value>&) { return true; }});
+  CHECK(apart.steps.size() == 3);
+  CHECK(count(apart) == 0);
+  CHECK(whole.steps.size() == 2);
+  CHECK(count(whole) == 1);
+  CHECK(whole.flop == Approx(apart.flop));
+  const auto& last = std::get<Conv2d<Tensor>>(apart.steps[2].op);
+  CHECK(last.add.scale == 0.5f);
+  CHECK(std::get<Conv2d<Tensor>>(apart.steps[1].op).y.data == last.add.t.data);
+  CHECK(std::get<Conv2d<Tensor>>(whole.steps[1].op).shortcut.t.data == whole.x.data);
+}

@@ -60,6 +60,11 @@ DeviceConvSpec random_spec(Random& r, bool small) {
   s.bias = r.integer(0, 4) > 0;
   s.scale = r.integer(0, 1) ? 0.2f : 1.0f;
   s.upward = r.integer(0, 1);
+  if (r.integer(0, 5) == 0 && !s.tf32) {
+    s.shortcut = channels[r.integer(0, small ? 7 : 12)];
+    if (r.integer(0, 2) == 0) s.shortcut_first = 8, s.shortcut_extra = 8 * r.integer(1, 2);
+    if (r.integer(0, 5) == 0) s.shortcut_first = 1, s.shortcut_extra = r.integer(1, 3);
+  }
   const int rows = DeviceConvCase::out(s.h, s);
   if (r.integer(0, 3) == 0)
     s.row_begin = r.integer(0, rows - 1), s.row_end = r.integer(s.row_begin + 1, rows);
@@ -207,6 +212,7 @@ TEST_CASE("conv2d refuses operands that do not belong together", "[simt][conv2d]
   refused([](auto& op) { op.add.t.c--; });
   refused([](auto& op) { op.act = Act::prelu; });
   refused([](auto& op) { op.w.w = nullptr; });
+  refused([](auto& op) { op.shortcut.w = op.w; });
   run(c.op, stream());
   CHECK(c.verdict() == "");
 }

@@ -25,6 +25,7 @@ struct DeviceConvSpec {
   bool tf32 = false;      // allowed; x and w are then made of tf32 values, so that it costs nothing
   bool f16_sums = false;  // allowed
   bool upward = false;
+  int shortcut = 0, shortcut_first = 0, shortcut_extra = 0;  // its channels; a slice as x is
 };
 
 inline float to_tf32(float v) {
@@ -37,10 +38,10 @@ inline float to_tf32(float v) {
 
 struct DeviceConvCase {
   DeviceConvSpec spec;
-  TwinImage x, y, add, add2;
-  std::vector<double> wide;  // [k, k, cin, cout]
-  Twin<unsigned char> packed;
-  Twin<float> bias, slopes;
+  TwinImage x, y, add, add2, shortcut;
+  std::vector<double> wide, shortcut_wide;  // [k, k, cin, cout]
+  Twin<unsigned char> packed, shortcut_packed;
+  Twin<float> bias, slopes, shortcut_bias;
   Conv2d<Tensor> op, on_host;
   std::vector<std::vector<double>> expected;  // by image
   bool summed_in_f16 = false;                 // the variant at hand
@@ -50,8 +51,10 @@ struct DeviceConvCase {
   DeviceConvCase(const DeviceConvSpec& s, Random& random)
       : spec(s),
         packed(mma_layout(s.cout, s.cin, s.k).elements() * dtype_bytes(s.weight)),
+        shortcut_packed(mma_layout(s.cout, std::max(1, s.shortcut), 1).elements() * dtype_bytes(s.weight)),
         bias(size_t(s.cout)),
-        slopes(size_t(s.cout)) {
+        slopes(size_t(s.cout)),
+        shortcut_bias(size_t(s.cout)) {
     const int oh = out(s.h, s), ow = out(s.w, s), r = s.shuffle;
     x = TwinImage(s.x, s.n, s.h, s.w, s.cin, s.x_first, s.x_extra, &random);
     y = TwinImage(s.y, s.n, oh * r, ow * r, s.cout / (r * r), s.y_first, s.y_extra, nullptr);
@@ -98,12 +101,30 @@ struct DeviceConvCase {
       op.add2 = {add2.on_device, -0.3f, 1};
       on_host.add2 = {add2.on_host, -0.3f, 1};
     }
+    if (s.shortcut) add_shortcut(random);
     for (int n = 0; n < s.n; n++) {
       Conv2d<Tensor> one = on_host;
-      for (Tensor* t : {&one.x, &one.y, &one.add.t, &one.add2.t})
+      for (Tensor* t : {&one.x, &one.y, &one.add.t, &one.add2.t, &one.shortcut.t})
         if (t->data) t->data = static_cast<float*>(t->data) + n * t->image;
-      expected.push_back(reference::conv2d(one, wide));
+      expected.push_back(reference::conv2d(one, wide, shortcut_wide));
     }
+  }
+
+  void add_shortcut(Random& random) {
+    const DeviceConvSpec& s = spec;
+    shortcut = TwinImage(s.x, s.n, out(s.h, s), out(s.w, s), s.shortcut, s.shortcut_first, s.shortcut_extra,
+                         &random);
+    std::vector<float> weights = random.normals(size_t(s.shortcut) * s.cout);
+    for (float& v : weights) v = round_to(s.weight, v);
+    shortcut_wide.assign(weights.begin(), weights.end());
+    pack_mma(weights.data(), WeightOrder::hwio, s.cout, s.shortcut, 1, s.weight, shortcut_packed.host());
+    for (int c = 0; c < s.cout; c++) shortcut_bias[size_t(c)] = random.normal();
+    shortcut_packed.upload(), shortcut_bias.upload();
+    op.shortcut = {shortcut.on_device,
+                   {1, s.cout, 1, s.shortcut, s.weight, shortcut_packed.data(),
+                    s.bias ? shortcut_bias.data() : nullptr, nullptr, s.tf32}};
+    on_host.shortcut = {shortcut.on_host, op.shortcut.w};
+    if (s.bias) on_host.shortcut.w.bias = shortcut_bias.host();
   }
 
   // Input rows that the row range does not need cease to exist.
@@ -130,7 +151,8 @@ struct DeviceConvCase {
       << " shuffle " << s.shuffle << " act " << int(s.act) << (s.act_last ? " last" : "")
       << (s.pad_end ? " pad_end" : "") << " adds " << s.adds << " group " << s.add_group << " "
       << dtype_name(s.adds_dtype) << " scale " << s.scale << " bias " << s.bias << " rows " << s.row_begin
-      << ".." << s.row_end << (s.tf32 ? " tf32" : "") << (s.f16_sums ? " f16 sums" : "");
+      << ".." << s.row_end << " shortcut " << s.shortcut << " slice " << s.shortcut_first << "+"
+      << s.shortcut_extra << (s.tf32 ? " tf32" : "") << (s.f16_sums ? " f16 sums" : "");
     return o.str();
   }
 
@@ -141,7 +163,8 @@ struct DeviceConvCase {
   // 32 on average; each of K/16 is rounded by up to 2^-11 of itself, sigma 2^-11 / sqrt(3). Those errors add
   // up to sigma = 2^-11 sqrt(2 K / 3); 7 of them.
   double tolerance(double want) const {
-    const double eps = std::numeric_limits<float>::epsilon(), k = double(spec.k) * spec.k * spec.cin;
+    const double eps = std::numeric_limits<float>::epsilon(),
+                 k = double(spec.k) * spec.k * spec.cin + spec.shortcut;
     double slope = 1;
     if (spec.act == Act::prelu)
       for (int c = 0; c < spec.cout; c++) slope = std::max(slope, std::abs(double(slopes[size_t(c)])));
