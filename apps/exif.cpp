@@ -128,31 +128,34 @@ void exif_update(std::string& exif, int width, int height, double dpi_x, double 
   }
 }
 
-void exif_add_text(std::string& exif, uint16_t tag, const std::string& text) {
+void exif_add_text(std::string& exif, uint16_t tag, const std::string& text, bool replace) {
   if (exif.empty()) exif = std::string("II*\0\x08\0\0\0\0\0\0\0\0\0", 14);
   Block b(exif);
-  if (!b.valid() || b.find(b.first(), tag)) return;
+  if (!b.valid()) return;
   size_t first = b.first(), n = b.entries(first);
+  const size_t there = b.find(first, tag);
+  if (there && !replace) return;
   if (first < 8 || first > exif.size() || exif.size() - first < 6 + 12 * n || n > 60000) return;
   if (n == 0 && b.u16(first) != 0) return;  // a directory that does not fit
   bool little = b.little();
   // A longer copy of the directory goes to the end; offsets in it are absolute and stay true.
   size_t k = 0;
   while (k < n && b.u16(first + 2 + 12 * k) < tag) k++;
+  if (there) k = (there - first - 2) / 12;
   std::string entry(12, '\0'), count(2, '\0');
-  put16(count, 0, little, uint32_t(n + 1));
+  put16(count, 0, little, uint32_t(n + !there));
   put16(entry, 0, little, tag);
   put16(entry, 2, little, kAscii);
   put32(entry, 4, little, uint32_t(text.size() + 1));
   std::string old = exif.substr(first + 2, 12 * n + 4);
   if (exif.size() % 2) exif += '\0';
-  size_t directory = exif.size(), value = directory + 2 + 12 * (n + 1) + 4;
+  size_t directory = exif.size(), value = directory + 2 + 12 * (n + !there) + 4;
   if (text.size() + 1 > 4) {
     put32(entry, 8, little, uint32_t(value));
   } else {
     entry.replace(8, text.size(), text);
   }
-  exif += count + old.substr(0, 12 * k) + entry + old.substr(12 * k);
+  exif += count + old.substr(0, 12 * k) + entry + old.substr(12 * (k + (there != 0)));
   if (text.size() + 1 > 4) exif += text + '\0';
   put32(exif, 4, little, uint32_t(directory));
 }

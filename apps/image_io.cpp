@@ -107,6 +107,11 @@ bool can_write(Format f) { return is_built(f) && f != Format::gif; }
 
 bool has_alpha(Format f) { return f != Format::jpeg && f != Format::pnm && f != Format::pfm; }
 
+bool stores_exif(Format f) {
+  return f == Format::png || f == Format::jpeg || f == Format::webp || f == Format::tiff ||
+         f == Format::avif || f == Format::jxl;
+}
+
 std::string writable_extensions() {
   std::string list;
   for (const char* e : {"png", "jpg", "webp", "tif", "avif", "jxl", "bmp", "tga", "ppm", "pgm", "pfm"}) {

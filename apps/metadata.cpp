@@ -67,10 +67,9 @@ Metadata result_metadata(const Metadata& source, MetaPolicy policy, double dpi, 
       });
       if (!there) m.chunks.push_back(c);
     }
-    m.description = software + ": " + what;
     if (made_by.in_exif) {
       exif_add_text(m.exif, kExifSoftware, software);
-      exif_add_text(m.exif, kExifProcessing, m.description);
+      exif_add_text(m.exif, kExifProcessing, software + ": " + what, true);
     }
   }
   return m;

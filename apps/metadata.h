@@ -18,7 +18,6 @@ struct Metadata {
   std::string iptc;             // Photoshop image resources (JPEG APP13, with its signature)
   double dpi_x = 0, dpi_y = 0;  // 0: unknown
   std::vector<Chunk> chunks;
-  std::string description;  // our own line, for TIFF
 };
 
 enum class MetaPolicy { keep, strip, icc_only };

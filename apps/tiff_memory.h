@@ -25,12 +25,9 @@ struct TiffCloser {
 };
 using TiffHandle = std::unique_ptr<TIFF, TiffCloser>;
 
-// mode "r", "w" or "w8" (64-bit offsets). nullptr on failure.
+// mode: "r", or "w" and what TIFFOpen knows: "8" (64-bit offsets), "l" or "b" (byte order). nullptr on failure.
 TiffHandle open_tiff(TiffMemory& memory, const char* mode);
 // libtiff's first error on this thread since open_tiff, or "".
 const std::string& tiff_message();
-
-// The text fields EXIF and TIFF share: description, make, model, date, artist, copyright.
-inline constexpr uint16_t kTiffTexts[] = {0x010e, 0x010f, 0x0110, 0x0132, 0x013b, 0x8298};
 
 }  // namespace ups::apps

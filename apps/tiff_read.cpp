@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/exif.h"
+#include "apps/exif_directories.h"
 #include "apps/failure.h"
 #include "apps/image_io.h"
 #include "apps/tiff_memory.h"
@@ -153,7 +154,7 @@ Image read_as_rgba(TIFF* t, const Layout& l, const std::string& name) {
   return rgba;
 }
 
-Metadata metadata_of(TIFF* t) {
+Metadata metadata_of(TIFF* t, std::string_view file) {
   Metadata m;
   uint32_t n = 0;
   void* data = nullptr;
@@ -167,10 +168,8 @@ Metadata metadata_of(TIFF* t) {
     double factor = unit == RESUNIT_CENTIMETER ? 2.54 : 1;
     m.dpi_x = factor * x, m.dpi_y = factor * y;
   }
-  for (uint16_t tag : kTiffTexts) {
-    char* text = nullptr;
-    if (TIFFGetField(t, tag, &text) && text && *text) exif_add_text(m.exif, tag, text);
-  }
+  const ExifDirectories exif = exif_directories(file);
+  m.exif = exif_block(exif, exif.little, false);
   return m;
 }
 
@@ -200,7 +199,7 @@ Image decode_tiff(std::string_view bytes, const std::string& name) {
   if (!(block > 0) || block > 64e6 + 4.0 * l.width * l.height * 16) {
     fail(kIo, name, ": is a damaged TIFF (strips or tiles of ", block, " bytes)");
   }
-  Metadata meta = metadata_of(t.get());
+  Metadata meta = metadata_of(t.get(), bytes);
   Image image;
   if (is_plain(l)) {
     bool gray = l.photometric != PHOTOMETRIC_RGB;
@@ -222,7 +221,9 @@ Image decode_tiff(std::string_view bytes, const std::string& name) {
   }
   image.meta = std::move(meta);
   if (TIFFReadDirectory(t.get())) image.notes = "only the first page of this TIFF is read";
-  return upright(std::move(image), l.orientation);
+  image = upright(std::move(image), l.orientation);
+  exif_update(image.meta.exif, image.width, image.height, 0, 0);
+  return image;
 }
 
 }  // namespace ups::apps

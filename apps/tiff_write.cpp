@@ -1,18 +1,79 @@
 // Gray or RGB, with or without alpha, of 8 or 16 bits or f32 -> TIFF: strips of about 256 KiB, deflate with
-// prediction, 64-bit offsets from 4 GB on.
+// prediction, 64-bit offsets from 4 GB on. The EXIF block lies at the beginning of the file where its own
+// offsets are those of the file, so that even a maker's note that holds some stays readable.
 #include <algorithm>
+#include <iterator>
 
 #include "apps/cancel.h"
-#include "apps/exif.h"
+#include "apps/exif_directories.h"
 #include "apps/failure.h"
 #include "apps/image_io.h"
 #include "apps/tiff_memory.h"
 
 namespace ups::apps {
 
+namespace {
+
+// Fields that libtiff does not know by itself.
+void add_fields(TIFF* t) {
+  auto text = [](const char* name) { return const_cast<char*>(name); };
+  const auto bytes = [&](uint32_t tag, TIFFDataType type, const char* name) {
+    return TIFFFieldInfo{tag, TIFF_VARIABLE2, TIFF_VARIABLE2, type, FIELD_CUSTOM, 1, 1, text(name)};
+  };
+  const TIFFFieldInfo fields[] = {
+      {0x000b, TIFF_VARIABLE, TIFF_VARIABLE, TIFF_ASCII, FIELD_CUSTOM, 1, 0, text("ProcessingSoftware")},
+      {0x4746, 1, 1, TIFF_SHORT, FIELD_CUSTOM, 1, 0, text("Rating")},
+      {0x4749, 1, 1, TIFF_SHORT, FIELD_CUSTOM, 1, 0, text("RatingPercent")},
+      bytes(0x9c9b, TIFF_BYTE, "XPTitle"),
+      bytes(0x9c9c, TIFF_BYTE, "XPComment"),
+      bytes(0x9c9d, TIFF_BYTE, "XPAuthor"),
+      bytes(0x9c9e, TIFF_BYTE, "XPKeywords"),
+      bytes(0x9c9f, TIFF_BYTE, "XPSubject"),
+      bytes(0xc4a5, TIFF_UNDEFINED, "PrintIM")};
+  TIFFMergeFieldInfo(t, fields, uint32_t(std::size(fields)));
+}
+
+void set_picture_fields(TIFF* t, const ExifDirectories& d) {
+  add_fields(t);
+  for (const ExifField& f : d.picture) {
+    const TIFFField* known = TIFFFindField(t, f.tag, TIFF_ANY);
+    if (!known || TIFFFieldDataType(known) != TIFFDataType(f.type) || f.value.empty()) continue;
+    const auto* data = reinterpret_cast<const uint8_t*>(f.value.data());
+    if (f.type == TIFF_ASCII) {
+      const std::string text(f.value.substr(0, f.value.find('\0')));
+      if (!text.empty()) TIFFSetField(t, f.tag, text.c_str());
+    } else if (TIFFFieldPassCount(known)) {
+      TIFFSetField(t, f.tag, uint32_t(f.count), data);
+    } else if (f.type == TIFF_SHORT && f.tag >= 0x4746) {  // ratings; the others are set by what they mean
+      TIFFSetField(t, f.tag, d.little ? data[0] | data[1] << 8 : data[0] << 8 | data[1]);
+    }
+  }
+}
+
+// Before anything else is written.
+void put_exif(TIFF* t, TiffMemory& memory, const std::string& exif, const ExifDirectories& d, bool little,
+              bool big) {
+  if (d.empty()) return;
+  const std::string block = d.big == big && d.little == little ? exif : exif_block(d, little, big);
+  const uint64_t directory = exif_directory_offset(block, ExifDirectory::exif);
+  const uint64_t gps = exif_directory_offset(block, ExifDirectory::gps);
+  if (directory || gps) {
+    memory.file->write_at(memory.size, block.data() + memory.size, block.size() - memory.size);
+    memory.size = block.size() + block.size() % 2;
+  }
+  if (directory) TIFFSetField(t, TIFFTAG_EXIFIFD, directory);
+  if (gps) TIFFSetField(t, TIFFTAG_GPSIFD, gps);
+}
+
+}  // namespace
+
 void encode_tiff(OutputFile& file, const Image& image) {
   TiffMemory memory{.in = {}, .file = &file};
-  TiffHandle handle = open_tiff(memory, image.bytes() > (size_t(3500) << 20) ? "w8" : "w");
+  const bool big = image.bytes() > (size_t(3500) << 20);
+  const ExifDirectories exif = exif_directories(image.meta.exif);
+  // libtiff 4.5 writes floats of the other byte order wrongly when it predicts.
+  const bool little = exif.little || image.depth == UPS_F32;
+  TiffHandle handle = open_tiff(memory, (std::string("w") + (little ? "l" : "b") + (big ? "8" : "")).c_str());
   TIFF* t = handle.get();
   auto failed = [&] {
     if (memory.error) std::rethrow_exception(memory.error);
@@ -44,11 +105,8 @@ void encode_tiff(OutputFile& file, const Image& image) {
     TIFFSetField(t, TIFFTAG_YRESOLUTION, m.dpi_y);
     TIFFSetField(t, TIFFTAG_RESOLUTIONUNIT, RESUNIT_INCH);
   }
-  for (uint16_t tag : kTiffTexts) {
-    std::string text = exif_text(m.exif, tag);
-    if (!text.empty()) TIFFSetField(t, tag, text.c_str());
-  }
-  if (!m.description.empty()) TIFFSetField(t, TIFFTAG_SOFTWARE, m.description.c_str());
+  set_picture_fields(t, exif);
+  put_exif(t, memory, m.exif, exif, little, big);
 
   std::string strip;  // libtiff predicts in place
   for (uint32_t y = 0, k = 0; y < uint32_t(image.height); y += rows, k++) {

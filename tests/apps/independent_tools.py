@@ -19,7 +19,8 @@ from pathlib import Path
 
 SIDE = 24
 # What each format carries of: the camera's name, the resolution, our own name, the profile, XMP, texts.
-EVERYTHING = {"Make", "XResolution", "Software", "ProfileDescription", "Title"}
+EVERYTHING = {"Make", "XResolution", "Software", "ProfileDescription", "Title", "Orientation", "XPTitle", "Rating", "ISO",
+              "LensModel", "UserComment", "InteropIndex", "GPSLatitude", "GPSLongitude", "ExifImageWidth"}
 CARRIES = {
     "png": EVERYTHING | {"Parameters", "Comment"},
     "jpg": EVERYTHING | {"Comment"},
@@ -30,16 +31,43 @@ CARRIES = {
     "bmp": set(), "tga": set(), "ppm": set(),
 }
 WANTED = {"Make": "Camera Co", "XResolution": 300, "Software": "upscale", "ProfileDescription": "a display",
-          "Title": "evening", "Parameters": "a cat, 20 steps", "Comment": "by the sea"}
+          "Title": "evening", "Orientation": 1, "XPTitle": "dusk", "Rating": 4, "ISO": 400, "LensModel": "Lens 50",
+          "UserComment": "windy", "InteropIndex": "R98", "GPSLatitude": 48.125, "GPSLongitude": 11.5, "Parameters": "a cat, 20 steps", "Comment": "by the sea"}
 MAGICK_READS = {"png", "jpg", "webp", "tif", "bmp", "tga", "ppm"}
 
 
 def exif():
-    """Make and a resolution of 300 dpi, little-endian."""
-    entries = [(0x010F, 2, 10, 8 + 2 + 4 * 12 + 4), (0x011A, 5, 1, 72), (0x011B, 5, 1, 72), (0x0128, 3, 1, 2)]
-    out = b"II*\0" + struct.pack("<IH", 8, len(entries))
-    out += b"".join(struct.pack("<HHII", *e) for e in entries) + struct.pack("<I", 0)
-    return out + b"Camera Co\0" + struct.pack("<II", 300, 1)
+    """What cameras note, little-endian: 300 dpi, turned by a quarter, exposure, position."""
+    def directory(at, fields):
+        """fields: tag, type, count, value. Longer values lie behind it."""
+        entries, values, behind = b"", b"", at + 2 + 12 * len(fields) + 4
+        for tag, kind, count, value in sorted(fields):
+            if len(value) > 4:
+                value, values = struct.pack("<I", behind + len(values)), values + value + bytes(len(value) % 2)
+            entries += struct.pack("<HHI", tag, kind, count) + value.ljust(4, b"\0")
+        return struct.pack("<H", len(fields)) + entries + bytes(4) + values
+
+    def text(tag, value, kind=2):
+        return tag, kind, len(value), value
+
+    def degrees(value):
+        return struct.pack("<6I", int(value), 1, int(value * 60 % 60 * 1000), 1000, 0, 1)
+
+    dpi, word = struct.pack("<II", 300, 1), lambda value: struct.pack("<H", value)
+    out = b"II*\0" + bytes(4)
+    places = {}
+    for name, fields in (
+            ("interoperability", lambda: [text(1, b"R98\0")]),
+            ("exif", lambda: [(0x8827, 3, 1, word(400)), text(0xA434, b"Lens 50\0"), text(0x9286, b"ASCII\0\0\0windy", 7),
+                              (0xA002, 3, 1, word(SIDE)), (0xA003, 3, 1, word(SIDE)),
+                              (0xA005, 4, 1, struct.pack("<I", places["interoperability"]))]),
+            ("gps", lambda: [text(1, b"N\0"), (2, 5, 3, degrees(48.125)), text(3, b"E\0"), (4, 5, 3, degrees(11.5))]),
+            ("first", lambda: [text(0x010F, b"Camera Co\0"), (0x0112, 3, 1, word(6)), (0x011A, 5, 1, dpi), (0x011B, 5, 1, dpi),
+                               (0x0128, 3, 1, word(2)), (0x4746, 3, 1, word(4)), text(0x9C9B, "dusk\0".encode("utf-16le"), 1),
+                               (0x8769, 4, 1, struct.pack("<I", places["exif"])), (0x8825, 4, 1, struct.pack("<I", places["gps"]))])):
+        places[name] = len(out)
+        out += directory(len(out), fields())
+    return out[:4] + struct.pack("<I", places["first"]) + out[8:]
 
 
 def profile():
@@ -109,7 +137,10 @@ def main():
             value = tags.get(tag, "")
             if tag == "XResolution":
                 value = round(tags["PixelsPerUnitX"] * 0.0254 if "PixelsPerUnitX" in tags else value or 0)
-            fits = value == WANTED[tag] if tag != "Software" else str(value).startswith("upscale")
+            if tag == "ExifImageWidth":
+                fits = value == 2 * SIDE
+            else:
+                fits = value == WANTED[tag] if tag != "Software" else str(value).startswith("upscale")
             check(fits, f"{what}: exiftool says {tag} is {value!r}")
 
     with tempfile.TemporaryDirectory() as folder:

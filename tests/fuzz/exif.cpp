@@ -1,7 +1,9 @@
-// Fuzzes what reads and changes EXIF blocks; the block's byte order mark is put in front.
+// Fuzzes what reads, changes and copies EXIF blocks; the block's byte order mark is put in front.
 #include "apps/exif.h"
 
 #include <string>
+
+#include "apps/exif_directories.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ups::apps;
@@ -16,5 +18,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   exif_add_text(block, kExifSoftware, "a program");
   exif_add_text(block, kExifProcessing, "and a model");
   exif_text(block, kExifSoftware);
+  for (bool big : {false, true}) {  // of whole files, too
+    block[2] = block[0] == 'I' ? (big ? '+' : '*') : '\0';
+    block[3] = block[0] == 'I' ? '\0' : (big ? '+' : '*');
+    const std::string copy = exif_block(exif_directories(block), data[0] & 2, big);
+    if (copy.size() > 3 * block.size() + 200) __builtin_trap();
+    if (!copy.empty() && exif_directories(copy).empty()) __builtin_trap();
+  }
   return 0;
 }
