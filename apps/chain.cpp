@@ -11,8 +11,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kTwin = "realesr-general-wdn-x4v3";
-
 bool exists(const std::string& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
@@ -57,10 +55,7 @@ double chain_scale(const std::string& model) {
 
 std::string denoise_twin(const std::string& model) {
   if (const Alias* alias = exists(model) ? nullptr : find_alias(model); alias && alias->file == "general") {
-    const std::string path = store_path("general-wdn");
-    if (exists(path)) return path;
-    fail(kModel, "--denoise: the twin of general is not in the store (run: upscale convert ", kTwin, ".pth ",
-         path, ")");
+    return weight_file("--denoise", "general-wdn");
   }
   const fs::path file(model);
   std::string stem = file.stem().string();

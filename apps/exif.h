@@ -16,8 +16,8 @@ std::string exif_text(std::string_view exif, uint16_t tag);
 
 // In place: orientation 1 and, where such fields exist, the new size and (if dpi_x > 0) resolution.
 void exif_update(std::string& exif, int width, int height, double dpi_x, double dpi_y);
-// Adds a text field to the first directory; one that is there stays unless `replace`. An empty block becomes a
-// new one; a damaged one is left alone.
+// Adds a text field to the first directory; one that is there stays unless `replace`. An empty block becomes
+// a new one; a damaged one is left alone.
 void exif_add_text(std::string& exif, uint16_t tag, const std::string& text, bool replace = false);
 
 inline constexpr uint16_t kExifSoftware = 0x0131, kExifProcessing = 0x000b;

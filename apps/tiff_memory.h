@@ -25,7 +25,8 @@ struct TiffCloser {
 };
 using TiffHandle = std::unique_ptr<TIFF, TiffCloser>;
 
-// mode: "r", or "w" and what TIFFOpen knows: "8" (64-bit offsets), "l" or "b" (byte order). nullptr on failure.
+// mode: "r", or "w" and what TIFFOpen knows: "8" (64-bit offsets), "l" or "b" (byte order). nullptr on
+// failure.
 TiffHandle open_tiff(TiffMemory& memory, const char* mode);
 // libtiff's first error on this thread since open_tiff, or "".
 const std::string& tiff_message();

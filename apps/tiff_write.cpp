@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "apps/cancel.h"
+#include "apps/exif.h"
 #include "apps/exif_directories.h"
 #include "apps/failure.h"
 #include "apps/image_io.h"
@@ -20,16 +21,14 @@ void add_fields(TIFF* t) {
   const auto bytes = [&](uint32_t tag, TIFFDataType type, const char* name) {
     return TIFFFieldInfo{tag, TIFF_VARIABLE2, TIFF_VARIABLE2, type, FIELD_CUSTOM, 1, 1, text(name)};
   };
-  const TIFFFieldInfo fields[] = {
-      {0x000b, TIFF_VARIABLE, TIFF_VARIABLE, TIFF_ASCII, FIELD_CUSTOM, 1, 0, text("ProcessingSoftware")},
-      {0x4746, 1, 1, TIFF_SHORT, FIELD_CUSTOM, 1, 0, text("Rating")},
-      {0x4749, 1, 1, TIFF_SHORT, FIELD_CUSTOM, 1, 0, text("RatingPercent")},
-      bytes(0x9c9b, TIFF_BYTE, "XPTitle"),
-      bytes(0x9c9c, TIFF_BYTE, "XPComment"),
-      bytes(0x9c9d, TIFF_BYTE, "XPAuthor"),
-      bytes(0x9c9e, TIFF_BYTE, "XPKeywords"),
-      bytes(0x9c9f, TIFF_BYTE, "XPSubject"),
-      bytes(0xc4a5, TIFF_UNDEFINED, "PrintIM")};
+  const TIFFFieldInfo fields[] = {{0x4746, 1, 1, TIFF_SHORT, FIELD_CUSTOM, 1, 0, text("Rating")},
+                                  {0x4749, 1, 1, TIFF_SHORT, FIELD_CUSTOM, 1, 0, text("RatingPercent")},
+                                  bytes(0x9c9b, TIFF_BYTE, "XPTitle"),
+                                  bytes(0x9c9c, TIFF_BYTE, "XPComment"),
+                                  bytes(0x9c9d, TIFF_BYTE, "XPAuthor"),
+                                  bytes(0x9c9e, TIFF_BYTE, "XPKeywords"),
+                                  bytes(0x9c9f, TIFF_BYTE, "XPSubject"),
+                                  bytes(0xc4a5, TIFF_UNDEFINED, "PrintIM")};
   TIFFMergeFieldInfo(t, fields, uint32_t(std::size(fields)));
 }
 
@@ -48,6 +47,15 @@ void set_picture_fields(TIFF* t, const ExifDirectories& d) {
       TIFFSetField(t, f.tag, d.little ? data[0] | data[1] << 8 : data[0] << 8 | data[1]);
     }
   }
+}
+
+// ProcessingSoftware is no tag of TIFF, and readers warn about it.
+std::string software(const std::string& exif) {
+  std::string original = exif_text(exif, kExifSoftware);
+  const std::string last = exif_text(exif, kExifProcessing);
+  if (last.empty()) return original;
+  original.resize(std::min({original.size(), original.find("upscale "), original.find(", upscale ")}));
+  return original.empty() ? last : original + ", " + last;
 }
 
 // Before anything else is written.
@@ -106,6 +114,8 @@ void encode_tiff(OutputFile& file, const Image& image) {
     TIFFSetField(t, TIFFTAG_RESOLUTIONUNIT, RESUNIT_INCH);
   }
   set_picture_fields(t, exif);
+  if (const std::string text = software(m.exif); !text.empty())
+    TIFFSetField(t, TIFFTAG_SOFTWARE, text.c_str());
   put_exif(t, memory, m.exif, exif, little, big);
 
   std::string strip;  // libtiff predicts in place

@@ -118,6 +118,8 @@ TEST_CASE("a TIFF carries the whole EXIF block, a maker's note at its old place"
     image.meta.exif = exif_block(d, little, false);
     const size_t note = image.meta.exif.find(fields.note);
     exif_update(image.meta.exif, 9, 7, 0, 0);  // as result_metadata does
+    exif_add_text(image.meta.exif, kExifSoftware, "camera 2, upscale 0: an earlier model");
+    exif_add_text(image.meta.exif, kExifProcessing, "upscale 1: a model");
     TemporaryFolder folder;
     OutputFile file(folder / "x.tif");
     write_image(file, Format::tiff, std::move(image), {});
@@ -139,6 +141,7 @@ TEST_CASE("a TIFF carries the whole EXIF block, a maker's note at its old place"
     char* lens = nullptr;
     REQUIRE(TIFFGetField(t, EXIFTAG_LENSMODEL, &lens));
     CHECK(lens == std::string("a lens"));
+    CHECK(exif_text(read.meta.exif, kExifSoftware) == "camera 2, upscale 1: a model");
     TIFFClose(t);
   }
 }

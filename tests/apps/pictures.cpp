@@ -89,7 +89,7 @@ TEST_CASE("denoise strength mixes with the twin beside the network", "[apps][pic
   CHECK(f.one_line_error());
   CHECK(run({in, folder / "o.png", "--denoise", "0.5", "--mix", "x4:0.5"}).code == 1);
   f = run({in, folder / "o.png", "-m", "general", "--denoise", "0.5"});
-  CHECK(f.err.find("realesr-general-wdn-x4v3.pth") != std::string::npos);
+  CHECK(f.err.find("upscale fetch general-wdn") != std::string::npos);
 }
 
 TEST_CASE("alpha modes on the command line", "[apps][pictures]") {
