@@ -180,6 +180,15 @@ void CpuBackend::run(const Plan& plan, const Progress& progress) {
       continue;
     }
     const cpu::Rows rows{step.row_begin, step.row_end};
+    if (const GroupStats<Tensor>* stats = statistics_after(plan, i)) {
+      const auto conv = with_weights(std::get<Conv2d<Tensor>>(step.op));
+      if (cpu::makes_statistics(conv, *stats)) {
+        cpu::run(conv, *stats, context, rows);
+        arena_.forget();
+        done += step.flop, i += 2;
+        continue;
+      }
+    }
     std::visit([&](const auto& op) { cpu::run(with_weights(op), context, rows); }, step.op);
     arena_.forget();
     done += step.flop;

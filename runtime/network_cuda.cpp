@@ -47,15 +47,6 @@ bool runs_whole(const Operator& op, DType dtype, const cuda::DeviceInfo& device)
   return false;
 }
 
-// The statistics that `next` makes of the rows that `conv` has just made, if one kernel does both; or null.
-const GroupStats<Tensor>* statistics_of(const Conv2d<Tensor>& conv, const PlanStep& step,
-                                        const PlanStep* next, const cuda::DeviceInfo& device) {
-  const auto* stats = next ? std::get_if<GroupStats<Tensor>>(&next->op) : nullptr;
-  const bool same_rows = stats && next->row_begin == step.row_begin &&
-                         std::min(next->row_end, conv.y.h) == std::min(step.row_end, conv.y.h);
-  return same_rows && cuda::makes_statistics(conv, *stats, device) ? stats : nullptr;
-}
-
 }  // namespace
 
 CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Pool* pool)
@@ -182,12 +173,12 @@ void CudaNetwork::record(Bound& b) {
     for (size_t i = 0; i < b.plan.steps.size(); i++) {
       const PlanStep& step = b.plan.steps[i];
       const cuda::Rows rows{step.row_begin, step.row_end, upward};
-      const PlanStep* next = i + 1 < b.plan.steps.size() ? &b.plan.steps[i + 1] : nullptr;
       std::visit(
           [&](auto op) {
             attach(op, w.list);
             if constexpr (std::is_same_v<decltype(op), Conv2d<Tensor>>)
-              if (const auto* stats = statistics_of(op, step, next, device())) {
+              if (const auto* stats = statistics_after(b.plan, i);
+                  stats && cuda::makes_statistics(op, *stats, device())) {
                 cuda::run(op, *stats, stream_, rows);
                 i++;
                 return;

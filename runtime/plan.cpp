@@ -144,6 +144,16 @@ Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options) {
   return plan;
 }
 
+const GroupStats<Tensor>* statistics_after(const Plan& plan, size_t i) {
+  if (i + 1 >= plan.steps.size()) return nullptr;
+  const PlanStep &step = plan.steps[i], &next = plan.steps[i + 1];
+  const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op);
+  const auto* stats = std::get_if<GroupStats<Tensor>>(&next.op);
+  const bool same = conv && stats && stats->x.data == conv->y.data && next.row_begin == step.row_begin &&
+                    std::min(next.row_end, conv->y.h) == std::min(step.row_end, conv->y.h);
+  return same ? stats : nullptr;
+}
+
 void Plan::bind(void* base) {
   auto shift = [&](Tensor& t) {
     if (t.c)

@@ -65,6 +65,10 @@ struct PlanOptions {
   Whole whole{};  // composite operators that the backend runs whole
 };
 
+// The statistics that step i + 1 takes of the very rows that step i, a convolution, makes; or null. Backends
+// may run the two as one.
+const GroupStats<Tensor>* statistics_after(const Plan& plan, size_t i);
+
 // lr must be a multiple of what the network requires. Throws Error{Code::model} when the graph has no output,
 // Error{Code::memory} when sizes exceed 64-bit arithmetic or the address space.
 Plan make_plan(const Graph& graph, Extent lr, const PlanOptions& options = {});

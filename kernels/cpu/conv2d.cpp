@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/conv2d_direct.h"
 #include "kernels/cpu/conv2d_parts.h"
+#include "kernels/cpu/conv2d_winograd.h"
 #include "kernels/cpu/denormals.h"
 #include "kernels/cpu/isa_ready.h"
 #include "kernels/cpu/run.h"
@@ -77,7 +78,7 @@ void aim_epilogue(Epilogue& e, const Conv2d<Tensor>& op, int image) {
   e.y = static_cast<float*>(op.y.data) + image * op.y.image;
 }
 
-void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows) {
+void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows, const GroupStats<Tensor>* stats) {
   const DirectKernels& kernels = direct_kernels();
   const Extent out = conv_extent(op);
   DirectArgs a;
@@ -91,9 +92,9 @@ void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows) {
 
   // Tiles of about 4 x 48 pixels: the patch stays in L2, and a 64 x 64 image still gives 32 work items.
   const int columns = ceil_div(out.w, kMaxTileW);
-  a.tile_w = round_up(ceil_div(out.w, columns), kernels.px_step);
+  a.tile_w = round_up(ceil_div(out.w, columns), stats ? kChunkColumns : kernels.px_step);
   a.tiles_x = ceil_div(out.w, a.tile_w);
-  a.tile_h = 4;
+  a.tile_h = kChunkRows;
   a.patch_w = (round_up(a.tile_w, 12) - 1) * a.stride + a.k;
   const int patch_h = (a.tile_h - 1) * a.stride + a.k;
   const int items = ceil_div(rows.end - rows.begin, a.tile_h) * a.tiles_x;
@@ -104,11 +105,14 @@ void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   const size_t patch_floats = size_t(round_up(patch_h * a.patch_w * a.cin_pad + 64, 64));
   const size_t cout_floats = size_t(round_up(a.cout, kCoutPad));
   const size_t panel_room = (panel_floats + 63) / 64 * 64;
+  const int threads = context.pool.threads();
+  const int64_t stats_floats = stats ? statistics_floats(*stats, rows, threads) : 0;
   float* memory = static_cast<float*>(context.scratch.get(
-      (panel_room + 2 * cout_floats + patch_floats * context.pool.threads()) * sizeof(float)));
+      (panel_room + 2 * cout_floats + patch_floats * threads + stats_floats) * sizeof(float)));
   a.panel = memory;
   a.epilogue = make_epilogue(op, memory + panel_room);
   float* patches = memory + panel_room + 2 * cout_floats;
+  if (stats) a.sums = chunk_sums(*stats, rows, patches + patch_floats * threads);
 
   context.pool.for_each(a.dot ? 1 : ceil_div(a.cout, 2 * kernels.lanes),
                         [&](int block, int) { kernels.pack(a, block); });
@@ -120,6 +124,7 @@ void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows) {
       kernels.tile(a, item, patches + thread * patch_floats);
     });
   }
+  if (stats) add_statistics(*stats, rows, a.sums, context);
 }
 
 void check_conv2d(const Conv2d<Tensor>& op) {
@@ -164,6 +169,32 @@ const char* variant_name(const Conv2d<Tensor>& op) {
   const double direct = 9.0 * out.h * out.w;
   const double winograd = 36 * (1.4 * ceil_div(out.h, 4) * ceil_div(out.w, 4) + 5);
   return fits && op.w.cin >= 12 && op.w.cout > 4 && winograd < direct ? "winograd_f4" : "direct";
+}
+
+bool makes_statistics(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats) {
+  const Tensor &y = op.y, &x = stats.x;
+  if (y.data != x.data || y.n != 1 || y.extent() != x.extent() || y.c != x.c || y.px != x.px ||
+      y.row != x.row || op.shuffle != 1)
+    return false;
+  const std::string_view name(variant_name(op));
+  if (name == "direct") return op.w.cout > 4;
+  // Rows of tiles are filled up to whole chunks. More than a pass over the pixels takes is not worth it.
+  const int tiles = ceil_div(y.w, 4), filled = round_up(tiles, kChunkTiles);
+  return name == "winograd_f4" && 64 * (filled - tiles) <= tiles;
+}
+
+void run(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Context& context, Rows rows) {
+  check_conv2d(op);
+  check_group_stats(stats, rows);
+  check(makes_statistics(op, stats), Code::device, "conv2d: cannot take statistics of this output along");
+  isa_ready();
+  rows.begin = std::max(rows.begin, 0);
+  rows.end = std::min(rows.end, op.y.h);
+  if (rows.begin >= rows.end) return;
+  if (std::string_view(variant_name(op)) == "winograd_f4")
+    run_winograd(op, context, rows, &stats);
+  else
+    run_direct(op, context, rows, &stats);
 }
 
 void run(const Conv2d<Tensor>& op, Context& context, Rows rows) {

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "kernels/cpu/statistics.h"
 #include "kernels/ops.h"
 
 namespace ups::cpu {
@@ -53,6 +54,7 @@ struct DirectArgs {
   int tile_h = 0, tile_w = 0, tiles_x = 0;
   int patch_w = 0;  // pixels per patch row
   Epilogue epilogue;
+  ChunkSums sums;  // of the output; tile_w is then a multiple of kChunkColumns
 };
 
 }  // namespace ups::cpu

@@ -13,6 +13,7 @@
 
 #include "kernels/cpu/conv2d_direct.h"
 #include "kernels/cpu/epilogue-inl.h"
+#include "kernels/cpu/statistics-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ups::cpu {
@@ -144,6 +145,10 @@ void direct_tile(const DirectArgs& a, int item, float* patch) {
         p += n;
       }
     }
+    if (a.sums.at)
+      for (int p = 0; p < width; p += kChunkColumns)
+        take_chunk(a.sums, a.epilogue.y, a.epilogue.y_row, a.epilogue.y_px, y0, x0 + p, a.row_end, a.out_w,
+                   co, count);
   }
 }
 

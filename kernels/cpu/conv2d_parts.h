@@ -16,8 +16,11 @@ Epilogue make_epilogue(const Conv2d<Tensor>& op, float* room);
 void aim_epilogue(Epilogue& e, const Conv2d<Tensor>& op, int image);
 
 // Rows within the output; neither checks the operator.
-void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows);
+// stats: of the output, taken along.
+void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows,
+                const GroupStats<Tensor>* stats = nullptr);
 void run_gemm(const Conv2d<Tensor>& op, Context& context, Rows rows);
-void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows);
+void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows,
+                  const GroupStats<Tensor>* stats = nullptr);
 
 }  // namespace ups::cpu

@@ -10,6 +10,7 @@
 namespace ups::cpu {
 
 constexpr int kWinogradXi = 36;  // products per tile and pair of channels
+constexpr int kChunkTiles = kChunkColumns / 4;
 
 struct WinogradArgs {
   const float* x = nullptr;  // [h, w, cin], strides x_row, x_px
@@ -35,6 +36,8 @@ struct WinogradArgs {
   int tile_row = 0, tiles_x = 0, tiles = 0;
   int out_w = 0, row_begin = 0, row_end = 0, in_begin = 0, in_end = 0;
   Epilogue epilogue;
+  ChunkSums
+      sums;  // of the output; tiles_x and what winograd_output is given are then multiples of kChunkTiles
 };
 
 struct WinogradKernels {

@@ -13,6 +13,7 @@
 
 #include "kernels/cpu/conv2d_winograd.h"
 #include "kernels/cpu/epilogue-inl.h"
+#include "kernels/cpu/statistics-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ups::cpu {
@@ -277,6 +278,14 @@ HWY_INLINE void prefetch_output(const WinogradArgs& a, int tile, int co, int cha
         __builtin_prefetch(out + i * a.epilogue.y_row + j * a.epilogue.y_px + c, 1, 3);
 }
 
+// The statistics of the chunk that ends with this tile.
+void chunk_statistics(const WinogradArgs& a, int tile, int co, int channels) {
+  const int y = (a.tile_row + tile / a.tiles_x) * 4;
+  const int x = (tile % a.tiles_x - (kChunkTiles - 1)) * 4;
+  const Epilogue& e = a.epilogue;
+  take_chunk(a.sums, e.y, e.y_row, e.y_px, y, x, a.row_end, a.out_w, co, channels);
+}
+
 template <int NV>
 HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int co, const float* v,
                                const float* u, float* m) {
@@ -302,6 +311,8 @@ HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int 
     const int tile = first + t;
     const int y = (a.tile_row + tile / a.tiles_x) * 4, x = tile % a.tiles_x * 4;
     const float* mt = m + t * NV * kLanes;
+    // The pixels of the last tiles are complete, and still in L1.
+    if (a.sums.at && t > 0 && t % kChunkTiles == 0) chunk_statistics(a, tile - 1, co, channels);
     if (plain && t + kAhead < count) prefetch_output(a, first + t + kAhead, co, NV * kLanes);
     if (plain && x + 4 <= a.out_w && y >= a.row_begin && y + 4 <= a.row_end) {
       const Act act = a.epilogue.act;
@@ -323,6 +334,7 @@ HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int 
       if (y + i >= a.row_begin && y + i < a.row_end)
         emit(a.epilogue, pixels + i * 4 * NV * kLanes, NV * kLanes, y + i, x, n, co, channels);
   }
+  if (a.sums.at) chunk_statistics(a, first + count - 1, co, channels);
 }
 
 // Output channels of one phase: an ordinary convolution to every r-th pixel.

@@ -1,5 +1,4 @@
-// GroupStats and GroupNorm. Sums run in double over single channels and pixels in order, so they depend on
-// neither vector width, threads nor strips.
+// GroupStats, also of what a convolution makes, and GroupNorm.
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -9,43 +8,33 @@
 
 #include "kernels/cpu/epilogue-inl.h"
 #include "kernels/cpu/group_norm.h"
+#include "kernels/cpu/statistics-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ups::cpu {
 namespace HWY_NAMESPACE {
 
-using DD = hn::ScalableTag<double>;
-using VD = hn::Vec<DD>;
-constexpr int kDoubles = kLanes / 2;
-
-// Sums of N vectors of channels over the pixels of a row.
-template <int N>
-HWY_INLINE void channel_sums(const float* x, int64_t px, int w, double* sum, double* square) {
-  const DD d;
-  const hn::Rebind<float, DD> narrow;
-  VD s[N], q[N];
-  for (int n = 0; n < N; n++) s[n] = q[n] = hn::Zero(d);
-  for (int i = 0; i < w; i++, x += px)
-    for (int n = 0; n < N; n++) {
-      const VD v = hn::PromoteTo(d, hn::LoadU(narrow, x + n * kDoubles));
-      s[n] = hn::Add(s[n], v);
-      q[n] = hn::MulAdd(v, v, q[n]);  // the product is exact
-    }
-  for (int n = 0; n < N; n++)
-    hn::StoreU(s[n], d, sum + n * kDoubles), hn::StoreU(q[n], d, square + n * kDoubles);
+void take_chunk_row(const Tensor& x, const ChunkSums& sums, int y, int row_end) {
+  const float* image = static_cast<const float*>(x.data);
+  for (int i = 0; i < x.w; i += kChunkColumns)
+    take_chunk(sums, image, x.row, x.px, y, i, row_end, x.w, 0, x.c);
 }
 
-void row_sums(const float* x, int64_t px, int w, int c, double* sum, double* square) {
-  int i = 0;
-  for (; i + 4 * kDoubles <= c; i += 4 * kDoubles) channel_sums<4>(x + i, px, w, sum + i, square + i);
-  for (; i + kDoubles <= c; i += kDoubles) channel_sums<1>(x + i, px, w, sum + i, square + i);
-  for (; i < c; i++) {
-    double s = 0, q = 0;
-    for (int p = 0; p < w; p++) {
-      const double v = x[p * px + i];
-      s += v, q += v * v;
+void add_chunks(const ChunkSums& sums, int y, int h, int w, double* sum, double* square) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> narrow;
+  for (int i = 0; i < sums.c; i += kLanes / 2) {
+    auto s = hn::Zero(d), q = hn::Zero(d);
+    for (int x = 0; x < w; x += kChunkColumns) {
+      const float* chunk = sums.of(y, x, i);
+      const auto part = [&](int k) { return hn::PromoteTo(d, hn::LoadU(narrow, chunk + k * sums.c)); };
+      const auto n = hn::Set(d, h * (w - x < kChunkColumns ? w - x : kChunkColumns));
+      const auto whole = hn::MulAdd(n, part(0), part(1));  // sum of v = n p + sum of (v - p)
+      s = hn::Add(s, whole);
+      // sum of v^2 = sum of (v - p)^2 + p (sum of (v - p) + sum of v)
+      q = hn::Add(q, hn::MulAdd(part(0), hn::Add(part(1), whole), part(2)));
     }
-    sum[i] = s, square[i] = q;
+    hn::StoreU(s, d, sum + i), hn::StoreU(q, d, square + i);
   }
 }
 
@@ -80,7 +69,7 @@ void normalize_row(const NormalizeArgs& a) {
 }
 
 const GroupNormKernels* group_norm_table() {
-  static constexpr GroupNormKernels table = {row_sums, normalize_row};
+  static constexpr GroupNormKernels table = {take_chunk_row, add_chunks, normalize_row};
   return &table;
 }
 
@@ -110,32 +99,84 @@ void check_group_norm(const Tensor& x, const Tensor& stats, int groups) {
         " elements, expected a multiple of the groups and 4 elements for each");
 }
 
+// Rows of the image among `rows`.
+Rows rows_of(const GroupStats<Tensor>& op, Rows rows) {
+  return {std::max(rows.begin, 0), std::min(rows.end, op.x.h)};
+}
+
+int chunk_rows(Rows rows) { return ceil_div(rows.end - rows.begin, kChunkRows); }
+
+int64_t lines(int64_t floats) { return (floats + 15) / 16 * 16; }
+
+// Behind the chunks: the sums of each row of chunks by group, then by channel, for each thread; in double.
+struct Room {
+  int64_t chunks, row, thread;  // floats
+
+  Room(const GroupStats<Tensor>& op, Rows rows)
+      : chunks(3 * int64_t(chunk_rows(rows)) * ceil_div(op.x.w, kChunkColumns) * round_up(op.x.c, 16)),
+        row(lines(4 * int64_t(op.groups))),
+        thread(4 * int64_t(round_up(op.x.c, 16))) {}
+};
+
 }  // namespace
 
-void run(const GroupStats<Tensor>& op, Context& context, Rows rows) {
-  check_group_norm(op.x, op.y, op.groups);
-  isa_ready();
-  const int begin = std::max(rows.begin, 0), end = std::min(rows.end, op.x.h);
-  double* stats = static_cast<double*>(op.y.data);
-  if (begin == 0) std::fill(stats, stats + 2 * op.groups, 0.0);
-  if (begin >= end) return;
+int64_t statistics_floats(const GroupStats<Tensor>& op, Rows rows, int threads) {
+  rows = rows_of(op, rows);
+  const Room room(op, rows);
+  return room.chunks + chunk_rows(rows) * room.row + threads * room.thread;
+}
+
+ChunkSums chunk_sums(const GroupStats<Tensor>& op, Rows rows, float* room) {
+  return {room, rows_of(op, rows).begin / kChunkRows, ceil_div(op.x.w, kChunkColumns), round_up(op.x.c, 16)};
+}
+
+void add_statistics(const GroupStats<Tensor>& op, Rows rows, const ChunkSums& sums, Context& context) {
+  rows = rows_of(op, rows);
+  const Room room(op, rows);
   const GroupNormKernels& kernels = *HWY_DYNAMIC_DISPATCH(group_norm_table)();
-  const int c = op.x.c, size = c / op.groups, groups = op.groups;
-  const size_t row_room = size_t(2) * groups, thread_room = (size_t(2) * c + 7) / 8 * 8;
-  double* memory = static_cast<double*>(context.scratch.get(
-      (size_t(end - begin) * row_room + 8 + thread_room * context.pool.threads()) * sizeof(double)));
-  double* rooms = memory + (size_t(end - begin) * row_room + 7) / 8 * 8;
-  context.pool.for_each(end - begin, [&](int i, int thread) {
-    double *sum = rooms + thread * thread_room, *square = sum + c, *out = memory + size_t(i) * row_room;
-    kernels.row_sums(op.x.at(begin + i, 0), op.x.px, op.x.w, c, sum, square);
-    for (int g = 0; g < groups; g++) {
+  const int size = op.x.c / op.groups, count = chunk_rows(rows);
+  float* by_row = sums.at + room.chunks;
+  float* by_thread = by_row + count * room.row;
+  const auto row_sums = [&](int i) { return reinterpret_cast<double*>(by_row + i * room.row); };
+  context.pool.for_each(count, [&](int i, int thread) {
+    double* sum = reinterpret_cast<double*>(by_thread + thread * room.thread);
+    double* square = sum + sums.c;
+    const int y = rows.begin + i * kChunkRows;
+    kernels.add_chunks(sums, y, std::min(kChunkRows, rows.end - y), op.x.w, sum, square);
+    for (int g = 0; g < op.groups; g++) {
       double s = 0, q = 0;
       for (int k = g * size; k < (g + 1) * size; k++) s += sum[k], q += square[k];
-      out[2 * g] = s, out[2 * g + 1] = q;
+      row_sums(i)[2 * g] = s, row_sums(i)[2 * g + 1] = q;
     }
   });
-  for (int i = 0; i < end - begin; i++)
-    for (int g = 0; g < 2 * groups; g++) stats[g] += memory[size_t(i) * row_room + g];
+  double* stats = static_cast<double*>(op.y.data);
+  if (rows.begin == 0) std::fill(stats, stats + 2 * op.groups, 0.0);
+  for (int i = 0; i < count; i++)
+    for (int g = 0; g < 2 * op.groups; g++) stats[g] += row_sums(i)[g];
+}
+
+void check_group_stats(const GroupStats<Tensor>& op, Rows rows) {
+  check_group_norm(op.x, op.y, op.groups);
+  check(rows.begin % kChunkRows == 0 && (rows.end >= op.x.h || rows.end % kChunkRows == 0), Code::device,
+        "group_stats: got rows ", rows.begin, " to ", rows.end, " of ", op.x.h, ", expected multiples of ",
+        kChunkRows);
+}
+
+void run(const GroupStats<Tensor>& op, Context& context, Rows rows) {
+  check_group_stats(op, rows);
+  isa_ready();
+  rows = rows_of(op, rows);
+  if (rows.begin >= rows.end) return;
+  const GroupNormKernels& kernels = *HWY_DYNAMIC_DISPATCH(group_norm_table)();
+  const int threads = context.pool.threads();
+  const ChunkSums sums = chunk_sums(
+      op, rows,
+      static_cast<float*>(context.scratch.get(statistics_floats(op, rows, threads) * sizeof(float))));
+  context.pool.for_each(chunk_rows(rows), [&](int i, int) {
+    const FlushDenormals flush;  // as convolutions do
+    kernels.take_chunk_row(op.x, sums, rows.begin + i * kChunkRows, rows.end);
+  });
+  add_statistics(op, rows, sums, context);
 }
 
 void run(const GroupNorm<Tensor>& op, Context& context, Rows rows) {

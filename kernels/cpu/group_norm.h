@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "kernels/cpu/statistics.h"
 #include "kernels/ops.h"
 
 namespace ups::cpu {
@@ -18,8 +19,10 @@ struct NormalizeArgs {
 };
 
 struct GroupNormKernels {
-  // sum[i] and square[i] over w pixels of channel i < c.
-  void (*row_sums)(const float* x, int64_t px, int w, int c, double* sum, double* square);
+  // All chunks of the rows from y of an image, which ends at row_end.
+  void (*take_chunk_row)(const Tensor& x, const ChunkSums& sums, int y, int row_end);
+  // Sums and sums of squares by channel of the h rows of chunks from y of an image w wide.
+  void (*add_chunks)(const ChunkSums& sums, int y, int h, int w, double* sum, double* square);
   // y = act(x * scale + shift) for a row of pixels.
   void (*normalize_row)(const NormalizeArgs&);
 };

@@ -52,7 +52,12 @@ void run(const Gate<Tensor>& op, Context& context, Rows rows = {});
 void run(const ChannelAttention<Tensor>& op, Context& context, Rows rows = {});
 void run(const DepthwiseConv2d<Tensor>& op, Context& context, Rows rows = {});
 void run(const CrossCovarianceAttention<Tensor>& op, Context& context, Rows rows = {});
-void run(const GroupStats<Tensor>& op, Context& context, Rows rows = {});  // rows of x
+// Rows of x, from a multiple of 4 to one or to the last.
+void run(const GroupStats<Tensor>& op, Context& context, Rows rows = {});
+// A convolution and the statistics of its output, of the same rows; the same bits as one after the other.
+void run(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Context& context, Rows rows = {});
+// Whether that takes the statistics along, which costs less than a pass of their own.
+bool makes_statistics(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats);
 void run(const GroupNorm<Tensor>& op, Context& context, Rows rows = {});
 void run(const Attention<Tensor>& op, Context& context, Rows rows = {});
 void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows = {});  // all rows
