@@ -20,7 +20,7 @@ bool exists(const std::string& path) {
 std::string weight_file(const std::string& option, const std::string& what) {
   if (exists(what)) return what;
   const Alias* alias = find_alias(what);
-  if (!alias) fail(kModel, option, ": ", what, " is neither a file nor a known alias (see upscale models)");
+  if (!alias) fail(kModel, option, ": ", what, " ", unknown_model(what));
   if (is_fetched(alias->file)) return store_path(alias->file);
   fail(kModel, option, ": model ", what, " is not in the store (run: upscale fetch ", alias->file, ")");
 }

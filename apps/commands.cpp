@@ -62,9 +62,7 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
   try {
     app.parse(reversed);
   } catch (const CLI::ParseError& e) {
-    std::string what = e.what();
-    std::replace(what.begin(), what.end(), '\n', ' ');
-    throw Failure(kUsage, std::string(syntax.command) + ": " + what + usage);
+    throw Failure(kUsage, std::string(syntax.command) + ": " + parser_sentence(e.what()) + usage);
   }
   if (help) return fputs(usage_text(syntax).c_str(), stdout), false;
   auto extras = app.remaining();
@@ -76,8 +74,8 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
   }
   size_t n = out.positional.size();
   if (n < syntax.least || n > syntax.most) {
-    fail(kUsage, syntax.command, ": got ", n, " arguments, expected ", syntax.least,
-         syntax.most > syntax.least ? " or more" : "", usage);
+    fail(kUsage, syntax.command, ": got ", n, n == 1 ? " argument" : " arguments", ", expected ",
+         syntax.least, syntax.most > syntax.least ? " or more" : "", usage);
   }
   for (const auto& [name, set] : flags)
     if (set) out.options.emplace_back(name, "");

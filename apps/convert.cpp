@@ -5,6 +5,7 @@
 #include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/output_file.h"
+#include "apps/store.h"
 
 namespace ups::apps {
 
@@ -33,7 +34,8 @@ int convert_command(const std::vector<std::string>& arguments) {
   if (std::filesystem::path(out).extension() != ".safetensors") {
     fail(kUsage, "convert: got the output ", out, ", expected a name ending in .safetensors");
   }
-  if (!std::filesystem::exists(in, error)) fail(kIo, in, ": does not exist");
+  if (!std::filesystem::exists(in, error))
+    fail(kIo, in, ": does not exist", find_alias(in) ? " (convert reads files, not the store)" : "");
   if (std::filesystem::equivalent(in, out, error)) {
     fail(kUsage, "convert: input and output are the same file, ", in);
   }

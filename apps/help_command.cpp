@@ -4,6 +4,8 @@
 #include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/help.h"
+#include "apps/nearest_name.h"
+#include "apps/options/option.h"
 
 namespace ups::apps {
 
@@ -17,6 +19,19 @@ const SmallSyntax& help_syntax() {
   return syntax;
 }
 
+namespace {
+
+std::string hint_for(const std::string& topic) {
+  std::vector<std::string> known;
+  for (const Command& c : commands()) known.push_back(c.syntax().command);
+  for (const Option& o : option_table().options)
+    if (o.level != Level::unlisted) known.push_back(long_name(o).substr(2));
+  const std::string meant = nearest_name(topic, known);
+  return meant.empty() ? " (see upscale --help-all)" : ", did you mean " + meant + "?";
+}
+
+}  // namespace
+
 int help_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
   if (!parse_small(help_syntax(), arguments, a)) return kOk;
@@ -26,7 +41,7 @@ int help_command(const std::vector<std::string>& arguments) {
   else if (a.positional.empty())
     text = help_text(false);
   else if (text = help_about(a.positional[0]); text.empty())
-    fail(kUsage, "help: there is no option or command ", a.positional[0], " (see upscale --help-all)");
+    fail(kUsage, "help: there is no option or command ", a.positional[0], hint_for(a.positional[0]));
   fputs(text.c_str(), stdout);
   return kOk;
 }

@@ -65,7 +65,9 @@ std::vector<std::string> matches(const std::string& pattern) {
 
 std::vector<std::string> lines_of(const std::string& path) {
   std::vector<std::string> lines;
-  std::istringstream text(read_file(path, kMaxListBytes));
+  std::string list = read_file(path, kMaxListBytes);
+  if (list.find('\0') != list.npos) fail(kIo, path, ": is no list of paths, expected a text file");
+  std::istringstream text(std::move(list));
   for (std::string line; std::getline(text, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (!line.empty()) lines.push_back(line);
@@ -111,7 +113,7 @@ Inputs list_inputs(const Options& o) {
       }
       inputs.several = true;
     } else {
-      fail(kIo, in, ": does not exist");
+      fail(kIo, in, fs::is_symlink(in, ignored) ? ": is a link that leads to no file" : ": does not exist");
     }
   }
   return inputs;

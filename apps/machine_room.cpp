@@ -39,7 +39,7 @@ std::string bytes_text(double bytes) {
   if (bytes >= 1e9)
     snprintf(text, sizeof text, bytes >= 1e10 ? "%.0f GB" : "%.1f GB", bytes / 1e9);
   else
-    snprintf(text, sizeof text, "%.0f MB", bytes / 1e6);
+    snprintf(text, sizeof text, bytes >= 1e7 ? "%.0f MB" : "%.2f MB", bytes / 1e6);
   return text;
 }
 

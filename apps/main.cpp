@@ -4,11 +4,13 @@
 
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 
 #include "apps/cancel.h"
 #include "apps/commands.h"
 #include "apps/failure.h"
+#include "apps/nearest_name.h"
 
 namespace {
 
@@ -18,6 +20,17 @@ void fill_closed_streams() {
     if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) != fd) break;
 }
 
+// Before it is taken for a picture that does not exist.
+void refuse_misspelt_command(const std::string& word) {
+  using namespace ups::apps;
+  std::error_code ignored;
+  if (word.find_first_of("@*?[./") != word.npos || std::filesystem::exists(word, ignored)) return;
+  std::vector<std::string> known;
+  for (const Command& c : commands()) known.push_back(c.syntax().command);
+  if (const std::string meant = nearest_name(word, known); !meant.empty())
+    fail(kUsage, word, " is neither a file nor a command, did you mean upscale ", meant, "?");
+}
+
 int dispatch(const std::vector<std::string>& arguments) {
   using namespace ups::apps;
   if (arguments.empty()) fail(kUsage, "no input given, expected upscale IN OUT (see upscale --help)");
@@ -25,6 +38,7 @@ int dispatch(const std::vector<std::string>& arguments) {
   const std::string& first = arguments[0];
   for (const Command& c : commands())
     if (first == c.syntax().command) return c.run(rest);
+  refuse_misspelt_command(first);
   return run_command(arguments);
 }
 

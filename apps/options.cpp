@@ -11,26 +11,12 @@
 #include "apps/commands.h"
 #include "apps/failure.h"
 #include "apps/help.h"
+#include "apps/nearest_name.h"
 #include "apps/options/option.h"
 #include "apps/recipe.h"
 
 namespace ups::apps {
 namespace {
-
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); j++) row[j] = j;
-  for (size_t i = 1; i <= a.size(); i++) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); j++) {
-      size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 // Options of related tools that mean something else, or nothing, here.
 const std::map<std::string, const char*> kForeign = {
@@ -92,7 +78,11 @@ std::vector<std::string> with_bare_values(const std::vector<std::string>& argume
     auto it = bare.find(arguments[i]);
     if (it == bare.end()) continue;
     const std::vector<std::string>& c = it->second->choices;
-    bool follows = i + 1 < arguments.size() && std::find(c.begin(), c.end(), arguments[i + 1]) != c.end();
+    const std::string next = i + 1 < arguments.size() ? arguments[i + 1] : "";
+    const bool follows = std::find(c.begin(), c.end(), next) != c.end();
+    // A number is no picture: it would become an output folder of that name.
+    if (!follows && !next.empty() && next.find_first_not_of("0123456789") == next.npos)
+      Value{long_name(*it->second), next}.refuse(c);
     if (!follows) out.push_back(it->second->bare);
   }
   return out;
@@ -126,17 +116,20 @@ std::vector<std::string> normalise_long_options(std::vector<std::string> argumen
   return arguments;
 }
 
+std::string parser_sentence(std::string what) {
+  std::replace(what.begin(), what.end(), '\n', ' ');
+  const std::string missing = ": 1 required TEXT missing";
+  if (const size_t at = what.find(missing); at != what.npos)
+    what.replace(at, missing.size(), ": got nothing, expected a value");
+  return what;
+}
+
 std::string unknown_option(const std::string& argument, const std::vector<std::string>& known) {
   std::string name = argument.substr(0, argument.find('='));
   if (auto it = kForeign.find(name); it != kForeign.end()) {
     return name + " is not an option here: " + it->second;
   }
-  std::string best;
-  size_t least = 3;
-  for (const std::string& k : known) {
-    size_t d = edit_distance(name, k);
-    if (d < least && d < k.size() / 2) least = d, best = k;
-  }
+  const std::string best = nearest_name(name, known);
   return "unknown option " + name + (best.empty() ? " (see upscale --help)" : ", did you mean " + best + "?");
 }
 
@@ -163,9 +156,7 @@ std::optional<Options> parse_options(std::vector<std::string> arguments) {
   try {
     app.parse(arguments);
   } catch (const CLI::ParseError& e) {
-    std::string what = e.what();
-    std::replace(what.begin(), what.end(), '\n', ' ');
-    fail(kUsage, what, " (see upscale --help)");
+    fail(kUsage, parser_sentence(e.what()), " (see upscale --help)");
   }
   Given given;
   for (size_t i = 0; i < table.options.size(); i++)

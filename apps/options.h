@@ -67,6 +67,8 @@ std::optional<Options> parse_options(std::vector<std::string> arguments);
 
 // Shared by the parsers of all commands: `_` and `-` are alike in long options ("--save_steps").
 std::vector<std::string> normalise_long_options(std::vector<std::string> arguments);
+// What CLI11 complains of, in the words of this tool.
+std::string parser_sentence(std::string what);
 // The sentence for an option nobody knows, with a hint.
 std::string unknown_option(const std::string& argument, const std::vector<std::string>& known);
 

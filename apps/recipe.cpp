@@ -67,7 +67,8 @@ Json read_recipe(const std::string& path) {
   try {
     json = Json::parse(text, shallow);
   } catch (const Json::exception& e) {
-    fail(kUsage, "--recipe: ", path, " is not JSON: ", std::string(e.what()).substr(0, 200));
+    const std::string what = e.what();  // "[json.exception.parse_error.101] parse error at line 2, ..."
+    fail(kUsage, "--recipe: ", path, " is not JSON: ", what.substr(what.find("] ") + 2, 200));
   }
   if (!json.is_object())
     fail(kUsage, "--recipe: ", path, " holds no object, expected {\"option\": value, ...}");

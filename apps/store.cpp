@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/failure.h"
+#include "apps/nearest_name.h"
 
 #ifdef UPS_EMBEDDED
 extern "C" const unsigned char ups_embedded_begin[], ups_embedded_end[];
@@ -28,6 +29,19 @@ const Alias* find_alias(const std::string& name) {
     if (a.alias == name) return &a;
   }
   return nullptr;
+}
+
+std::string unknown_model(const std::string& what) {
+  std::vector<std::string> known;
+  std::string list;
+  for (const Alias& a : aliases()) {
+    known.push_back(a.alias);
+    list += (list.empty() ? "" : ", ") + a.alias;
+  }
+  const std::string meant = nearest_name(what, known);
+  std::string sentence = "is neither a file nor a known alias";
+  if (meant.empty()) return sentence.append(" (").append(list).append(")");
+  return sentence.append(", did you mean ").append(meant).append("? (see upscale models)");
 }
 
 const StoreModel& model_of(const Alias& alias) {
@@ -82,9 +96,7 @@ Model::Model(const std::string& what, int threads, const std::string& device, up
     opened_ = what;
     std::error_code ignored;
     if (!fs::exists(what, ignored)) {
-      std::string known;
-      for (const Alias& a : aliases()) known += (known.empty() ? "" : ", ") + a.alias;
-      fail(kModel, "model ", what, ": is neither a file nor a known alias (", known, ")");
+      fail(kModel, "model ", what, ": ", unknown_model(what));
     }
   }
   check(ups_model_open(opened_.c_str(), &options, &model_));

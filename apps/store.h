@@ -60,6 +60,7 @@ extern const StoreLicense kRealEsrganLicense, kSpanLicense, kDatLicense;
 const std::vector<StoreModel>& store_models();
 const StoreData& niqe_data();
 const std::vector<Alias>& aliases();
+std::string unknown_model(const std::string& what);  // "is neither a file nor ...", with a hint
 const Alias* find_alias(const std::string& name);
 const StoreModel& model_of(const Alias& alias);  // not for `fast`
 

@@ -23,8 +23,12 @@ void set_tile(Options& o, const Value& v) {
   const std::string first = v.text.substr(0, v.text.find(','));  // ncnn tools take a list, one per device
   if (first == "none")
     o.tile_px = -1;
+  else if (first == "auto")
+    o.tile_px = 0;
+  else if (first.empty() || first.find_first_not_of("0123456789") != first.npos)
+    fail(kUsage, v.option, ": got '", v.text, "', expected a whole number of pixels, auto or none");
   else
-    o.tile_px = first == "auto" ? 0 : int(v.with(first).integer(0, 1 << 20));
+    o.tile_px = int(v.with(first).integer(0, 1 << 20));
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // Values of options: ranges checked, one sentence when they are wrong.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "apps/failure.h"
 
@@ -37,8 +39,19 @@ struct Value {
   T choice(const std::map<std::string, T>& values) const {
     auto it = values.find(text);
     if (it != values.end()) return it->second;
+    std::vector<std::string> names;
+    for (const auto& [name, value] : values) names.push_back(name);
+    refuse(std::move(names));
+  }
+
+  // Numbers by size and then words, whatever order the table has them in.
+  [[noreturn]] void refuse(std::vector<std::string> expected) const {
+    std::stable_sort(expected.begin(), expected.end(), [](const std::string& a, const std::string& b) {
+      const double x = std::strtod(a.c_str(), nullptr), y = std::strtod(b.c_str(), nullptr);
+      return x > 0 && (y <= 0 || x < y);
+    });
     std::string names;
-    for (const auto& [name, value] : values) names += (names.empty() ? "" : ", ") + name;
+    for (const std::string& name : expected) names += (names.empty() ? "" : ", ") + name;
     fail(kUsage, option, ": got '", text, "', expected one of ", names);
   }
 

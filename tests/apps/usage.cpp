@@ -50,6 +50,9 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
       {in, out, "--size", "640xy"},
       {in, out, "--size", "640x", "--fit", "cover"},
       {in, out, "-x=3"},
+      {in, out, "--tta", "3"},
+      {"hlep"},
+      {"help", "scle"},
       {in, out, "-s="},
       {in, out, "-g", "0,1"},
       {in, out, "--step-mode", "native", "--steps", "2"},
@@ -94,9 +97,32 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
   CHECK_FALSE(std::filesystem::exists(out));
 }
 
-TEST_CASE("a misspelt option is answered with the right one", "[apps][usage]") {
+TEST_CASE("names that are misspelt are answered with the right one", "[apps][usage]") {
+  CHECK(run({"infoo", "x4"}).err ==
+        "upscale: infoo is neither a file nor a command, did you mean upscale info?\n");
+  CHECK(run({"hlep"}).err.find("did you mean upscale help?") != std::string::npos);
+  CHECK(run({"help", "scle"}).err.find("did you mean scale?") != std::string::npos);
+  CHECK(run({"info", "anmie"}).err.find("did you mean anime?") != std::string::npos);
+  CHECK(run({"info", "x5"}).err.find("known alias (fast, x4,") != std::string::npos);  // too short to tell
   CHECK(run({"a", "b", "--scael", "2"}).err.find("did you mean --scale?") != std::string::npos);
   CHECK(run({"a", "b", "--png_levle=3"}).err.find("did you mean --png-level?") != std::string::npos);
+}
+
+TEST_CASE("what an option expects is said in its own words", "[apps][usage]") {
+  CHECK(run({"a", "b", "--scale"}).err ==
+        "upscale: --scale: got nothing, expected a value (see upscale --help)\n");
+  CHECK(run({"a", "b", "-t", "-1"}).err ==
+        "upscale: --tile: got '-1', expected a whole number of pixels, auto or none\n");
+  CHECK(run({"a", "b", "--depth", "10"}).err ==
+        "upscale: --depth: got '10', expected one of 8, 12, 16, 32f\n");
+  TemporaryFolder folder;
+  const std::string list = folder / "a.png", link = folder / "link.png";
+  UPS_RANDOM(r);
+  spill(list, random_rgb_png(r, 6, 5));
+  std::filesystem::create_symlink(link, link);
+  CHECK(run({"@" + list, folder / "out"}).err ==
+        "upscale: " + list + ": is no list of paths, expected a text file\n");
+  CHECK(run({link, folder / "out.png"}).err == "upscale: " + link + ": is a link that leads to no file\n");
 }
 
 TEST_CASE("help and version go to stdout", "[apps][usage]") {

@@ -1,0 +1,27 @@
+#!/bin/sh
+# installed.sh SOURCE BUILD: programs in C find the installed library, by CMake and by pkg-config, also where its tree was moved.
+set -eu
+source=$1 build=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cmake --install "$build" --component development --prefix "$work/first" >"$work/log"
+mv "$work/first" "$work/moved"
+
+mkdir "$work/project"
+cat >"$work/project/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.22)
+project(embedding LANGUAGES C)
+find_package(upscale 0.1 REQUIRED)
+add_executable(program $source/tests/include/c99.c)
+target_link_libraries(program PRIVATE upscale::upscale)
+END
+cmake -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/moved" >"$work/log" 2>&1 ||
+  { cat "$work/log"; exit 1; }
+cmake --build "$work/project/build" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+"$work/project/build/program"
+
+PKG_CONFIG_PATH=$(dirname "$(find "$work/moved" -name upscale.pc)")
+export PKG_CONFIG_PATH
+# shellcheck disable=SC2046  # several arguments
+cc -std=c99 "$source/tests/include/c99.c" $(pkg-config --cflags --libs upscale) -o "$work/program"
+"$work/program"
