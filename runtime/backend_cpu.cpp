@@ -102,16 +102,14 @@ void CpuBackend::load(const Graph& graph) {
     Weight& w = weights_[i];
     char* at = base + offsets[i];
     const Entry& entry = file.at(info.weight_key);
+    const bool half = w.dtype == DType::f16;
     w.w = at;
-    if (w.dtype == DType::f16) {
-      // Views may be unaligned; halves are read as bytes by a copy.
-      std::vector<uint16_t> oihw(size_t(entry.count()));
-      std::memcpy(oihw.data(), entry.bytes.data(), oihw.size() * 2);
-      cpu::pack_conv_weight(oihw.data(), at, w.dtype, w.cout, w.cin, w.k);
-    } else if (info.flat) {
+    if (info.flat) {
       std::memcpy(at, file.floats(info.weight_key).data(), size_t(w.cout) * w.cin * sizeof(float));
-    } else if (packed[i]) {
+    } else if (packed[i] && !half) {
       cpu::pack_linear_weight(file.floats(info.weight_key).data(), reinterpret_cast<float*>(at), w);
+    } else if (entry.element == (half ? Element::f16 : Element::f32)) {
+      cpu::pack_conv_weight(entry.bytes.data(), at, w.dtype, w.cout, w.cin, w.k);
     } else {
       cpu::pack_conv_weight(file.floats(info.weight_key).data(), at, w.dtype, w.cout, w.cin, w.k);
     }

@@ -88,7 +88,7 @@ void run_chain(std::span<const Conv2d<Tensor>> ops, Context& context);
 const char* variant_name(const Conv2d<Tensor>& op);
 
 // OIHW weights of any float element type (converted to f32 by the caller, or kept f16) -> [k, k, cin, cout].
-// `out` holds k*k*cin*cout elements of `dtype`.
+// `out` holds k*k*cin*cout elements of `dtype`; oihw need not be aligned.
 void pack_conv_weight(const void* oihw, void* out, DType dtype, int cout, int cin, int k);
 // f32 [cout, cin] weights of a linear layer within a sublayer that runs whole, as its kernels on this
 // processor read them. Sets w.w and w.tile; `out` holds cout * cin elements.
