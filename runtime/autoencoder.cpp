@@ -12,7 +12,7 @@
 namespace ups {
 namespace {
 
-constexpr size_t kLargestStrip = size_t(32) << 20, kSmallestStrip = size_t(64) << 10;
+constexpr size_t kLargestStrip = size_t(16) << 20, kSmallestStrip = size_t(64) << 10;
 constexpr int64_t kMostLogVariance = 20, kLeastLogVariance = -30;
 
 int64_t rows_bytes(const Tensor& t, int64_t rows) {
