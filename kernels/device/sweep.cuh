@@ -20,7 +20,7 @@ struct Job {
   int begin, end, w;
   int units_per_block, stages;
   bool upward;  // everything happens from the last row to the first; kernels count rows as if it did not
-  int units() const { return (end - begin) * ((w + kColumn - 1) / kColumn); }
+  constexpr int units() const { return (end - begin) * ((w + kColumn - 1) / kColumn); }
   // The image row of a counted one.
   __device__ __forceinline__ int row(int y) const { return upward ? begin + end - 1 - y : y; }
 };
