@@ -238,9 +238,6 @@ std::span<const Conv2dVariant> table() {
     kConv2dTf32,
     {"mma_f16_sums", mma_f16_sums_declines, launch_mma_f16_sums},
     {"mma", mma_declines, launch_mma},
-#if !defined(UPS_WITHOUT_SM90)
-    kConv2dStream,  // not yet timed: where UPSCALE_VARIANT asks for it
-#endif
     kConv2dF32,
     {"naive", accepts_all, launch_naive}
   };
@@ -298,7 +295,7 @@ bool makes_statistics(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats,
   const Tensor &x = stats.x, &y = op.y;
   return x.data == y.data && x.c == y.c && x.px == y.px && x.row == y.row && x.dtype == y.dtype &&
          x.extent() == y.extent() && op.shuffle == 1 && stats.groups >= 1 && y.c % stats.groups == 0 &&
-         wide_sums_groups_of(y.c / stats.groups) &&
+         wide_sums_groups(op, stats.groups) &&
          select("conv2d", conv2d_variants(), op, device).launch == kConv2dWide.launch;
 #endif
 }

@@ -1,34 +1,60 @@
-// Conv2d (kernels/ops.h) for Hopper: 1x1 and 3x3 with 64k input and 128k output channels, weights streamed.
+// Conv2d (kernels/ops.h) for Hopper: 1x1 and 3x3, stride 1 or 2, of many channels, weights streamed.
 //
-//   A block owns 128 output channels and walks over tiles of 4 rows x 64 pixels. Four warps load by cp.async:
-//   per 64 input channels the tile with its halo, once for all taps, and per tap 128 x 64 weights, 16 KB,
-//   into a ring. Two warpgroups multiply, two rows of 64 pixels each, m64n128k16: a tap's shift is a number
-//   of whole pixels, to which the hardware applies the swizzle by address. Per tap the tensor cores work 1024
-//   cycles on 16 KB of weights and, 3x3, a ninth of 50 KB of image. The epilogue may leave the sums by group
-//   of what it stores (kernels/device/group_sums.cuh): over its pixels by shuffles, over warps in order, over
-//   the tiles of a block in double.
+//   A block owns N = 128, 96 or 64 output channels and walks over tiles of 4 rows x 64 pixels. Four warps
+//   load by cp.async: per 64 input channels the tile with its halo, once for all taps, and per tap N x 64
+//   weights, 16 KB, into a ring. Two warpgroups multiply, two rows of 64 pixels each, m64nNk16: a tap's shift
+//   is a number of whole pixels, to which the hardware applies the swizzle by address. Per tap the tensor
+//   cores work 8 N cycles on 128 N bytes of weights and, 3x3, a ninth of 50 KB of image. Stride 2: even
+//   columns of a row lie before the odd ones, so that a tap's pixels are neighbours again; even rows of the
+//   image, which the outer rows of taps read, come in one step, odd rows in the next. Channels need not fill
+//   a block: copies put zeros behind the last input channel, of which only the steps of 16 that exist are
+//   multiplied; outputs behind the last are not stored. The epilogue may leave the sums by group of what it
+//   stores (kernels/device/group_sums.cuh): over its pixels by shuffles, over warps in order, over the tiles
+//   of a block in double.
 #include "kernels/conv2d_variants.h"
 #include "kernels/device/copy.cuh"
-#include "kernels/device/epilogue.cuh"
+#include "kernels/device/finish_wide.cuh"
 #include "kernels/device/group_sums.cuh"
-#include "kernels/device/quad.cuh"
 #include "kernels/device/wgmma.cuh"
 
 namespace ups::cuda {
 namespace {
 
-constexpr int kRows = 4, kColumns = 64, kOutputs = 128;  // of a tile
-constexpr int kChannels = 64, kUnits = kChannels / 8;    // a pixel, or an output, is 128 bytes
+constexpr int kRows = 4, kColumns = 64;                // of a tile
+constexpr int kChannels = 64, kUnits = kChannels / 8;  // a pixel, or an output, is 128 bytes
 constexpr int kConsumers = 256, kProducers = 128, kThreads = kConsumers + kProducers;
-constexpr int kWeightBytes = kOutputs * 128;
 constexpr int kMostImages = 3, kMostStages = 8;
-constexpr int kSumUnit = 4, kSumUnits = kOutputs / kSumUnit;  // channels whose sums are kept together
+constexpr int kMostOutputs = 128, kSumUnit = 4;  // channels whose sums are kept together
+constexpr int kSumUnits = kMostOutputs / kSumUnit;
+constexpr int kLeastInputs = 32, kLeastOutputs = 33;  // fewer are mostly padding: mma has narrower blocks
 
-template <int K>
+// The part of the image that a tile reads at a time: all its rows, or with stride 2 those of one parity.
+template <int K, int Stride>
 struct Halo {
-  static constexpr int kW = kColumns + K - 1, kPixels = (kRows + K - 1) * kW;
+  static constexpr int kPhases = Stride;
+  static constexpr int kW = (kColumns - 1) * Stride + K;
+  static constexpr int kPixels = (Stride == 1 ? kRows + K - 1 : kRows + 1) * kW;
   static constexpr int kBytes = (kPixels * 128 + 1023) / 1024 * 1024;
   static constexpr int kImages = K == 1 ? 3 : 2;  // in flight
+  static_assert(Stride == 1 || (Stride == 2 && K == 3));
+
+  static __device__ __forceinline__ int pixels(int phase) {
+    return kPixels - (Stride == 2 && phase ? kW : 0);
+  }
+  static __device__ __forceinline__ int taps(int phase) { return Stride == 1 ? K * K : phase ? K : 2 * K; }
+  // The i-th tap of a phase.
+  static __device__ __forceinline__ int tap(int phase, int i) {
+    return Stride == 1 ? i : phase || i >= K ? K + i : i;
+  }
+  // Which column of the image lies at place `at` of a row.
+  static __device__ __forceinline__ int column(int at) {
+    return Stride == 1 ? at : at <= kColumns ? 2 * at : 2 * (at - kColumns) - 1;
+  }
+  // Where a tap of the tile's first output lies.
+  static __device__ __forceinline__ int place(int tap) {
+    const int ky = tap / K, kx = tap % K;
+    return Stride == 1 ? ky * kW + kx : ky / 2 * kW + (kx == 1 ? kColumns + 1 : kx / 2);
+  }
 };
 
 // Output rows [begin, end) of w pixels.
@@ -36,10 +62,6 @@ struct Job {
   int begin, end, w;
   int tiles_x, tiles, stages;
   bool upward;
-};
-
-struct FloatSum {
-  float sum, square;
 };
 
 struct Smem {
@@ -60,80 +82,17 @@ __device__ __forceinline__ Tile tile_at(const Job& job, int i) {
   return {job.begin + i / job.tiles_x * kRows, i % job.tiles_x * kColumns};
 }
 
-// Stores 64 pixels x 128 channels for each of two rows, and sums up what it stores.
-template <class T>
-__device__ __forceinline__ void finish(const Conv2d<Tensor>& op, const Job& job, Tile tile, int n0,
-                                       const float (&acc)[2][kOutputs / 2], FloatSum* units) {
-  const int lane = lane_index(), quad = lane % 4, warp = warp_index();
-  const float slope = op.act == Act::lrelu ? op.slope : op.act == Act::relu ? 0.0f : 1.0f;
-#pragma unroll
-  for (int slice = 0; slice < kOutputs / 32; slice++) {
-    const int c = n0 + slice * 32;
-    FloatSum sums[4] = {};
-    float bias[8];
-#pragma unroll
-    for (int i = 0; i < 8; i++) bias[i] = op.w.bias ? op.w.bias[c + i / 2 * 8 + quad * 2 + i % 2] : 0.0f;
-#pragma unroll
-    for (int m = 0; m < 2; m++) {
-      const int y = tile.y + warp / 4 * 2 + m;
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const int x = tile.x + warp % 4 * 16 + lane / 4 + half * 8;
-        const bool inside = y < job.end && x < job.w;
-        uint32_t words[4];
-#pragma unroll
-        for (int j = 0; j < 4; j++) {
-          float v[2];
-#pragma unroll
-          for (int i = 0; i < 2; i++) {
-            v[i] = acc[m][(slice * 4 + j) * 4 + half * 2 + i] + bias[j * 2 + i];
-            v[i] = (v[i] > 0 ? v[i] : slope * v[i]) * op.scale;
-          }
-#pragma unroll
-          for (int a = 0; a < 2; a++) {
-            const Addend<Tensor>& add = a ? op.add2 : op.add;
-            if (!add.t.data || !inside) continue;
-            const uint32_t raw = *reinterpret_cast<const uint32_t*>(
-                static_cast<const T*>(add.t.data) + y * add.t.row + x * add.t.px + c + j * 8 + quad * 2);
-            v[0] += add.scale * to_float(T{uint16_t(raw)});
-            v[1] += add.scale * to_float(T{uint16_t(raw >> 16)});
-          }
-          words[j] = pack2<T>(v[0], v[1]);
-          if (units && inside) {
-            const float lo = to_float(T{uint16_t(words[j])}), hi = to_float(T{uint16_t(words[j] >> 16)});
-            sums[j].sum += lo + hi;
-            sums[j].square += lo * lo + hi * hi;
-          }
-        }
-        const Vec16 eight = transpose_quad(words);
-        if (inside)
-          *reinterpret_cast<Vec16*>(static_cast<T*>(op.y.data) + y * op.y.row + x * op.y.px + c + quad * 8) =
-              eight;
-      }
-    }
-    if (!units) continue;
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-#pragma unroll
-      for (int mask : {1, 4, 8, 16}) {
-        sums[j].sum += shuffle_xor(sums[j].sum, mask);
-        sums[j].square += shuffle_xor(sums[j].square, mask);
-      }
-      if (lane == 0 || lane == 2) units[slice * 8 + j * 2 + lane / 2] = sums[j];
-    }
-  }
-}
-
-// partial: null, or [block along x][group]; group_size channels each.
-template <class T, int K>
+// partial: null, or [block along x][group]; group_size channels each, of whole blocks of 128.
+template <class T, int K, int Stride, int N, bool Gelu>
 __global__ void __launch_bounds__(kThreads, 1)
     conv2d_wide(Conv2d<Tensor> op, Job job, GroupSum* partial, int group_size) {
-  using H = Halo<K>;
+  using H = Halo<K, Stride>;
+  constexpr int kWeightBytes = N * 128;
   Smem& s = shared<Smem>();
   char* const images = reinterpret_cast<char*>(&s) + kSmemHead;
   char* const weights = images + H::kImages * H::kBytes;
-  const int tid = int(threadIdx.x), n0 = int(blockIdx.y) * kOutputs;
-  const int chunks = op.w.cin / kChannels;
+  const int tid = int(threadIdx.x), n0 = int(blockIdx.y) * N;
+  const int parts = (op.w.cin + kChannels - 1) / kChannels * H::kPhases;  // chunk after chunk, by phases
 
   if (tid == 0) {
     for (int i = 0; i < H::kImages; i++) {
@@ -155,36 +114,49 @@ __global__ void __launch_bounds__(kThreads, 1)
     const int t = tid - kConsumers, unit = t % kUnits, first = t / kUnits;
     constexpr int kStep = kProducers / kUnits;
     // Rows below those that the job needs may not exist: they count as padding.
-    const int in_h = min(op.x.h * op.up, job.end + K / 2), in_w = op.x.w * op.up, shift = op.up - 1;
-    const int cout_pad = (op.w.cout + 15) / 16 * 16;
+    const int pad = op.pad(), in_h = min(op.x.h * op.up, (job.end - 1) * Stride + K - pad),
+              in_w = op.x.w * op.up, shift = op.up - 1;
+    const int cout_pad = (op.w.cout + 15) / 16 * 16, rows = min(N, cout_pad - n0);
     const T* const x = static_cast<const T*>(op.x.data) + unit * 8;
     const T* const w = static_cast<const T*>(op.w.w);
     int image = 0, slot = 0;
     unsigned image_parity = 1, parity = 1;  // the first round finds everything empty
     for (int i = int(blockIdx.x); i < job.tiles; i += int(gridDim.x)) {
       const Tile tile = tile_at(job, i);
-      for (int chunk = 0; chunk < chunks; chunk++) {
+      for (int part = 0; part < parts; part++) {
+        const int chunk = part / H::kPhases, phase = part % H::kPhases;
+        const int left = op.w.cin - chunk * kChannels;
+        // Units behind the last step of 32 channels are never read; before it the rest becomes zero.
+        const bool multiplied = unit / 4 * 32 < left, exists = unit / 2 * 16 < left;
+        const int bytes = max(0, min(16, (left - unit * 8) * 2));
         mbarrier_wait(&s.image_empty[image], image_parity);
         char* const to = images + image * H::kBytes;
+        if (multiplied) {
 #pragma unroll 2
-        for (int p = first; p < H::kPixels; p += kStep) {
-          const int uy = tile.y + p / H::kW - K / 2, ux = tile.x + p % H::kW - K / 2;
-          const bool inside = uy >= 0 && ux >= 0 && uy < in_h && ux < in_w;
-          copy_async<16>(
-              to + p * 128 + ((unit ^ (p & 7)) * 16),
-              inside ? x + (uy >> shift) * op.x.row + (ux >> shift) * op.x.px + chunk * kChannels : x,
-              inside ? 16 : 0);
+          for (int p = first; p < H::pixels(phase); p += kStep) {
+            const int uy = (tile.y + p / H::kW) * Stride + phase - pad,
+                      ux = tile.x * Stride + H::column(p % H::kW) - pad;
+            const bool inside = uy >= 0 && ux >= 0 && uy < in_h && ux < in_w && bytes > 0;
+            copy_async<16>(
+                to + p * 128 + ((unit ^ (p & 7)) * 16),
+                inside ? x + (uy >> shift) * op.x.row + (ux >> shift) * op.x.px + chunk * kChannels : x,
+                inside ? bytes : 0);
+          }
         }
         copy_arrive(&s.image_full[image]);
         if (++image == H::kImages) image = 0, image_parity ^= 1;
-        for (int tap = 0; tap < K * K; tap++) {  // from [cin / 16][tap][cout_pad][16] (kernels/pack.h)
+        for (int j = 0; j < H::taps(phase); j++) {  // from [cin / 16][tap][cout_pad][16] (kernels/pack.h)
           mbarrier_wait(&s.weights_empty[slot], parity);
           char* const stage = weights + slot * kWeightBytes;
           const T* const from =
-              w + ((int64_t(chunk * 4 + unit / 2) * (K * K) + tap) * cout_pad + n0) * 16 + unit % 2 * 8;
+              w + ((int64_t(chunk * 4 + unit / 2) * (K * K) + H::tap(phase, j)) * cout_pad + n0) * 16 +
+              unit % 2 * 8;
+          if (multiplied) {
 #pragma unroll
-          for (int co = first; co < kOutputs; co += kStep)
-            copy_async<16>(stage + co * 128 + ((unit ^ (co & 7)) * 16), from + co * 16);
+            for (int co = first; co < N; co += kStep)
+              copy_async<16>(stage + co * 128 + ((unit ^ (co & 7)) * 16),
+                             exists && co < rows ? from + co * 16 : w, exists && co < rows ? 16 : 0);
+          }
           copy_arrive(&s.weights_full[slot]);
           if (++slot == job.stages) slot = 0, parity ^= 1;
         }
@@ -194,40 +166,46 @@ __global__ void __launch_bounds__(kThreads, 1)
     registers_take<224>();
     wait_for_previous();
     const int group = tid / 128, lane = tid % 32;  // warpgroup: the upper or the lower two rows
-    float acc[2][kOutputs / 2];
+    float acc[2][N / 2];
 #pragma unroll
     for (int m = 0; m < 2; m++)
 #pragma unroll
-      for (int i = 0; i < kOutputs / 2; i++) acc[m][i] = 0;
+      for (int i = 0; i < N / 2; i++) acc[m][i] = 0;
     double sum = 0, square = 0;  // of unit tid, tid < kSumUnits
     int image = 0, slot = 0, round = 0;
     unsigned image_parity = 0, parity = 0;
     for (int i = int(blockIdx.x); i < job.tiles; i += int(gridDim.x)) {
       int done = -1,
           done_image = -1;  // of the step before: its slot, and the image if it was the last to use it
-      for (int chunk = 0; chunk < chunks; chunk++) {
+      for (int part = 0; part < parts; part++) {
+        const int phase = part % H::kPhases, taps = H::taps(phase);
+        // Steps of 32 channels that exist.
+        const int steps = min(kChannels / 32, (op.w.cin - part / H::kPhases * kChannels + 31) / 32);
         mbarrier_wait(&s.image_full[image], image_parity);
-        for (int tap = 0; tap < K * K; tap++) {
+        for (int j = 0; j < taps; j++) {
           mbarrier_wait(&s.weights_full[slot], parity);
           fence_async_proxy();
-          const uint64_t a = matrix_descriptor(images + image * H::kBytes +
-                                               ((group * 2 + tap / K) * H::kW + tap % K) * 128),
-                         b = matrix_descriptor(weights + slot * kWeightBytes);
-          const int onto = chunk + tap > 0;
-          wgmma_fence();
+          uint64_t a = matrix_descriptor(images + image * H::kBytes +
+                                         (group * 2 * H::kW + H::place(H::tap(phase, j))) * 128),
+                   b = matrix_descriptor(weights + slot * kWeightBytes);
+          int onto = part + j > 0, step = 0;
+          do {
+            wgmma_fence();
 #pragma unroll
-          for (int k = 0; k < kChannels / 16; k++)
+            for (int k = 0; k < 2; k++)
 #pragma unroll
-            for (int m = 0; m < 2; m++)
-              wgmma_m64k16<T, kOutputs>(acc[m], a + uint64_t(m * H::kW * 128 + k * 32) / 16,
-                                        b + uint64_t(k * 32) / 16, k > 0 ? 1 : onto);
+              for (int m = 0; m < 2; m++)
+                wgmma_m64k16<T, N>(acc[m], a + uint64_t(m * H::kW * 128 + k * 32) / 16,
+                                   b + uint64_t(k * 32) / 16, k > 0 ? 1 : onto);
+            a += 64 / 16, b += 64 / 16, onto = 1;
+          } while (++step < steps);
           wgmma_commit();
           wgmma_wait<1>();
           if (lane == 0 && done >= 0) {
             mbarrier_arrive(&s.weights_empty[done]);
             if (done_image >= 0) mbarrier_arrive(&s.image_empty[done_image]);
           }
-          done = slot, done_image = tap == K * K - 1 ? image : -1;
+          done = slot, done_image = j == taps - 1 ? image : -1;
           if (++slot == job.stages) slot = 0, parity ^= 1;
         }
         if (++image == H::kImages) image = 0, image_parity ^= 1;
@@ -237,8 +215,10 @@ __global__ void __launch_bounds__(kThreads, 1)
         mbarrier_arrive(&s.weights_empty[done]);
         mbarrier_arrive(&s.image_empty[done_image]);
       }
-      finish<T>(op, job, tile_at(job, i), n0, acc, partial ? s.units[round][tid / 32] : nullptr);
-      if (partial) {
+      const Tile tile = tile_at(job, i);
+      FloatSum* const units = N == kMostOutputs && partial ? s.units[round][tid / 32] : nullptr;
+      finish_wide<T, N, Gelu>(op, tile.y + group * 2, job.end, tile.x, job.w, n0, acc, units);
+      if (units) {
         named_barrier(1, kConsumers);
         if (tid < kSumUnits)
           for (int warp = 0; warp < kConsumers / 32; warp++) {
@@ -248,10 +228,10 @@ __global__ void __launch_bounds__(kThreads, 1)
         round ^= 1;  // the next tile's sums go where nobody reads any more
       }
     }
-    if (partial && tid < 32) {
+    if (N == kMostOutputs && partial && tid < 32) {
       s.total[tid] = {sum, square};
       __syncwarp();
-      if (tid < kOutputs / group_size) {
+      if (tid < N / group_size) {
         GroupSum all{0, 0};
         for (int u = 0; u < group_size / kSumUnit; u++) {
           const GroupSum& one = s.total[tid * (group_size / kSumUnit) + u];
@@ -263,28 +243,62 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-template <int K>
+template <int K, int Stride, int N>
 int stages_for(int smem_bytes) {
-  return min(kMostStages, (smem_bytes - kSmemHead - Halo<K>::kImages * Halo<K>::kBytes) / kWeightBytes);
+  using H = Halo<K, Stride>;
+  return min(kMostStages, (smem_bytes - kSmemHead - H::kImages * H::kBytes) / (N * 128));
+}
+
+// Outputs of a block, so that few of the products are thrown away.
+int outputs_per_block(const Conv2d<Tensor>& op) {
+  int best = kMostOutputs;
+  if (op.stride > 1) return best;
+  const auto made = [&](int n) { return (op.w.cout + n - 1) / n * n; };
+  for (int n : {96, 64})
+    if (made(n) < made(best)) best = n;
+  return best;
+}
+
+template <class T, int K, int Stride, int N, bool Gelu>
+void launch_form(const Conv2d<Tensor>& op, const GroupStats<Tensor>* stats, Stream& stream, Rows rows) {
+  using H = Halo<K, Stride>;
+  const DeviceInfo& device = stream.device();
+  Job job{rows.begin, rows.end,
+          op.y.w,     (op.y.w + kColumns - 1) / kColumns,
+          0,          stages_for<K, Stride, N>(device.smem_bytes),
+          rows.upward};
+  job.tiles = job.tiles_x * ((job.end - job.begin + kRows - 1) / kRows);
+  const int blocks_y = (op.w.cout + N - 1) / N, blocks = max(1, min(job.tiles, device.num_sms / blocks_y));
+  auto* partial = stats ? static_cast<GroupSum*>(stream.workspace()) : nullptr;
+  launch(conv2d_wide<T, K, Stride, N, Gelu>,
+         {.grid = {unsigned(blocks), unsigned(blocks_y)},
+          .block = kThreads,
+          .smem_bytes = size_t(kSmemHead + H::kImages * H::kBytes + job.stages * N * 128),
+          .stream = &stream,
+          .early = true},
+         op, job, partial, stats ? op.w.cout / stats->groups : kMostOutputs);
+  if (stats) add_up_group_sums(partial, blocks, *stats, rows.begin > 0, stream);
+}
+
+template <class T, int K, int N>
+void launch_n(const Conv2d<Tensor>& op, const GroupStats<Tensor>* stats, Stream& stream, Rows rows) {
+  if constexpr (K == 3)
+    if (op.act == Act::gelu) return launch_form<T, K, 1, N, true>(op, stats, stream, rows);
+  launch_form<T, K, 1, N, false>(op, stats, stream, rows);
 }
 
 template <class T, int K>
 void launch_k(const Conv2d<Tensor>& op, const GroupStats<Tensor>* stats, Stream& stream, Rows rows) {
-  const DeviceInfo& device = stream.device();
-  Job job{
-      rows.begin, rows.end, op.y.w, (op.y.w + kColumns - 1) / kColumns, 0, stages_for<K>(device.smem_bytes),
-      rows.upward};
-  job.tiles = job.tiles_x * ((job.end - job.begin + kRows - 1) / kRows);
-  const int blocks_y = op.w.cout / kOutputs, blocks = max(1, min(job.tiles, device.num_sms / blocks_y));
-  auto* partial = stats ? static_cast<GroupSum*>(stream.workspace()) : nullptr;
-  launch(conv2d_wide<T, K>,
-         {.grid = {unsigned(blocks), unsigned(blocks_y)},
-          .block = kThreads,
-          .smem_bytes = size_t(kSmemHead + Halo<K>::kImages * Halo<K>::kBytes + job.stages * kWeightBytes),
-          .stream = &stream,
-          .early = true},
-         op, job, partial, stats ? op.w.cout / stats->groups : kOutputs);
-  if (stats) add_up_group_sums(partial, blocks, *stats, rows.begin > 0, stream);
+  if constexpr (K == 3)
+    if (op.stride == 2) return launch_form<T, K, 2, kMostOutputs, false>(op, stats, stream, rows);
+  switch (outputs_per_block(op)) {
+    case 64:
+      return launch_n<T, K, 64>(op, stats, stream, rows);
+    case 96:
+      return launch_n<T, K, 96>(op, stats, stream, rows);
+    default:
+      return launch_n<T, K, kMostOutputs>(op, stats, stream, rows);
+  }
 }
 
 void launch_any(const Conv2d<Tensor>& op, const GroupStats<Tensor>* stats, Stream& stream, Rows rows) {
@@ -300,21 +314,25 @@ void launch_wide(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
 
 const char* wide_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (device.sm != 90) return "needs sm_90";
-  if ((op.w.k != 3 && op.w.k != 1) || op.stride != 1 || op.up > 2)
-    return "needs k 1 or 3, stride 1, up 1 or 2";
+  if ((op.w.k != 3 && op.w.k != 1) || op.up > 2) return "needs k 1 or 3, up 1 or 2";
+  if (op.stride != 1 && (op.stride != 2 || op.w.k != 3 || op.up != 1))
+    return "needs stride 1, or 2 with k 3 and up 1";
   if (op.x.dtype == DType::f32 || op.w.dtype != op.x.dtype)
     return "needs a 16-bit x and weights of its dtype";
-  if (op.w.cin % kChannels || op.w.cout % kOutputs)
-    return "needs multiples of 64 channels to multiples of 128";
-  if (op.x.n != 1 || op.pad_end) return "needs one image, padded on all sides";
+  if (op.w.cin < kLeastInputs || op.w.cout < kLeastOutputs)
+    return "needs at least 32 channels to at least 33";
+  if (op.w.cout % kMostOutputs && !kConv2dWgmma.declines(op, device))
+    return "leaves what is not a multiple of 128 channels to wgmma, which was measured";
+  if (op.x.n != 1) return "needs one image";
   if (op.shortcut.present()) return "sums no shortcut";
-  if (op.act != Act::none && op.act != Act::relu && op.act != Act::lrelu)
-    return "has ReLU and LeakyReLU only";
+  if (op.act == Act::prelu || op.act == Act::silu) return "has no PReLU and SiLU";
+  if (op.act == Act::gelu && (op.w.k != 3 || op.stride != 1)) return "has GELU for k 3 and stride 1 only";
   if (op.x.px % 8 || op.x.row % 8 || reinterpret_cast<uintptr_t>(op.x.data) % 16)
     return "needs pixels on multiples of 16 bytes";
   if (!vector_epilogue(op, op.x.dtype)) return "needs y and addends of x's dtype on multiples of 16 bytes";
   if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
-  if (stages_for<3>(device.smem_bytes) < 2) return "needs more shared memory than the device has";
+  if (stages_for<3, 2, kMostOutputs>(device.smem_bytes) < 2)
+    return "needs more shared memory than the device has";
   return nullptr;
 }
 
@@ -322,7 +340,10 @@ const char* wide_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
 
 const Conv2dVariant kConv2dWide = {"wgmma-wide", wide_declines, launch_wide};
 
-bool wide_sums_groups_of(int channels) { return channels % kSumUnit == 0 && kOutputs % channels == 0; }
+bool wide_sums_groups(const Conv2d<Tensor>& op, int groups) {
+  const int channels = op.w.cout / groups;
+  return op.w.cout % kMostOutputs == 0 && channels % kSumUnit == 0 && kMostOutputs % channels == 0;
+}
 
 void launch_wide_with_sums(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Stream& stream,
                            Rows rows) {

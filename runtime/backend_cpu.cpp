@@ -35,7 +35,7 @@ class CpuBackend final : public Backend {
           },
           op);
     };
-    return {.in_place = InPlace::convolutions, .whole = whole};
+    return {.whole = whole};
   }
   void load(const Graph& graph) override;
   size_t weight_bytes() const override { return weight_bytes_; }

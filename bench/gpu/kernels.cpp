@@ -49,7 +49,9 @@ class Memory {
  public:
   Memory(Stream& stream, DType dtype) : stream_(stream), dtype_(dtype), noise_(noise(dtype)) {}
   Tensor image(int h, int w, int c) {
-    Tensor t{nullptr, dtype_, 1, h, w, c, int64_t(h) * w * c, int64_t(w) * c, c};
+    // Pixels begin where those of a plan do (runtime/plan.h pixel_multiple).
+    const int64_t px = dtype_ != DType::f32 && c > 16 ? (c + 7) / 8 * 8 : c;
+    Tensor t{nullptr, dtype_, 1, h, w, c, h * w * px, w * px, px};
     const size_t bytes = size_t(t.image) * dtype_bytes(dtype_);
     blocks_.emplace_back(stream_, bytes);
     t.data = blocks_.back().data();
@@ -96,7 +98,7 @@ Case make_case(const ConvShape& s, DType dtype, Stream& stream) {
   Conv2d<Tensor> op;
   op.w = {0, s.cout, s.k, s.cin, dtype, memory.raw(packed.data(), packed.size())};
   op.w.bias = static_cast<const float*>(memory.raw(bias.data(), bias.size() * sizeof(float)));
-  op.up = s.up, op.shuffle = s.shuffle;
+  op.up = s.up, op.shuffle = s.shuffle, op.stride = s.stride, op.pad_end = s.stride > 1;
   if (s.dense_end())
     op.scale = 0.2f;
   else if (s.cout > 3 && s.shuffle == 1)
@@ -114,7 +116,7 @@ Case make_case(const ConvShape& s, DType dtype, Stream& stream) {
     } else {
       op.x = memory.image(s.h, s.w, s.cin);
       const int r = s.shuffle;
-      op.y = memory.image(s.h * s.up * r, s.w * s.up * r, s.cout / (r * r));
+      op.y = memory.image(s.grid_h() * r, s.grid_w() * r, s.cout / (r * r));
       if (r > 1) op.add = {memory.image(s.h, s.w, s.cout / (r * r)), 1.0f, r * r};
     }
     c.sets.push_back(op);
@@ -166,7 +168,7 @@ void bench_shape(const ConvShape& s, DType dtype, double peak, const Options& o,
       any = true;
       try {
         const Timing t = time_launches(stream, int(c.sets.size()), o.seconds, [&](int i) {
-          v.launch(c.sets[size_t(i) % c.sets.size()], stream, Rows{0, s.h * s.up});
+          v.launch(c.sets[size_t(i) % c.sets.size()], stream, Rows{0, s.grid_h()});
         });
         report(s, dtype_name(dtype), v.name, t, peak, record, {{"sets", c.sets.size()}});
       } catch (const Error& e) {

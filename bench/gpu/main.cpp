@@ -14,7 +14,7 @@ const char* kUsage =
     "bench_gpu [options]\n"
     "  --only kernels|models|autoencoders\n"
     "  --kernel conv2d|sublayers --variant NAME --shape 64x32@512 (again for more) --dtype f16|bf16|f32\n"
-    "      shapes: CINxCOUT[kK][upU][sR]@[Wx]H, e.g. 64x48s4@1280x720, 64x64up2@512, 64x64k1@512\n"
+    "      shapes: CINxCOUT[kK][upU][strideS][sR]@[Wx]H, e.g. 64x48s4@1280x720, 64x64up2@512, 64x64k1@512\n"
     "  --model x4|anime|video|general|swinir|hat --size WxH (again for more)\n"
     "  --models FOLDER    with x4.safetensors and so on, as --prepare writes them\n"
     "  --prepare FOLDER   writes the networks (from $UPSCALE_MODELS, else random weights) and leaves\n"

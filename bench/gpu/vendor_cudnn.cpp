@@ -151,21 +151,22 @@ VendorTiming Cudnn::conv2d(const ConvShape& s, DType dtype, cuda::Stream& stream
                                : dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16
                                                       : CUDNN_DATA_FLOAT;
   api_.verify(api_.set_stream(handle_, static_cast<cudaStream_t>(stream.handle())), "choosing the stream");
-  const int64_t h = s.h * s.up, w = s.w * s.up;
+  const int64_t h = s.h * s.up, w = s.w * s.up, out_h = s.grid_h(), out_w = s.grid_w();
   const Descriptor x = tensor(1, type, {1, s.cin, h, w}), filter = tensor(2, type, {s.cout, s.cin, s.k, s.k}),
-                   y = tensor(3, type, {1, s.cout, h, w});
+                   y = tensor(3, type, {1, s.cout, out_h, out_w});
 
   Descriptor conv(api_, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
-  const std::vector<int64_t> pad(2, s.k / 2), ones(2, 1);
+  const std::vector<int64_t> pad(2, s.stride > 1 ? 0 : s.k / 2), pad_end(2, s.k / 2), ones(2, 1),
+      strides(2, s.stride);
   conv.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, std::vector<int64_t>{2});
   conv.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE,
            std::vector<cudnnDataType_t>{CUDNN_DATA_FLOAT});
   conv.set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE,
            std::vector<cudnnConvolutionMode_t>{CUDNN_CROSS_CORRELATION});
   conv.set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, pad);
-  conv.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, pad);
+  conv.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, pad_end);
   conv.set(CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, ones);
-  conv.set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, ones);
+  conv.set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, strides);
   conv.finalize("describing the convolution");
 
   Descriptor operation(api_, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
@@ -187,7 +188,7 @@ VendorTiming Cudnn::conv2d(const ConvShape& s, DType dtype, cuda::Stream& stream
 
   // Buffers larger than the cache, of random numbers.
   const size_t x_bytes = size_t(s.cin * h * w) * size_t(dtype_bytes(dtype)),
-               y_bytes = size_t(s.cout * h * w) * size_t(dtype_bytes(dtype));
+               y_bytes = size_t(s.cout * out_h * out_w) * size_t(dtype_bytes(dtype));
   const int sets = std::clamp(int(size_t(stream.device().l2_bytes) * 3 / (x_bytes + y_bytes)) + 1, 2, 16);
   std::mt19937 engine(1);
   std::vector<uint32_t> pattern(1 << 18);  // about 0.5 .. 2 in magnitude in each format

@@ -107,6 +107,19 @@ void under_each_schedule(F&& f) {
 #endif
 }
 
+// f with copies of the emulator that arrive early, the last thread running far ahead of the others. On a GPU:
+// f.
+template <class F>
+void with_one_far_ahead(F&& f) {
+#if !defined(UPS_TEST_GPU)
+  struct Restored {
+    ~Restored() { simt::set_early_copies(false), simt::set_schedule(simt::Schedule::fair); }
+  } restored;
+  simt::set_early_copies(true), simt::set_schedule(simt::Schedule::greedy_down);
+#endif
+  f();
+}
+
 inline float round_to(DType d, float v) {
   using namespace ups::cuda;
   return d == DType::f16    ? to_float(from_float<half_t>(v))

@@ -13,6 +13,7 @@ Block block;
 namespace {
 
 Schedule schedule = Schedule::fair;
+bool early_copies = false;
 const std::function<void()>* body = nullptr;
 bool running = false;
 
@@ -88,13 +89,14 @@ void activate(unsigned next) {
 
 // Continues whoever is next. Returns when the calling thread is picked again.
 void reschedule(bool dying) {
-  int next = pick();
+  int next = early_copies ? -1 : pick();
   while (next < 0 && !block.landings.empty()) {
     Landing landing = std::move(block.landings.front());
     block.landings.erase(block.landings.begin());
     landing.land();
-    next = pick();
+    next = early_copies ? -1 : pick();
   }
+  if (next < 0) next = pick();
   const unsigned self = block.current;
   if (next < 0) {
     if (block.exited < block.threads) block.fault = "deadlock in " + where() + ": threads " + roll_call();
@@ -172,6 +174,7 @@ const char* schedule_name(Schedule s) {
 }
 
 void set_schedule(Schedule s) { schedule = s; }
+void set_early_copies(bool early) { early_copies = early; }
 unsigned thread_index() { return block.current; }
 
 void wake(unsigned thread) {

@@ -36,6 +36,9 @@ constexpr Schedule kSchedules[] = {Schedule::fair, Schedule::fair_reversed, Sche
                                    Schedule::greedy_down};
 const char* schedule_name(Schedule s);
 void set_schedule(Schedule s);
+// Asynchronous copies arrive as soon as any thread waits, instead of when none can go on without one: who
+// runs ahead then gets farther.
+void set_early_copies(bool early);
 
 // What a kernel did wrong, as a sentence that names block and threads.
 struct Fault : std::runtime_error {

@@ -26,6 +26,7 @@ struct DeviceConvSpec {
   bool f16_sums = false;  // allowed
   bool upward = false;
   int shortcut = 0, shortcut_first = 0, shortcut_extra = 0;  // its channels; a slice as x is
+  bool whole_vectors = false;  // pixels of all images take multiples of 8 channels, the last ones NaN
 };
 
 inline float to_tf32(float v) {
@@ -46,6 +47,11 @@ struct DeviceConvCase {
   std::vector<std::vector<double>> expected;  // by image
   bool summed_in_f16 = false;                 // the variant at hand
 
+  // Channels behind a slice of c so that pixels take whole vectors, if they are to.
+  int and_rest(int extra, int c) const {
+    return extra + (spec.whole_vectors ? (8 - (c + extra) % 8) % 8 : 0);
+  }
+
   static int out(int in, const DeviceConvSpec& s) { return (in * s.up + s.stride - 1) / s.stride; }
 
   DeviceConvCase(const DeviceConvSpec& s, Random& random)
@@ -56,8 +62,9 @@ struct DeviceConvCase {
         slopes(size_t(s.cout)),
         shortcut_bias(size_t(s.cout)) {
     const int oh = out(s.h, s), ow = out(s.w, s), r = s.shuffle;
-    x = TwinImage(s.x, s.n, s.h, s.w, s.cin, s.x_first, s.x_extra, &random);
-    y = TwinImage(s.y, s.n, oh * r, ow * r, s.cout / (r * r), s.y_first, s.y_extra, nullptr);
+    const int y_c = s.cout / (r * r);
+    x = TwinImage(s.x, s.n, s.h, s.w, s.cin, s.x_first, and_rest(s.x_extra, s.cin), &random);
+    y = TwinImage(s.y, s.n, oh * r, ow * r, y_c, s.y_first, and_rest(s.y_extra, y_c), nullptr);
     std::vector<float> weights = random.normals(size_t(s.k) * s.k * s.cin * s.cout);
     for (float& v : weights) v = s.tf32 ? to_tf32(v) : round_to(s.weight, v);
     if (s.tf32) {
@@ -92,12 +99,12 @@ struct DeviceConvCase {
     if (op.w.slope) on_host.w.slope = slopes.host();
     if (s.adds >= 1) {
       const int c = (s.cout + s.add_group - 1) / s.add_group;
-      add = TwinImage(s.adds_dtype, s.n, oh, ow, c, 0, s.add_group > 1 ? 3 : 8, &random);
+      add = TwinImage(s.adds_dtype, s.n, oh, ow, c, 0, and_rest(s.add_group > 1 ? 3 : 8, c), &random);
       op.add = {add.on_device, 0.7f, s.add_group};
       on_host.add = {add.on_host, 0.7f, s.add_group};
     }
     if (s.adds >= 2) {
-      add2 = TwinImage(s.adds_dtype, s.n, oh, ow, s.cout, 0, 0, &random);
+      add2 = TwinImage(s.adds_dtype, s.n, oh, ow, s.cout, 0, and_rest(0, s.cout), &random);
       op.add2 = {add2.on_device, -0.3f, 1};
       on_host.add2 = {add2.on_host, -0.3f, 1};
     }
@@ -112,8 +119,8 @@ struct DeviceConvCase {
 
   void add_shortcut(Random& random) {
     const DeviceConvSpec& s = spec;
-    shortcut = TwinImage(s.x, s.n, out(s.h, s), out(s.w, s), s.shortcut, s.shortcut_first, s.shortcut_extra,
-                         &random);
+    shortcut = TwinImage(s.x, s.n, out(s.h, s), out(s.w, s), s.shortcut, s.shortcut_first,
+                         and_rest(s.shortcut_extra, s.shortcut), &random);
     std::vector<float> weights = random.normals(size_t(s.shortcut) * s.cout);
     for (float& v : weights) v = round_to(s.weight, v);
     shortcut_wide.assign(weights.begin(), weights.end());

@@ -5,8 +5,8 @@
 #include "kernels/error.h"
 #include "runtime/backend_cuda.h"
 #include "runtime/session.h"
-#include "tests/device/twin.h"
 #include "tests/runtime/nets.h"
+#include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
 
@@ -27,6 +27,24 @@ double relative_rms(const std::vector<float>& a, const std::vector<float>& refer
     size += std::pow(double(reference[i]), 2);
   }
   return std::sqrt(error / size);
+}
+
+// A block of HAT's: 3x3 to a third of the channels, GELU and back, around a residual.
+Network compressing(ups::testing::Random& random) {
+  auto w = std::make_shared<StateDict>();
+  ups::testing::add_conv(*w, random, "first", 180, 3);
+  ups::testing::add_conv(*w, random, "narrow", 60, 180);
+  ups::testing::add_conv(*w, random, "wide", 180, 60);
+  ups::testing::add_conv(*w, random, "last", 3, 180);
+  Network n;
+  n.info.family = "compressing";
+  n.weights = w;
+  n.build = [](Graph& g, Value lr) {
+    const Value x = g.conv2d(lr, Scope("first"));
+    const Value narrow = g.conv2d(x, Scope("narrow"), {.act = Act::gelu});
+    return g.conv2d(g.conv2d(narrow, Scope("wide"), {.add = plus(x)}), Scope("last"));
+  };
+  return n;
 }
 
 }  // namespace
@@ -65,6 +83,27 @@ TEST_CASE("whole networks on the CUDA backend equal the CPU's", "[simt][backend]
     CHECK(error < 4 * std::sqrt(ops) * std::hypot(c.unit, sums));
     CHECK(error > 0);  // not the CPU by mistake
     CHECK(run(gpu, lr, x) == y);
+  }
+}
+
+TEST_CASE("on Hopper convolutions of 180 and 60 channels run on wgmma-wide",
+          "[simt][backend][hopper][wide]") {
+  if (!ups::testing::runs_on_hopper()) return;
+  UPS_RANDOM(random);
+  const Network n = compressing(random);
+  const Extent lr{random.integer(3, 7), random.integer(60, 75)};
+  const auto x = random.normals(size_t(lr.pixels()) * 3);
+  Pool pool(1);
+  Session cpu(n, make_cpu_backend(pool));
+  const auto expected = run(cpu, lr, x);
+  for (Precision precision : {Precision::fp16, Precision::bf16}) {
+    Session gpu(n, make_cuda_backend(ups::testing::hopper(), precision));
+    const std::string steps = gpu.backend().explain(gpu.prepare(lr));
+    CHECK(steps.find("180->60 k3 up1 wgmma-wide") != std::string::npos);
+    CHECK(steps.find("60->180 k3 up1 wgmma-wide") != std::string::npos);
+    // As above: four convolutions round weights and outputs once each.
+    const double unit = precision == Precision::fp16 ? 0x1p-11 : 0x1p-8;
+    CHECK(relative_rms(run(gpu, lr, x), expected) < 4 * std::sqrt(8.0) * unit);
   }
 }
 
