@@ -49,7 +49,8 @@ if(UPS_HAVE_CUDA)
     set(ups_cuda_sm90_sources "")
   endif()
 
-  add_library(ups_cuda_stream OBJECT ${CMAKE_SOURCE_DIR}/kernels/device/stream.cpp)
+  add_library(ups_cuda_stream OBJECT ${CMAKE_SOURCE_DIR}/kernels/device/stream.cpp
+                                     ${CMAKE_SOURCE_DIR}/kernels/device/tensor_map.cpp)
   target_link_libraries(ups_cuda_stream PRIVATE ups_flags CUDA::cudart_static)
   list(APPEND ups_cuda_objects $<TARGET_OBJECTS:ups_cuda_stream>)
 

@@ -35,7 +35,7 @@ class CpuBackend final : public Backend {
           },
           op);
     };
-    return {.whole = whole};
+    return {.in_place = InPlace::convolutions, .whole = whole};
   }
   void load(const Graph& graph) override;
   size_t weight_bytes() const override { return weight_bytes_; }

@@ -30,26 +30,37 @@ size_t buffer_bytes(const Placement& p, const Placement::Buffer& b, Extent lr, i
          kAlign;
 }
 
-// First-fit offsets, largest buffer first; buffers whose lifetimes are disjoint may share bytes.
-size_t pack(std::vector<Plan::Buffer>& buffers) {
-  std::vector<int> order(buffers.size()), placed;
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int a, int b) { return buffers[a].bytes > buffers[b].bytes; });
+// First-fit offsets, largest first, for buffers and for chains of them that begin at one place: root[i] is
+// the first of buffer i's chain. Buffers whose lifetimes are disjoint may share bytes. Returns the arena's
+// size.
+size_t pack(std::vector<Plan::Buffer>& buffers, const std::vector<int>& root) {
+  std::vector<std::vector<int>> chains(buffers.size());
+  std::vector<size_t> bytes(buffers.size(), 0);
+  std::vector<int> order, placed;
+  for (int i = 0; i < int(buffers.size()); i++) {
+    if (root[i] == i) order.push_back(i);
+    chains[root[i]].push_back(i);
+    bytes[root[i]] = std::max(bytes[root[i]], buffers[i].bytes);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return bytes[a] > bytes[b]; });
   size_t total = 0;
-  for (int i : order) {
-    auto& b = buffers[i];
+  for (int chain : order) {
     size_t at = 0;
-    for (int j : placed) {  // kept sorted by offset
-      const auto& o = buffers[j];
-      const bool alive_together = o.first_op <= b.last_op && b.first_op <= o.last_op;
-      if (alive_together && o.offset < at + b.bytes && at < o.offset + o.bytes) at = o.offset + o.bytes;
+    const auto moved = [&] {  // past a buffer that is in the way
+      for (int j : placed)
+        for (int i : chains[chain]) {
+          const auto &b = buffers[i], &o = buffers[j];
+          const bool alive_together = o.first_op <= b.last_op && b.first_op <= o.last_op;
+          if (!alive_together || o.offset >= at + b.bytes || at >= o.offset + o.bytes) continue;
+          at = o.offset + o.bytes;
+          return true;
+        }
+      return false;
+    };
+    while (moved()) {
     }
-    b.offset = at;
-    total = std::max(total, at + b.bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), i,
-                                   [&](int x, int y) { return buffers[x].offset < buffers[y].offset; }),
-                  i);
+    for (int i : chains[chain]) buffers[i].offset = at, placed.push_back(i);
+    total = std::max(total, at + bytes[chain]);
   }
   return total;
 }
@@ -61,7 +72,7 @@ struct Cut {
 
 // What an operator's output may overwrite if nobody reads it later: each pixel is read just before it is
 // written.
-std::vector<Value> replaceable(const Op<Value>& op) {
+std::vector<Value> replaceable(const Op<Value>& op, InPlace in_place) {
   std::vector<Value> out;
   const auto take = [&](const Addend<Value>& add) {
     if (add.t && add.group == 1) out.push_back(add.t);
@@ -71,6 +82,7 @@ std::vector<Value> replaceable(const Op<Value>& op) {
     out.erase(std::remove_if(out.begin(), out.end(),
                              [&](Value v) { return v.id == conv->x.id || v.id == conv->shortcut.t.id; }),
               out.end());
+  } else if (in_place != InPlace::all) {
   } else if (const auto* mlp = std::get_if<MlpSublayer<Value>>(&op)) {
     out.push_back(mlp->x), take(mlp->add);
   } else if (const auto* attention = std::get_if<AttentionSublayer<Value>>(&op)) {
@@ -92,13 +104,47 @@ bool reads(const Placement& p, int op, int buffer) {
   return found;
 }
 
+// Whether the operator reads row r of the buffer for its row r only.
+bool reads_row_by_row(const Placement& p, int op, int buffer) {
+  return std::visit(
+      [&](auto o) {
+        const RowUse use = o.rows();
+        bool complete = false;
+        if constexpr (requires { o.complete([](Value) {}); })
+          o.complete([&](Value v) { complete = complete || p.locations[v.id].buffer == buffer; });
+        return use.k == 1 && use.stride == 1 && use.up == 1 && use.shuffle == 1 && !use.whole && !complete;
+      },
+      p.ops[size_t(op)]);
+}
+
+// Whether, in the strips of a segment, operator `writer` makes only rows that all readers of the buffer have
+// passed.
+bool written_behind_readers(const Placement& p, const Segment& s, int writer, int buffer) {
+  std::vector<int> readers, done(size_t(s.end - s.first), 0);
+  for (int j = s.first; j < s.end; j++)
+    if (reads(p, j, buffer)) {
+      if (j == writer || !reads_row_by_row(p, j, buffer)) return false;
+      readers.push_back(j);
+    }
+  for (const Strip& strip : s.strips.strips)
+    for (const StripRun& run : strip.runs) {
+      done[size_t(run.op - s.first)] = run.end;
+      for (int j : readers)
+        if (run.op == writer && run.end > done[size_t(j - s.first)]) return false;
+    }
+  return !readers.empty();
+}
+
 // Buffers that may share one place although their lifetimes touch: an operator's output and what it may
-// overwrite. In strips only where no other operator of the segment reads that. Returns the first buffer of
-// each chain.
+// overwrite. In strips only where no other operator of the segment reads that, or only rows before those that
+// are written: a narrower output lies at the start of the place, its rows before the same rows of the wider
+// one. Returns the first buffer of each chain.
 std::vector<int> places_in_common(const Placement& p, const std::vector<Segment>& segments,
-                                  const std::vector<int>& window_rows) {
+                                  const std::vector<int>& window_rows, InPlace in_place) {
   std::vector<int> root(p.buffers.size());
+  std::vector<char> taken(p.buffers.size(), false);
   std::iota(root.begin(), root.end(), 0);
+  if (in_place == InPlace::none) return root;
   const auto plain = [&](int b) { return !p.buffers[b].concat && !p.buffers[b].once && !window_rows[b]; };
   const auto read_beside = [&](int b, int reader) {
     for (const Segment& s : segments) {
@@ -108,31 +154,30 @@ std::vector<int> places_in_common(const Placement& p, const std::vector<Segment>
     }
     return false;
   };
-  for (int i = 0; i < int(p.ops.size()); i++)
-    for (Value v : replaceable(p.ops[i])) {
+  for (const Segment& s : segments)
+    for (int i = s.first; i < s.end; i++) {
       const Value made = std::visit([](const auto& o) { return o.y; }, p.ops[i]);
-      const int a = p.locations[v.id].buffer, y = p.locations[made.id].buffer;
-      const auto &from = p.buffers[a], &to = p.buffers[y];
-      if (a != y && root[y] == y && plain(a) && plain(y) && from.c == to.c && from.num == to.num &&
-          from.den == to.den && from.last_op == i && to.first_op == i && !read_beside(a, i))
-        root[y] = root[a];
+      const int y = p.locations[made.id].buffer;
+      const auto& to = p.buffers[y];
+      if (!plain(y) || to.first_op != i) continue;
+      const auto fits = [&](int a) {
+        const auto& from = p.buffers[a];
+        return a != y && root[y] == y && !taken[a] && plain(a) && from.num == to.num && from.den == to.den;
+      };
+      const auto take = [&](int a) { root[y] = root[a], taken[a] = true; };
+      for (Value v : replaceable(p.ops[i], in_place)) {
+        const int a = p.locations[v.id].buffer;
+        if (fits(a) && p.buffers[a].c == to.c && p.buffers[a].last_op == i && !read_beside(a, i)) take(a);
+      }
+      const bool shuffles = std::visit([](const auto& o) { return o.rows().shuffle > 1; }, p.ops[i]);
+      for (int a = 0; a < int(p.buffers.size()) && !shuffles && !s.strips.strips.empty(); a++) {
+        const auto& from = p.buffers[a];
+        if (fits(a) && from.c >= to.c && from.first_op >= 0 && from.first_op < s.first &&
+            from.last_op >= s.first && from.last_op < i && written_behind_readers(p, s, i, a))
+          take(a);
+      }
     }
   return root;
-}
-
-// Offsets for all, chains of buffers with one place counted once. Returns the arena's size.
-size_t pack_chains(std::vector<Plan::Buffer>& buffers, const std::vector<int>& root) {
-  std::vector<Plan::Buffer> chains = buffers;
-  for (size_t i = 0; i < buffers.size(); i++) {
-    Plan::Buffer& chain = chains[root[i]];
-    chain.bytes = std::max(chain.bytes, buffers[i].bytes);
-    chain.first_op = std::min(chain.first_op, buffers[i].first_op);
-    chain.last_op = std::max(chain.last_op, buffers[i].last_op);
-    if (root[i] != int(i)) chains[i].bytes = 0;
-  }
-  const size_t total = pack(chains);
-  for (size_t i = 0; i < buffers.size(); i++) buffers[i].offset = chains[root[i]].offset;
-  return total;
 }
 
 Layout lay_out(const Placement& p, Extent lr, const PlanOptions& o, const std::vector<Cut>& cuts) {
@@ -162,8 +207,7 @@ Layout lay_out(const Placement& p, Extent lr, const PlanOptions& o, const std::v
     }
     l.buffers.push_back(out);
   }
-  l.arena_bytes =
-      o.in_place ? pack_chains(l.buffers, places_in_common(p, l.segments, window_rows)) : pack(l.buffers);
+  l.arena_bytes = pack(l.buffers, places_in_common(p, l.segments, window_rows, o.in_place));
   return l;
 }
 

@@ -66,7 +66,7 @@ PlanOptions CudaNetwork::options(DType dtype) const {
   return {.dtype = dtype,
           .strip_bytes = size_t(96) << 20,
           .segment_bytes = size_t(256) << 20,
-          .in_place = true,
+          .in_place = InPlace::all,
           .pixel_multiple = dtype == DType::f32 ? 1 : 8,
           .whole = whole};
 }

@@ -13,6 +13,7 @@
 
 #include <climits>
 #include <cstddef>
+#include <cstdint>
 #include <variant>
 #include <vector>
 
@@ -47,6 +48,15 @@ struct Plan {
   void bind(void* base);
 };
 
+// Which operators may write over an operand that nobody reads later: needs kernels that read an element in
+// the thread that writes the output's. Also what may write, in strips, over rows that all their readers have
+// passed.
+enum class InPlace : uint8_t {
+  none,
+  convolutions,  // over an addend
+  all            // sublayers of transformers, too
+};
+
 struct PlanOptions {
   DType dtype = DType::f32;              // of every tensor, input and output included
   size_t strip_bytes = size_t(8) << 20;  // working set of one strip; 0: never use strips
@@ -56,9 +66,7 @@ struct PlanOptions {
   // Most operators of a segment; 0: any, and only graphs with statistics have segments. Short ones keep
   // windows small and what lies between them whole: for an arena that is a file.
   int segment_ops = 0;
-  // A convolution may write over an addend that nobody reads later. Needs kernels that read an addend's
-  // element in the thread that writes the output's.
-  bool in_place = false;
+  InPlace in_place = InPlace::none;
   // Pixels of more than 16 channels begin at multiples of this many elements. Kernels that move 16 bytes at a
   // time want 8 in 16 bits: 180 channels then take the room of 184.
   int pixel_multiple = 1;

@@ -76,11 +76,11 @@ void print(const Line& line, double peak) {
 
 struct Shape {
   const char* name;
-  int size, cin, cout, up = 1, shuffle = 1, k = 3;
+  int size, cin, cout, up = 1, shuffle = 1, k = 3, stride = 1;
 };
 
 Line measure(const Shape& s, Machine* machines) {
-  const int out = s.size * s.up;
+  const int out = s.size * s.up / s.stride;
   std::vector<float> x = normals(size_t(s.size) * s.size * s.cin, 1);
   std::vector<float> y(size_t(out) * out * s.cout), w = normals(size_t(s.k) * s.k * s.cin * s.cout, 0.05f);
   std::vector<float> bias(s.cout);
@@ -89,6 +89,7 @@ Line measure(const Shape& s, Machine* machines) {
   op.y = dense_f32(y.data(), out * s.shuffle, out * s.shuffle, s.cout / s.shuffle / s.shuffle);
   op.w = {0, s.cout, s.k, s.cin, DType::f32, w.data(), bias.data(), nullptr};
   op.act = Act::lrelu, op.slope = 0.2f, op.up = s.up, op.shuffle = s.shuffle;
+  op.stride = s.stride, op.pad_end = s.stride == 2;  // the encoder's of AutoencoderKL
   Line line{std::string(s.name) + " @" + std::to_string(s.size), cpu::variant_name(op),
             2.0 * s.k * s.k * s.cin * s.cout * out * out};
   for (int t = 0; t < 2; t++)
@@ -192,6 +193,9 @@ int main(int argc, char** argv) {
                          {"64->48 shuffle 4", 128, 64, 48, 1, 4},
                          {"up 2 64->64", 64, 64, 64, 2},
                          {"up 2 64->64", 128, 64, 64, 2},
+                         {"stride 2 128->128", 512, 128, 128, 1, 1, 3, 2},
+                         {"stride 2 256->256", 256, 256, 256, 1, 1, 3, 2},
+                         {"stride 2 512->512", 128, 512, 512, 1, 1, 3, 2},
                          {"1x1 64->64", 128, 64, 64, 1, 1, 1},
                          {"linear 180->540", 64, 180, 540, 1, 1, 1},
                          {"linear 512->512", 64, 512, 512, 1, 1, 1},

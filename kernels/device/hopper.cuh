@@ -2,10 +2,11 @@
 // wgmma.cuh.
 //
 // mbarrier, cp.async arrivals and early launches are in use (conv2d_sm90.cu) and have run on an H100; bulk
-// and tensor copies are emulated only.
+// and tensor copies (conv2d_stream_sm90.cu) are emulated only.
 #pragma once
 
 #include "kernels/device/device.cuh"
+#include "kernels/device/tensor_map.h"
 
 #if !defined(__CUDACC__)
 #define __grid_constant__
@@ -132,40 +133,28 @@ __device__ __forceinline__ void bulk_copy(void* dst_shared, const void* src_glob
 #endif
 }
 
-// How the copy engine sees one NHWC image: a box of channels x columns x rows is copied per instruction. On
-// the device this is a CUtensorMap. Made by make_tensor_map(); kernels take it as const __grid_constant__.
-struct alignas(64) TensorMap {
-  unsigned char opaque[128];
-};
-
-// A view of image 0 of t (f16 or bf16; data 16-byte aligned, px and row multiples of 8 elements) cut into
-// boxes [box_h, box_w, 64 channels]; in shared memory a box is rows of 128 bytes per pixel, 128-byte
-// swizzled, on a multiple of 1024 bytes. Outside of the image and beyond t.c channels there are zeros.
-// On the device it comes with the first kernel that needs it (cuTensorMapEncodeTiled); today only the
-// emulator has it.
-TensorMap make_tensor_map(const Tensor& t, int box_h, int box_w);
-
 #if !defined(__CUDACC__)
 namespace host {
 struct MapView {
   const char* data;
   int64_t px_bytes, row_bytes;
-  int h, w, c, box_h, box_w;
+  int h, w, c, box_h, box_w, box_c;
 };
 }  // namespace host
-inline TensorMap make_tensor_map(const Tensor& t, int box_h, int box_w) {
+inline TensorMap make_tensor_map(const Tensor& t, int box_h, int box_w, int box_c) {
   check(t.dtype != DType::f32 && t.px % 8 == 0 && t.row % 8 == 0 &&
-            reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && box_h <= 256 && box_w <= 256,
-        Code::device, "tensor map: got an image of misaligned strides");
+            reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && box_h <= 256 && box_w <= 256 &&
+            (box_c == 64 || box_c == 16),
+        Code::device, "tensor map: got an image of misaligned strides or an impossible box");
   const host::MapView view{
-      static_cast<const char*>(t.data), t.px * 2, t.row * 2, t.h, t.w, t.c, box_h, box_w};
+      static_cast<const char*>(t.data), t.px * 2, t.row * 2, t.h, t.w, t.c, box_h, box_w, box_c};
   TensorMap map{};
   std::memcpy(map.opaque, &view, sizeof view);
   return map;
 }
 #endif
 
-// Box with corner (y, x, c), which may lie outside, to dst [box_h * box_w pixels, 128 bytes].
+// Box with corner (y, x, c), which may lie outside, to dst [box_h * box_w pixels, 2 box_c bytes].
 __device__ __forceinline__ void tensor_copy(void* dst_shared, const TensorMap& map, int c, int x, int y,
                                             uint64_t* barrier) {
 #if defined(__CUDA_ARCH__)
@@ -177,14 +166,16 @@ __device__ __forceinline__ void tensor_copy(void* dst_shared, const TensorMap& m
 #elif !defined(__CUDACC__)
   host::MapView v;
   std::memcpy(&v, map.opaque, sizeof v);
-  const unsigned bytes = unsigned(v.box_h * v.box_w) * 128;
-  simt::check_shared(dst_shared, bytes, 1024, "cp.async.bulk.tensor");
+  const int pixel = v.box_c * 2;
+  const unsigned bytes = unsigned(v.box_h * v.box_w * pixel);
+  simt::check_shared(dst_shared, bytes, size_t(pixel) * 8, "cp.async.bulk.tensor");
   simt::poison(dst_shared, bytes);
   simt::land_later(barrier, bytes, [=] {
     for (int p = 0; p < v.box_h * v.box_w; p++) {
       const int py = y + p / v.box_w, px = x + p % v.box_w;
-      for (int unit = 0; unit < 8; unit++) {
-        char* to = static_cast<char*>(dst_shared) + p * 128 + ((unit ^ (p & 7)) * 16);
+      for (int unit = 0; unit < pixel / 16; unit++) {  // address bits 4.. are XORed with bits 7..
+        const int swizzle = pixel == 128 ? p & 7 : p >> 2 & 1;
+        char* to = static_cast<char*>(dst_shared) + p * pixel + (unit ^ swizzle) * 16;
         for (int e = 0; e < 8; e++) {
           const int ch = c + unit * 8 + e;
           uint16_t value = 0;

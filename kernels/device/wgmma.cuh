@@ -20,6 +20,11 @@ __device__ __forceinline__ uint64_t matrix_descriptor(const void* p) {
   return (matrix_address(p) & 0x3ffff) >> 4 | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 |
          uint64_t(1) << 62;
 }
+// Rows of 32 bytes (16 along k, one step), 32-byte swizzled, groups of eight rows 256 bytes apart.
+__device__ __forceinline__ uint64_t step_descriptor(const void* p) {
+  return (matrix_address(p) & 0x3ffff) >> 4 | uint64_t(1) << 16 | uint64_t(256 >> 4) << 32 |
+         uint64_t(3) << 62;
+}
 // Planes of 8 elements along k (16 bytes per row, row after row without gaps), planes k_bytes apart; not
 // swizzled, so that a matrix may begin at any row: what a convolution needs to shift an image by a tap.
 __device__ __forceinline__ uint64_t plane_descriptor(const void* p, unsigned k_bytes) {
@@ -85,6 +90,9 @@ float described(uint64_t descriptor, int row, int k) {
   if (descriptor >> 62 == 1) {  // 128-byte swizzle: address bits 4..6 are XORed with bits 7..9
     at += uint64_t(row % 8) * 128 + uint64_t(k) * 2;
     at ^= (at >> 7 & 7) << 4;
+  } else if (descriptor >> 62 == 3) {  // 32-byte swizzle: bit 4 is XORed with bit 7
+    at += uint64_t(row % 8) * 32 + uint64_t(k) * 2;
+    at ^= (at >> 7 & 1) << 4;
   } else {
     at += uint64_t(row % 8) * 16 + uint64_t(k / 8) * k_bytes + uint64_t(k % 8) * 2;
   }
@@ -137,134 +145,61 @@ void wgmma(WgmmaLane** lanes) {
 // d (+)= a * b, 64xNx16, asynchronous: d is undefined until wgmma_wait. Rows 16 w .. of warp w of the
 // warpgroup; within a warp d[4 j + i] is element i of the m16n8k16 fragment of columns 8 j. accumulate = 0: d
 // = a * b.
-#define UPS_D8(i)                                                                             \
-  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
-      "+f"(d[i + 6]), "+f"(d[i + 7])
-#define UPS_REGISTERS_64                                                                       \
-  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, " \
-  "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, " \
-  "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, " \
-  "%56, %57, %58, %59, %60, %61, %62, %63"
-#define UPS_REGISTERS_128                                                                      \
-  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, " \
-  "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, " \
-  "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, " \
-  "%56, %57, %58, %59, %60, %61, %62, %63, %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, " \
-  "%74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, " \
-  "%92, %93, %94, %95, %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, "   \
-  "%108, %109, %110, %111, %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, " \
-  "%123, %124, %125, %126, %127"
+#define UPS_D16(i)                                                                                      \
+  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),           \
+      "+f"(d[i + 6]), "+f"(d[i + 7]), "+f"(d[i + 8]), "+f"(d[i + 9]), "+f"(d[i + 10]), "+f"(d[i + 11]), \
+      "+f"(d[i + 12]), "+f"(d[i + 13]), "+f"(d[i + 14]), "+f"(d[i + 15])
+#define UPS_D_16 UPS_D16(0)
+#define UPS_D_32 UPS_D_16, UPS_D16(16)
+#define UPS_D_48 UPS_D_32, UPS_D16(32)
+#define UPS_D_64 UPS_D_48, UPS_D16(48)
+#define UPS_D_96 UPS_D_64, UPS_D16(64), UPS_D16(80)
+#define UPS_D_128 UPS_D_96, UPS_D16(96), UPS_D16(112)
+#define UPS_REGISTERS_16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+#define UPS_REGISTERS_32 \
+  UPS_REGISTERS_16 ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define UPS_REGISTERS_48 \
+  UPS_REGISTERS_32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define UPS_REGISTERS_64 \
+  UPS_REGISTERS_48 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define UPS_REGISTERS_96                                                                              \
+  UPS_REGISTERS_64                                                                                    \
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, %82, " \
+  "%83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
+#define UPS_REGISTERS_128                                                                                \
+  UPS_REGISTERS_96                                                                                       \
+  ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, %112, " \
+  "%113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+// count: registers of d; operands at %a_at, %b_at, and the predicate's at %p_at. b_rows: 1 if b's rows lie
+// along k.
+#define UPS_WGMMA_OF(type, shape, count, a_at, b_at, p_at, b_rows)                                    \
+  asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #p_at                                             \
+               ", 0;\n"                                                                               \
+               "wgmma.mma_async.sync.aligned." shape ".f32." type "." type " {" UPS_REGISTERS_##count \
+               "}, %" #a_at ", %" #b_at ", p, 1, 1, 0, " #b_rows ";\n}\n"                             \
+               : UPS_D_##count                                                                        \
+               : "l"(a), "l"(b), "r"(accumulate))
+#define UPS_WGMMA(shape, count, a_at, b_at, p_at, b_rows)           \
+  do {                                                              \
+    if constexpr (std::is_same_v<T, half_t>)                        \
+      UPS_WGMMA_OF("f16", shape, count, a_at, b_at, p_at, b_rows);  \
+    else                                                            \
+      UPS_WGMMA_OF("bf16", shape, count, a_at, b_at, p_at, b_rows); \
+  } while (false)
 template <class T, int N>
 __device__ __forceinline__ void wgmma_m64k16(float (&d)[N / 2], uint64_t a, uint64_t b, int accumulate = 1) {
   static_assert(N == 32 || N == 64 || N == 96 || N == 128 || N == 192, "shapes in use");
 #if defined(__CUDA_ARCH__)
-  if constexpr (N == 32) {
-    if constexpr (std::is_same_v<T, half_t>) {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {"
-          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
-          "}, %16, %17, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8)
-          : "l"(a), "l"(b), "r"(accumulate));
-    } else {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
-          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
-          "}, %16, %17, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8)
-          : "l"(a), "l"(b), "r"(accumulate));
-    }
-  } else if constexpr (N == 64) {
-    if constexpr (std::is_same_v<T, half_t>) {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
-          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
-          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-          "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24)
-          : "l"(a), "l"(b), "r"(accumulate));
-    } else {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
-          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
-          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-          "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24)
-          : "l"(a), "l"(b), "r"(accumulate));
-    }
-  } else if constexpr (N == 96) {
-    if constexpr (std::is_same_v<T, half_t>) {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n96k16.f32.f16.f16 {"
-          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
-          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
-          "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
-          "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40)
-          : "l"(a), "l"(b), "r"(accumulate));
-    } else {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {"
-          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
-          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
-          "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
-          "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40)
-          : "l"(a), "l"(b), "r"(accumulate));
-    }
-  } else if constexpr (N == 128) {
-    if constexpr (std::is_same_v<T, half_t>) {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" UPS_REGISTERS_64
-          "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56)
-          : "l"(a), "l"(b), "r"(accumulate));
-    } else {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" UPS_REGISTERS_64
-          "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56)
-          : "l"(a), "l"(b), "r"(accumulate));
-    }
-  } else if constexpr (N == 192) {
-    if constexpr (std::is_same_v<T, half_t>) {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n192k16.f32.f16.f16 {"
-          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
-          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
-          "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, "
-          "%56, %57, %58, %59, %60, %61, %62, %63, %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, "
-          "%74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, "
-          "%92, %93, %94, %95"
-          "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56),
-            UPS_D8(64), UPS_D8(72), UPS_D8(80), UPS_D8(88)
-          : "l"(a), "l"(b), "r"(accumulate));
-    } else {
-      asm volatile(
-          "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
-          "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {"
-          "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
-          "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
-          "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, "
-          "%56, %57, %58, %59, %60, %61, %62, %63, %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, "
-          "%74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, "
-          "%92, %93, %94, %95"
-          "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
-          : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56),
-            UPS_D8(64), UPS_D8(72), UPS_D8(80), UPS_D8(88)
-          : "l"(a), "l"(b), "r"(accumulate));
-    }
-  }
+  if constexpr (N == 32)
+    UPS_WGMMA("m64n32k16", 16, 16, 17, 18, 0);
+  else if constexpr (N == 64)
+    UPS_WGMMA("m64n64k16", 32, 32, 33, 34, 0);
+  else if constexpr (N == 96)
+    UPS_WGMMA("m64n96k16", 48, 48, 49, 50, 0);
+  else if constexpr (N == 128)
+    UPS_WGMMA("m64n128k16", 64, 64, 65, 66, 0);
+  else if constexpr (N == 192)
+    UPS_WGMMA("m64n192k16", 96, 96, 97, 98, 0);
 #elif !defined(__CUDACC__)
   simt::meet<128>("wgmma", host::WgmmaLane{d, a, b, accumulate},
                   [](host::WgmmaLane** lanes) { host::wgmma<T, N>(lanes); });
@@ -276,30 +211,26 @@ template <class T>
 __device__ __forceinline__ void wgmma_m64n256k16_rows(float (&d)[128], uint64_t a, uint64_t b,
                                                       int accumulate = 1) {
 #if defined(__CUDA_ARCH__)
-  if constexpr (std::is_same_v<T, half_t>) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {" UPS_REGISTERS_128
-        "}, %128, %129, p, 1, 1, 0, 1;\n}\n"
-        : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56),
-          UPS_D8(64), UPS_D8(72), UPS_D8(80), UPS_D8(88), UPS_D8(96), UPS_D8(104), UPS_D8(112), UPS_D8(120)
-        : "l"(a), "l"(b), "r"(accumulate));
-  } else {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" UPS_REGISTERS_128
-        "}, %128, %129, p, 1, 1, 0, 1;\n}\n"
-        : UPS_D8(0), UPS_D8(8), UPS_D8(16), UPS_D8(24), UPS_D8(32), UPS_D8(40), UPS_D8(48), UPS_D8(56),
-          UPS_D8(64), UPS_D8(72), UPS_D8(80), UPS_D8(88), UPS_D8(96), UPS_D8(104), UPS_D8(112), UPS_D8(120)
-        : "l"(a), "l"(b), "r"(accumulate));
-  }
+  UPS_WGMMA("m64n256k16", 128, 128, 129, 130, 1);
 #elif !defined(__CUDACC__)
   simt::meet<128>("wgmma", host::WgmmaLane{d, a, b, accumulate},
                   [](host::WgmmaLane** lanes) { host::wgmma<T, 256, true>(lanes); });
 #endif
 }
-#undef UPS_D8
+#undef UPS_WGMMA
+#undef UPS_WGMMA_OF
+#undef UPS_D16
+#undef UPS_D_16
+#undef UPS_REGISTERS_16
+#undef UPS_D_32
+#undef UPS_REGISTERS_32
+#undef UPS_D_48
+#undef UPS_REGISTERS_48
+#undef UPS_D_64
 #undef UPS_REGISTERS_64
+#undef UPS_D_96
+#undef UPS_REGISTERS_96
+#undef UPS_D_128
 #undef UPS_REGISTERS_128
 
 }  // namespace ups::cuda

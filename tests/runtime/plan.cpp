@@ -157,7 +157,7 @@ TEST_CASE("in place, outputs take the room of addends that nobody reads later, a
   g.output(n.build(g, g.input(3)));
   for (size_t strip_bytes : {size_t(0), size_t(20000)}) {
     const Plan apart = make_plan(g, {40, 30}, {.strip_bytes = strip_bytes}),
-               plan = make_plan(g, {40, 30}, {.strip_bytes = strip_bytes, .in_place = true});
+               plan = make_plan(g, {40, 30}, {.strip_bytes = strip_bytes, .in_place = InPlace::all});
     CHECK(plan.arena_bytes <= apart.arena_bytes);
     int shared = 0;
     for (const PlanStep& step : plan.steps)
