@@ -3,10 +3,12 @@
 // runs. One bad file never stops the others.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "apps/cancel.h"
@@ -16,6 +18,7 @@
 #include "apps/failure.h"
 #include "apps/jobs.h"
 #include "apps/manifest.h"
+#include "apps/page_index.h"
 #include "apps/pixel_count.h"
 #include "apps/progress.h"
 #include "apps/queue.h"
@@ -64,13 +67,19 @@ FILE* messages(const Options& o) { return o.output == "-" ? stderr : stdout; }
 
 class Batch {
  public:
-  // skipped: how many of the run's files are left out because they are done.
-  Batch(const Options& options, std::vector<Job> jobs, int skipped, Manifest& manifest)
+  // skipped: the run's files that are left out because they are done.
+  Batch(const Options& options, std::vector<Job> jobs, const std::vector<Job>& skipped, Manifest& manifest)
       : options_(options),
         jobs_(std::move(jobs)),
-        skipped_(skipped),
+        skipped_(int(skipped.size())),
         manifest_(manifest),
-        progress_(options.progress, options.quiet) {}
+        progress_(options.progress, options.quiet) {
+    if (options.report.empty() || options.dry_run || jobs_.size() + skipped.size() < 2) return;
+    index_.emplace(options.report, "upscale",
+                   std::vector<std::string>{"size", "result", "seconds", "made by"});
+    for (const Job& job : skipped)
+      index_->add(page_name(job), shown_name(job), {"", "", "", "an earlier run"});
+  }
 
   int run() {
     ups_wake_device(options_.device.c_str());
@@ -97,6 +106,7 @@ class Batch {
     }  // the saver has finished what it had
     progress_.end();
     progress_.end_run(done_, failed_, skipped_, cancelled());
+    if (index_) index_->commit();
     if (broken_) std::rethrow_exception(broken_);
     if (cancelled()) throw Failure(kCancelled, cancelled_text());
     const bool several = jobs_.size() + size_t(skipped_) > 1;
@@ -104,6 +114,9 @@ class Batch {
       printf("%zu files: %d done, %d failed%s\n", jobs_.size() + size_t(skipped_), done_, failed_,
              skipped_ ? (", " + std::to_string(skipped_) + " left out").c_str() : "");
     }
+    if (jobs_.size() > 1 && options_.dry_run && !options_.quiet)
+      printf("%zu files: estimated at most %s in all\n", jobs_.size(),
+             seconds_text(planned_seconds_).c_str());
     if (failed_ == 0) return kOk;
     return several ? kPartial : code_;
   }
@@ -173,7 +186,9 @@ class Batch {
       Clock::time_point start = Clock::now();
       const bool show = options_.dry_run || options_.verbose;
       if (show || (takes_statistics(*model_) && !options_.quiet)) {
-        std::string text = plan_text(*model_, lr, w.job.format, options_, w.job.in, w.job.out);
+        const auto [text, seconds] = plan_text(*model_, lr, w.job.format, options_, w.job.in, w.job.out,
+                                               options_.dry_run ? &run_time_ : nullptr, w.load_seconds);
+        planned_seconds_ += seconds;
         if (show)
           fputs(text.c_str(), options_.dry_run ? stdout : stderr);
         else if (text.find(kTileStatistics) != std::string::npos)
@@ -218,7 +233,7 @@ class Batch {
         const std::shared_ptr<RowsReady> streamed = w.hr.pending.state;
         write_image(w.file, w.job.format, std::move(w.hr), options_.encode);
         if (streamed) w.compute_seconds = streamed->seconds();
-        if (!options_.report.empty()) write_report(w.job.in, w.job.out, model_text_, w.plan, options_.report);
+        if (!options_.report.empty()) show(w);
         done_++;
         report(w, seconds_since(start));
         note([&] { manifest_.add_done(w.job, w.stamp, seconds_since(w.start)); });
@@ -226,6 +241,7 @@ class Batch {
         Failed f = describe(std::current_exception());
         if (f.code == kCancelled) continue;
         failed_++, code_ = f.code;
+        if (index_) note([&] { index_->add(page_name(w.job), w.job.in, {"", "", "", f.sentence}); });
         int count = int(jobs_.size());
         if (progress_.json())
           progress_.failed(w.job.in, w.index, count, f.code, f.sentence);
@@ -235,6 +251,26 @@ class Batch {
       }
     }
   }
+
+  // The page of a report, and its line in the list of several.
+  void show(const Work& w) {
+    const std::string name = page_name(w.job);
+    const Image result = write_report(w.job.in, w.job.out, model_text_, w.plan,
+                                      index_ ? index_->page_for(name) : options_.report);
+    if (!index_) return;
+    index_->put_thumbnail(name, result);
+    auto size = [](int width, int height) { return std::to_string(width) + "x" + std::to_string(height); };
+    char seconds[32];
+    snprintf(seconds, sizeof seconds, "%.2f", seconds_since(w.start));
+    index_->add(name, shown_name(w.job),
+                {size(w.lr_width, w.lr_height), size(result.width, result.height), seconds, model_text_});
+  }
+
+  // Relative to the output folder: what tells the results apart.
+  std::string page_name(const Job& job) const {
+    return std::filesystem::path(job.out).lexically_relative(options_.output).generic_string();
+  }
+  std::string shown_name(const Job& job) const { return job.in + " \u2192 " + page_name(job); }
 
   // Files are made even when the manifest cannot be written; the run says so at its end.
   void note(const std::function<void()>& write) try { write(); } catch (...) {
@@ -268,6 +304,9 @@ class Batch {
   Progress progress_;
   std::unique_ptr<Model> model_;
   std::string model_text_;
+  std::optional<PageIndex> index_;  // of the report of several pictures
+  RunTime run_time_;                // of --dry-run
+  double planned_seconds_ = 0;
   Queue<Work> loaded_{1}, computed_{1};
   int done_ = 0, failed_ = 0, code_ = kOk;  // the saver's
   std::exception_ptr broken_;               // the manifest cannot be written; the saver's
@@ -294,12 +333,19 @@ int run_command(const std::vector<std::string>& arguments) {
             job.out.c_str(), format_name(job.format), options->format.c_str());
   }
   std::error_code ignored;
+  std::vector<Job> skipped;
+  auto leave_out = [&](auto&& is_done) {
+    const auto left =
+        std::stable_partition(jobs.begin(), jobs.end(), [&](const Job& j) { return !is_done(j); });
+    skipped.insert(skipped.end(), left, jobs.end());
+    jobs.erase(left, jobs.end());
+  };
   if (options->skip_existing)
-    std::erase_if(jobs, [&](const Job& j) { return std::filesystem::exists(j.out, ignored); });
+    leave_out([&](const Job& j) { return std::filesystem::exists(j.out, ignored); });
   std::unique_ptr<Manifest> manifest = options->resume.empty() || options->dry_run
                                            ? std::make_unique<Manifest>()
                                            : std::make_unique<Manifest>(options->resume, options->settings);
-  std::erase_if(jobs, [&](const Job& j) { return manifest->done(j); });
+  leave_out([&](const Job& j) { return manifest->done(j); });
   if (jobs.empty()) {
     if (!options->quiet) puts(listed ? "nothing to do: every output is there" : "nothing to do");
     return kOk;
@@ -309,10 +355,8 @@ int run_command(const std::vector<std::string>& arguments) {
     if (!options->dry_run) probe(options->save_steps + "1.png");
   }
   if (!options->report.empty()) {
-    if (listed > 1) fail(kUsage, "--report: got ", listed, " inputs, expected one");
     if (!options->dry_run) probe(options->report);
   }
-  const int skipped = int(listed - jobs.size());
   return Batch(*options, std::move(jobs), skipped, *manifest).run();
 }
 

@@ -13,6 +13,7 @@
 #include "apps/failure.h"
 #include "apps/niqe_store.h"
 #include "apps/options/values.h"
+#include "apps/page_index.h"
 
 namespace ups::apps {
 namespace {
@@ -35,6 +36,75 @@ PagePlace place_in(int width, int height, const Image& picture) {
     return {0, 0, double(width), double(height)};
   return {(width - w) / 2, (height - h) / 2, w, h};
 }
+
+std::string name_of(const std::string& path) { return fs::path(path).filename().string(); }
+
+// Pictures that are looked at together; the first is the reference.
+struct Group {
+  std::vector<Image> pictures;
+  std::vector<Figures> figures;
+  SheetDetail detail;
+  double worst = 1e300;  // the lowest PSNR; -1 where there is none
+
+  void add(Image picture, Figures f) {
+    if (!pictures.empty()) worst = std::min(worst, f.difference ? f.difference->psnr : -1);
+    if (f.difference)
+      detail = {(f.difference->x + 0.5) / picture.width, (f.difference->y + 0.5) / picture.height};
+    pictures.push_back(std::move(picture));
+    figures.push_back(std::move(f));
+  }
+};
+
+Image sheet_of(const Group& g, int columns) {
+  std::vector<SheetPicture> all;
+  for (size_t i = 0; i < g.pictures.size(); i++)
+    all.push_back({name_of(g.figures[i].picture) + "  " + size_of(g.pictures[i]), short_text_of(g.figures[i]),
+                   &g.pictures[i]});
+  return contact_sheet(all, g.detail, columns);
+}
+
+void write_page(const std::string& path, const Group& g, bool niqe) {
+  int width = 0, height = 0;  // of the largest
+  for (const Image& i : g.pictures)
+    if (int64_t(i.width) * i.height > int64_t(width) * height) width = i.width, height = i.height;
+  std::vector<PagePicture> all;
+  for (size_t i = 0; i < g.pictures.size(); i++)
+    all.push_back({name_of(g.figures[i].picture), &g.pictures[i], place_in(width, height, g.pictures[i])});
+  auto table = table_of(g.figures, niqe);
+  for (size_t i = 1; i < table.size(); i++) table[i][0] = all[i - 1].name;
+  write_compare_page(path, "upscale compare", width, height, all, table);
+}
+
+// The sheet of many groups: one below the other, those that differ most.
+class WorstGroups {
+ public:
+  static constexpr size_t kMost = 24;
+  void add(const Group& g) {
+    count_++;
+    const auto at = std::upper_bound(rows_.begin(), rows_.end(), g.worst,
+                                     [](double worst, const Row& r) { return worst < r.worst; });
+    if (rows_.size() == kMost && at == rows_.end()) return;
+    rows_.insert(at, {g.worst, sheet_of(g, int(g.pictures.size()))});
+    if (rows_.size() > kMost) rows_.pop_back();
+  }
+  void write(const std::string& path) {
+    if (rows_.empty()) return;
+    if (count_ > kMost)
+      fprintf(stderr, "%s: shows the %zu of %zu that differ most\n", path.c_str(), kMost, count_);
+    std::vector<Image> sheets;
+    for (Row& r : rows_) sheets.push_back(std::move(r.sheet));
+    OutputFile file(path);
+    write_image(file, Format::png, stacked(sheets), {});
+  }
+
+ private:
+  struct Row {
+    double worst;
+    Image sheet;
+  };
+  std::vector<Row> rows_;
+  size_t count_ = 0;
+};
 
 // One run of the command.
 class Comparison {
@@ -96,56 +166,39 @@ class Comparison {
 
 int Comparison::pictures(const std::vector<std::string>& paths) {
   const char *sheet = a_.value("--sheet"), *html = a_.value("--html");
-  std::vector<Image> kept;  // for looking at
-  std::vector<std::string> names;
+  Group group;  // for looking at; else the reference alone
   Image first = read_image(paths[0]);
   std::vector<Figures> rows = {figures_of(paths[0], first, "", nullptr, border_, parameters())};
+  group.add(std::move(first), rows[0]);
   int first_failure = 0;
   size_t compared = 0;
-  SheetDetail detail;
   for (size_t i = 1; i < paths.size(); i++) {
     const int failure = attempt([&] {
+      const Image& reference = group.pictures[0];
       Image picture = read_image(paths[i]);
-      Figures f = figures_of(paths[i], picture, paths[0], &first, border_, parameters());
+      Figures f = figures_of(paths[i], picture, paths[0], &reference, border_, parameters());
       f.niqe_reference = rows[0].niqe;
       if (f.difference) {
-        detail = {(f.difference->x + 0.5) / first.width, (f.difference->y + 0.5) / first.height};
         compared++;
       } else if (paths.size() == 2 && !sheet && !html) {
         fail(kUsage, "compare: ", paths[i], " has ", size_of(picture), " pixels and ", paths[0], " ",
-             size_of(first), ", expected one size (--html and --sheet show pictures of any size)");
+             size_of(reference), ", expected one size (--html and --sheet show pictures of any size)");
       } else {
-        differs_in_size(paths[i], picture, paths[0], first);
+        differs_in_size(paths[i], picture, paths[0], reference);
         if (!sheet && !html) failed_++;
       }
-      rows.push_back(std::move(f));
-      if (sheet || html) kept.push_back(std::move(picture)), names.push_back(paths[i]);
+      rows.push_back(f);
+      if (sheet || html) group.add(std::move(picture), std::move(f));
     });
     if (failure && paths.size() == 2) return failure;
     if (!first_failure) first_failure = failure;
   }
   print(rows, paths.size() > 1 ? 1 : 0);
-  kept.insert(kept.begin(), std::move(first));
-  names.insert(names.begin(), paths[0]);
   if (sheet) {
-    std::vector<SheetPicture> all;
-    for (size_t i = 0; i < kept.size(); i++)
-      all.push_back({fs::path(names[i]).filename().string() + "  " + size_of(kept[i]), short_text_of(rows[i]),
-                     &kept[i]});
     OutputFile file(sheet);
-    write_image(file, Format::png, contact_sheet(all, detail, 4), {});
+    write_image(file, Format::png, sheet_of(group, 4), {});
   }
-  if (html) {
-    int width = 0, height = 0;  // of the largest
-    for (const Image& i : kept)
-      if (int64_t(i.width) * i.height > int64_t(width) * height) width = i.width, height = i.height;
-    std::vector<PagePicture> all;
-    for (size_t i = 0; i < kept.size(); i++)
-      all.push_back({fs::path(names[i]).filename().string(), &kept[i], place_in(width, height, kept[i])});
-    auto table = table_of(rows, parameters_.has_value());
-    for (size_t i = 1; i < table.size(); i++) table[i][0] = all[i - 1].name;
-    write_compare_page(html, "upscale compare", width, height, all, table);
-  }
+  if (html) write_page(html, group, parameters_.has_value());
   return code(compared, first_failure ? first_failure : int(kUsage));
 }
 
@@ -153,50 +206,79 @@ int Comparison::folders(const std::vector<std::string>& paths) {
   for (const std::string& p : paths)
     if (!fs::is_directory(p))
       fail(kUsage, "compare: got the folder ", paths[0], " and ", p, ", expected folders only");
-  for (const char* option : {"--sheet", "--html"})
-    if (a_.value(option)) fail(kUsage, option, ": got folders, expected pictures");
-  std::vector<Figures> rows, means;
+  const char *sheet = a_.value("--sheet"), *html = a_.value("--html");
+  std::vector<FolderPairs> others;
+  for (size_t i = 1; i < paths.size(); i++) others.push_back(pair_folders(paths[i], paths[0]));
+  std::optional<PageIndex> index;
+  if (html) {
+    auto head = table_of({}, parameters_.has_value())[0];
+    index.emplace(html, "upscale compare", std::vector(head.begin() + 1, head.end()));
+  }
+  WorstGroups worst;
+  std::vector<std::vector<Figures>> rows(paths.size());  // of each folder
   int first_failure = 0;
   auto note = [&](int failure) {
     if (!first_failure) first_failure = failure;
   };
-  auto finish_folder = [&](const std::string& folder, const std::string& reference, size_t begin) {
-    Figures mean = mean_of({rows.begin() + ptrdiff_t(begin), rows.end()});
-    mean.picture = folder, mean.reference = reference;
+  const std::vector<std::string> references = pictures_in(paths[0]);
+  for (size_t w = 0; w < references.size(); w++) {
+    const std::string& reference_path = references[w];
+    note(attempt([&] {
+      Image read = read_image(reference_path);
+      Figures alone = figures_of(reference_path, read, "", nullptr, border_, parameters());
+      if (others.empty()) return rows[0].push_back(alone);
+      Group group;
+      group.add(std::move(read), alone);
+      for (size_t i = 1; i < paths.size(); i++) {
+        note(attempt([&] {
+          const Image& reference = group.pictures[0];
+          const std::string& path = others[i - 1].pairs[w].picture;
+          if (path.empty()) fail(kIo, paths[i], ": has no picture for ", reference_path);
+          Image picture = read_image(path);
+          Figures f = figures_of(path, picture, reference_path, &reference, border_, parameters());
+          f.niqe_reference = alone.niqe;
+          if (!f.difference) {
+            differs_in_size(path, picture, reference_path, reference);
+            if (!sheet && !html) failed_++, note(kUsage);
+          }
+          rows[i].push_back(f);
+          if (sheet || html) group.add(std::move(picture), std::move(f));
+        }));
+      }
+      if (group.pictures.size() < 2) return;
+      if (sheet) worst.add(group);
+      if (!index) return;
+      const std::string name = fs::path(reference_path).lexically_relative(paths[0]).generic_string();
+      write_page(index->page_for(name), group, parameters_.has_value());
+      index->put_thumbnail(name, group.pictures.back());
+      const auto table = table_of({group.figures.begin() + 1, group.figures.end()}, parameters_.has_value());
+      for (size_t r = 1; r < table.size(); r++)
+        index->add(name, table[r][0], {table[r].begin() + 1, table[r].end()});
+    }));
+  }
+  for (size_t i = 1; i < paths.size(); i++)
+    if (const auto& unpaired = others[i - 1].unpaired; !unpaired.empty())
+      fprintf(stderr, "%s: %zu picture%s without a partner in %s: %s%s\n", paths[i].c_str(), unpaired.size(),
+              unpaired.size() > 1 ? "s" : "", paths[0].c_str(), unpaired[0].c_str(),
+              unpaired.size() > 1 ? ", ..." : "");
+  std::vector<Figures> all, means;
+  for (size_t i = 0; i < paths.size(); i++) {
+    Figures mean = mean_of(rows[i]);
+    mean.picture = paths[i], mean.reference = i ? paths[0] : "";
     if (mean.mean_of) means.push_back(mean);
-  };
-  if (paths.size() == 1) {
-    for (const std::string& p : pictures_in(paths[0]))
-      note(
-          attempt([&] { rows.push_back(figures_of(p, read_image(p), "", nullptr, border_, parameters())); }));
-    finish_folder(paths[0], "", 0);
+    all.insert(all.end(), rows[i].begin(), rows[i].end());
   }
-  for (size_t i = 1; i < paths.size(); i++) {
-    const size_t begin = rows.size();
-    const FolderPairs pairs = pair_folders(paths[i], paths[0]);
-    for (const FolderPair& pair : pairs.pairs) {
-      note(attempt([&] {
-        if (pair.picture.empty()) fail(kIo, paths[i], ": has no picture for ", pair.reference);
-        const Image picture = read_image(pair.picture), reference = read_image(pair.reference);
-        Figures f = figures_of(pair.picture, picture, pair.reference, &reference, border_, parameters());
-        if (parameters_) f.niqe_reference = niqe(reference, border_, *parameters_);
-        if (!f.difference) {
-          differs_in_size(pair.picture, picture, pair.reference, reference);
-          failed_++, note(kUsage);
-        }
-        rows.push_back(std::move(f));
-      }));
-    }
-    if (const size_t n = pairs.unpaired.size())
-      fprintf(stderr, "%s: %zu picture%s without a partner in %s: %s%s\n", paths[i].c_str(), n,
-              n > 1 ? "s" : "", paths[0].c_str(), pairs.unpaired[0].c_str(), n > 1 ? ", ..." : "");
-    finish_folder(paths[i], paths[0], begin);
+  if (all.empty() && !failed_) fail(kIo, "compare: ", paths[0], " holds no pictures");
+  all.insert(all.end(), means.begin(), means.end());
+  if (!all.empty()) print(all, 0);
+  if (sheet) worst.write(sheet);
+  if (index) {
+    const auto table = table_of(means, parameters_.has_value());
+    for (size_t r = 1; r < table.size(); r++)
+      index->add("", table[r][0], {table[r].begin() + 1, table[r].end()});
+    index->commit();
   }
-  if (rows.empty() && !failed_) fail(kIo, "compare: ", paths[0], " holds no pictures");
-  const size_t compared = means.size();
-  rows.insert(rows.end(), means.begin(), means.end());
-  if (!rows.empty()) print(rows, 0);
-  return code(compared, first_failure);
+  return code(means.size(), first_failure);
 }
 
 }  // namespace
@@ -225,7 +307,9 @@ const SmallSyntax& compare_syntax() {
       "whatever\n"
       "the extension and a suffix like _x4; then the means. Pictures that cannot be compared are named, the "
       "others\n"
-      "go on, and the exit code is 2.\n"};
+      "go on, and the exit code is 2. --html writes a list and, in a folder beside it, a page for each "
+      "picture;\n"
+      "--sheet one row for each picture, of those that differ most at most 24.\n"};
   return syntax;
 }
 

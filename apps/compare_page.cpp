@@ -10,29 +10,13 @@
 #include "apps/compare_page_text.h"
 #include "apps/failure.h"
 #include "apps/metrics.h"
+#include "apps/page_index.h"
 #include "apps/pixel_format.h"
 
 namespace ups::apps {
 namespace {
 
 constexpr int kMostSide = 8192;  // browsers show no larger pictures reliably
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
 
 std::string base64(const std::string& bytes) {
   static const char* const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -89,13 +73,13 @@ void write_compare_page(const std::string& path, const std::string& title, int w
   put("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"color-scheme\" content=\"dark\">\n<title>" +
-      escaped(title) + "</title>\n<style>" + kPageStyle + "</style></head>\n<body>\n<header>");
+      escaped_html(title) + "</title>\n<style>" + kPageStyle + "</style></head>\n<body>\n<header>");
   for (const char* side : {"left", "right"}) {
     put(std::string("<label>") + side + " <select id=\"" + side + "\">");
     const size_t chosen = *side == 'l' ? 0 : pictures.size() - 1;
     for (size_t i = 0; i < pictures.size(); i++) {
       put("<option value=\"" + std::to_string(i) + "\"" + (i == chosen ? " selected" : "") + ">" +
-          escaped(pictures[i].name) + "</option>");
+          escaped_html(pictures[i].name) + "</option>");
     }
     put("</select></label>\n");
   }
@@ -109,7 +93,7 @@ void write_compare_page(const std::string& path, const std::string& title, int w
       "<button id=\"one\" title=\"pixel for pixel (1)\">1:1</button>\n<span id=\"zoom\"></span></header>\n"
       "<div id=\"stage\"><div id=\"paper\"></div><div id=\"layer\">\n");
   for (const PagePicture& p : pictures) {
-    put("<img alt=\"" + escaped(p.name) + "\" draggable=\"false\" src=\"data:image/png;base64,");
+    put("<img alt=\"" + escaped_html(p.name) + "\" draggable=\"false\" src=\"data:image/png;base64,");
     put(base64(png_bytes(*p.pixels, path)));
     put("\">\n");
   }
@@ -117,7 +101,7 @@ void write_compare_page(const std::string& path, const std::string& title, int w
       "<div class=\"name\" id=\"name-right\"></div></div>\n<footer><table>\n");
   for (size_t r = 0; r < cells.size(); r++) {
     put(r && r <= pictures.size() ? "<tr data-picture=\"" + std::to_string(r - 1) + "\">" : "<tr>");
-    for (const std::string& c : cells[r]) put((r ? "<td>" : "<th>") + escaped(c));
+    for (const std::string& c : cells[r]) put((r ? "<td>" : "<th>") + escaped_html(c));
     put("\n");
   }
   put("</table>\n<p class=\"hint\">Wheel, pinch, + and \xE2\x88\x92: zoom &middot; drag: move &middot; bar, "
@@ -134,9 +118,10 @@ void write_compare_page(const std::string& path, const std::string& title, int w
   file.commit();
 }
 
-void write_report(const std::string& in, const std::string& out, const std::string& model,
-                  const SizePlan& plan, const std::string& page) {
-  const Image source = read_image(in), result = read_image(out);
+Image write_report(const std::string& in, const std::string& out, const std::string& model,
+                   const SizePlan& plan, const std::string& page) {
+  const Image source = read_image(in);
+  Image result = read_image(out);
   auto size = [](const Image& i) { return std::to_string(i.width) + "x" + std::to_string(i.height); };
   auto name = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };
   const std::string made_by = plan.same() ? model
@@ -152,6 +137,7 @@ void write_report(const std::string& in, const std::string& out, const std::stri
       {{"picture", "size", "made by"},
        {name(in), size(source), "the source"},
        {name(out), size(result), made_by}});
+  return result;
 }
 
 }  // namespace ups::apps

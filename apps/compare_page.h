@@ -27,7 +27,8 @@ void write_compare_page(const std::string& path, const std::string& title, int w
                         const std::vector<std::vector<std::string>>& cells);
 
 // `upscale IN OUT --report PAGE`: source against result; `plan` says where the source lies in it.
-void write_report(const std::string& in, const std::string& out, const std::string& model,
-                  const SizePlan& plan, const std::string& page);
+// Returns the result as it was read again.
+Image write_report(const std::string& in, const std::string& out, const std::string& model,
+                   const SizePlan& plan, const std::string& page);
 
 }  // namespace ups::apps

@@ -51,6 +51,19 @@ tr[data-picture]:hover td { color: #fff; }
 .hint { color: #8a8d93; font-size: 12.5px; margin: 6px 0 0; }
 )";
 
+const char* const kIndexStyle = R"(
+body { margin: 16px 20px; background: #1c1d1f; color: #d8d9db; font: 14px/1.4 system-ui, sans-serif; color-scheme: dark; }
+h1 { font-size: 16px; font-weight: 600; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 6px 14px 6px 0; text-align: right; white-space: nowrap; border-bottom: 1px solid #34363a; }
+th { font-weight: normal; color: #a4a7ad; }
+th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
+th:last-child, td:last-child { padding-left: 14px; white-space: normal; }
+a { display: flex; align-items: center; gap: 12px; color: #9cc4ff; text-decoration: none; }
+a:hover { text-decoration: underline; }
+img { width: 96px; height: 96px; object-fit: contain; background: #0f1011; border-radius: 4px; }
+)";
+
 const char* const kPageScript = R"(
 const $ = id => document.getElementById(id);
 const stage = $('stage'), bar = $('bar'), left = $('left'), right = $('right');

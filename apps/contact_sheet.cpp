@@ -13,6 +13,7 @@ namespace ups::apps {
 namespace {
 
 constexpr int kCell = 480, kGap = 8;
+constexpr uint8_t kBackground = 32;
 constexpr int kDetail = 160, kZoom = kCell / kDetail;  // pixels of the largest picture, each shown as 3x3
 
 Image resized(const Image& in, int width, int height, ups_filter filter) {
@@ -66,7 +67,7 @@ Image contact_sheet(const std::vector<SheetPicture>& pictures, const SheetDetail
   }
   const int row_height = 2 * kTextHeight + whole_height + kGap + detail_height + 2 * kGap;
   Image sheet = allocate_image(columns * (kCell + kGap) + kGap, rows * row_height + kGap, 3, UPS_U8);
-  std::fill_n(sheet.pixels.get(), sheet.bytes(), uint8_t(32));
+  std::fill_n(sheet.pixels.get(), sheet.bytes(), kBackground);
   for (size_t i = 0; i < pictures.size(); i++) {
     const Image &whole = wholes[i], &enlarged = details[i];
     const int x = kGap + int(i) % columns * (kCell + kGap);
@@ -79,6 +80,16 @@ Image contact_sheet(const std::vector<SheetPicture>& pictures, const SheetDetail
     paste(sheet, enlarged, x + (kCell - enlarged.width) / 2, y + (detail_height - enlarged.height) / 2);
   }
   return sheet;
+}
+
+Image stacked(const std::vector<Image>& sheets) {
+  int width = 1, height = 0;
+  for (const Image& s : sheets) width = std::max(width, s.width), height += s.height;
+  Image all = allocate_image(width, std::max(1, height), 3, UPS_U8);
+  std::fill_n(all.pixels.get(), all.bytes(), kBackground);
+  int y = 0;
+  for (const Image& s : sheets) paste(all, s, 0, y), y += s.height;
+  return all;
 }
 
 }  // namespace ups::apps

@@ -20,4 +20,7 @@ struct SheetDetail {
 // One column a picture, in order, at most `columns` beside each other. Pictures of any size; 8-bit RGB.
 Image contact_sheet(const std::vector<SheetPicture>& pictures, const SheetDetail& detail, int columns);
 
+// Sheets below each other.
+Image stacked(const std::vector<Image>& sheets);
+
 }  // namespace ups::apps

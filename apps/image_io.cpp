@@ -263,7 +263,7 @@ int rows_held(Format format, int height, size_t row_bytes, const EncodeOptions& 
   return rows < height ? int(rows) : 0;
 }
 
-void write_image(OutputFile& file, Format format, Image image, const EncodeOptions& options) {
+void encode_image(OutputFile& file, Format format, Image image, const EncodeOptions& options) {
   image = convert_depth(std::move(image), stored_depth(format, image.depth));
   if (!has_alpha(format)) image = flatten(std::move(image), options.background);
   switch (format) {
@@ -306,6 +306,10 @@ void write_image(OutputFile& file, Format format, Image image, const EncodeOptio
     default:
       fail(kUsage, file.path(), ": ", format_name(format), " is not written by this build");
   }
+}
+
+void write_image(OutputFile& file, Format format, Image image, const EncodeOptions& options) {
+  encode_image(file, format, std::move(image), options);
   file.commit();
 }
 

@@ -86,7 +86,8 @@ int rows_held(Format format, int height, size_t row_bytes, const EncodeOptions& 
 int64_t encoder_bytes(Format format, int width, int height, int channels, ups_depth depth,
                       const EncodeOptions& options);
 
-// Writes and commits, after conversion to what the format holds.
+// Writes, after conversion to what the format holds; write_image also commits.
+void encode_image(OutputFile& file, Format format, Image image, const EncodeOptions& options);
 void write_image(OutputFile& file, Format format, Image image, const EncodeOptions& options);
 
 // One per codec. `name` goes into messages.

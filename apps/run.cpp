@@ -193,8 +193,8 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
   return hr;
 }
 
-std::string plan_text(const Model& model, const Image& lr, Format format, const Options& o,
-                      const std::string& in_name, const std::string& out_name) {
+PlanText plan_text(const Model& model, const Image& lr, Format format, const Options& o,
+                   const std::string& in_name, const std::string& out_name, RunTime* time, double reading) {
   const ups_loop loop = o.loop.library();
   ups_options l = library_options(model, o, &loop);
   Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
@@ -204,10 +204,8 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
                      std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + ", " +
                      std::to_string(sizes.channels) + " channel" + (sizes.channels > 1 ? "s" : "") + " of " +
                      std::to_string(stored_bits(format, sizes.depth)) + " bits\n";
-  double seconds = 0;
   bool tiled = false;
   for (size_t i = 0; i < plans.size(); i++) {
-    seconds += plans[i].value("estimated_seconds", 0.0);
     if (plans.size() > 1)
       text += "  " + std::string(i + 1 < plans.size() ? "first " : "then ") +
               name_of(i + 1 < plans.size() ? *model.before()[i] : model) + "\n";
@@ -233,13 +231,17 @@ std::string plan_text(const Model& model, const Image& lr, Format format, const 
   }
   if (o.finish.any()) text += "  finished row by row: " + finish_text(o.finish) + "\n";
   int64_t peak = peak_bytes(plans, sizes) + sizes.image_bytes;
-  text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, estimated " +
-          seconds_text(seconds) + " on " + plans.back().value("device", "the CPU") + "\n";
+  text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, ";
+  RunSeconds seconds;
+  if (time) seconds = time->of(model, lr, reading, format, o, sizes, plans);
+  if (time) text += "estimated " + seconds_text(seconds.all) + " ";
+  text += "on " + plans.back().value("device", "the CPU") + "\n";
+  if (time) text += "  " + seconds.parts() + "\n";
   if (o.verbose) {
     const Json kernels = plans.back().value("kernels", Json::object());
     for (const auto& [kernel, calls] : kernels.items()) text += "  " + calls.dump() + " x " + kernel + "\n";
   }
-  return text;
+  return {text, seconds.all};
 }
 
 }  // namespace ups::apps

@@ -8,6 +8,7 @@
 #include "apps/image_io.h"
 #include "apps/options.h"
 #include "apps/progress.h"
+#include "apps/run_time.h"
 #include "apps/store.h"
 
 namespace ups::apps {
@@ -23,9 +24,15 @@ std::optional<Image> upscale_image(const Model& model, const Image& lr, Format f
                                    const std::string& out_name, Progress& progress,
                                    const std::function<void(Image hr)>& early, SizePlan* plan);
 
-// What would be done, for --dry-run and --verbose: a few lines.
-std::string plan_text(const Model& model, const Image& lr, Format format, const Options& options,
-                      const std::string& in_name, const std::string& out_name);
+// What would be done, for --dry-run and --verbose: a few lines. Unless `time` is null also how long it takes,
+// reading included, which took reading_seconds.
+struct PlanText {
+  std::string text;
+  double seconds = 0;
+};
+PlanText plan_text(const Model& model, const Image& lr, Format format, const Options& options,
+                   const std::string& in_name, const std::string& out_name, RunTime* time,
+                   double reading_seconds);
 
 // What the result says about its making.
 Provenance provenance(const Model& model, const Options& options, Format format, const Image& lr,

@@ -15,7 +15,9 @@ void add_message_options(OptionTable& table) {
              .group = Group::messages,
              .level = Level::advanced,
              .help = "also write a page with source and result, a slider between them and zoom",
-             .details = "For one input. See also `upscale compare`.",
+             .details =
+                 "For several inputs OUT.html lists them, and OUT_pages/ beside it holds a page for each.\n"
+                 "See also `upscale compare`.",
              .set = [](Options& o, const Value& v) { o.report = v.text; },
              .completes = Completes::file});
   table.add({.names = "--progress",

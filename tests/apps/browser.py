@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 import zlib
 from pathlib import Path
 
@@ -53,6 +54,15 @@ addEventListener('load', () => {
   document.querySelectorAll('tr[data-picture]')[1].click(); look('row');
   document.getElementById('diff').click();
   seen.difference = getComputedStyle(b).mixBlendMode + ' ' + getComputedStyle(document.getElementById('layer')).filter;
+  document.body.innerHTML = '<pre id="seen">' + JSON.stringify(seen).replace(/</g, '&lt;') + '</pre>';
+});
+</script>
+"""
+
+LISTED = """
+<script>
+addEventListener('load', () => {
+  const seen = [...document.querySelectorAll('a')].map(a => [a.href, a.querySelector('img').naturalWidth]);
   document.body.innerHTML = '<pre id="seen">' + JSON.stringify(seen).replace(/</g, '&lt;') + '</pre>';
 });
 </script>
@@ -196,6 +206,16 @@ def main():
         run("compare", red, blue, "--html", folder / "page.html")
         check_events(browser, folder / "page.html", check)
 
+        # A list of several: its thumbnails load, its links lead to pages that run.
+        run(red, blue, folder / "several/", "-m", model, "--report", folder / "list.html")
+        listed = (folder / "list.html").read_text().replace("</body>", LISTED + "</body>")
+        (folder / "listed.html").write_text(listed.replace(' loading="lazy"', ""))
+        found = re.search(r'<pre id="seen">(.*?)</pre>', browser.dom(folder / "listed.html"), re.S)
+        links = json.loads(html.unescape(found[1])) if found else []
+        check("the list shows both pictures", [width for _, width in links] == [128, 64], links)
+        for link, _ in links:
+            page = Path(urllib.parse.unquote(urllib.parse.urlparse(link).path))
+            check(f"the page {page.name} runs", re.search(r'id="zoom">[0-9.]+ %<', browser.dom(page)))
 
         # What is painted: a page with the two pictures, and each report twice, all source and all result. The result
         # is the source resampled, so that both must look alike wherever they are.

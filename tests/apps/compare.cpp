@@ -14,6 +14,12 @@ namespace {
 
 const std::string kGolden = UPS_GOLDEN "/metrics/";
 
+int count_of(const std::string& text, const std::string& what) {
+  int n = 0;
+  for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + 1)) n++;
+  return n;
+}
+
 }  // namespace
 
 TEST_CASE("PSNR and SSIM agree with scikit-image and BasicSR to four decimals", "[apps][compare]") {
@@ -218,7 +224,18 @@ TEST_CASE("folders are compared picture by picture", "[apps][compare]") {
   CHECK(f.code == 0);
   CHECK(f.out.find("mean of 6") != std::string::npos);
   CHECK(run({"compare", folder / "a", folder / "a/one.png"}).code == 1);
-  CHECK(run({"compare", folder / "a", folder / "b", "--html", folder / "p.html"}).code == 1);
+  f = run({"compare", folder / "a", folder / "b", folder / "a", "--html", folder / "p.html", "--sheet",
+           folder / "s.png"});
+  CHECK(f.code == 2);  // two are not in b
+  const std::string list = slurp(folder / "p.html");
+  CHECK(count_of(list, "<a href=\"p_pages/") == 4 + 6);
+  CHECK(list.find("mean of 4") != std::string::npos);
+  CHECK(list.find("mean of 6") != std::string::npos);
+  CHECK(slurp(folder / "p_pages/sub/one.png.html").find("onex2.png") != std::string::npos);
+  CHECK(decode_image(slurp(folder / "p_pages/lost.png.jpg"), "t.jpg").width == 16);
+  const Image sheet = read_image(folder / "s.png");  // three columns, six rows
+  CHECK(sheet.width == 3 * 488 + 8);
+  CHECK((sheet.height > 6 * 400 && sheet.height < 6 * 600));
   fs::create_directories(folder.path / "empty");
   CHECK(run({"compare", folder / "empty", folder / "b"}).code == 6);
 }
@@ -257,7 +274,27 @@ TEST_CASE("--report writes a page of source and result", "[apps][compare]") {
   CHECK(page.find("a&lt;b.png") != page.npos);
   CHECK(page.find("18x14") != page.npos);
   CHECK(page.find("Compact") != page.npos);
-  CHECK(run({folder / "a<b.png", folder / "out.png", folder / "x", "-m", tiny_model(), "--report",
-             folder / "r.html"})
-            .code == 1);
+}
+
+TEST_CASE("--report of several pictures lists them and has a page for each", "[apps][compare]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  fs::create_directories(folder.path / "in/sub");
+  spill(folder / "in/a<b #1.png", random_rgb_png(r, 9, 7));
+  spill(folder / "in/sub/c.png", random_rgb_png(r, 8, 6));
+  spill(folder / "in/bad.png", "none");
+  const std::vector<std::string> arguments = {
+      folder / "in", folder / "out",    "-R",       "-m",           tiny_model(),
+      "--report",    folder / "r.html", "--resume", folder / "done"};
+  for (const char* note : {"srvgg_x2 (", "an earlier run"}) {
+    CHECK(run(arguments).code == 2);
+    const std::string list = slurp(folder / "r.html");
+    CHECK(list.find("href=\"r_pages/a%3Cb%20%231.png.html\"") != list.npos);
+    CHECK(list.find("src=\"r_pages/sub/c.png.jpg\"") != list.npos);
+    CHECK(list.find("a&lt;b #1.png</a>") != list.npos);
+    CHECK(list.find("not a readable image") != list.npos);
+    CHECK(count_of(list, note) == 2);
+  }
+  CHECK(slurp(folder / "r_pages/sub/c.png.html").find("16x12") != std::string::npos);
+  CHECK_FALSE(fs::exists(folder / "r_pages/bad.png.html"));
 }

@@ -199,6 +199,16 @@ TEST_CASE("--dry-run says what would happen and writes nothing", "[apps][run]") 
   CHECK(f.out.find("32x24") != std::string::npos);
   CHECK(f.out.find("MiB") != std::string::npos);
   CHECK(files_in(folder.path) == 1);
+  // The estimate counts every part that there is.
+  auto says = [&](const std::string& what) { return f.out.find(what) != std::string::npos; };
+  CHECK((says("estimated ") && says("reading ") && says("network ") && says("encoding ")));
+  CHECK_FALSE((says("resampling ") || says("finishing ")));
+  f = run(
+      {folder / "in.png", folder / "o.webp", "-m", tiny_model(), "-s", "40", "--sharpen", "1", "--dry-run"});
+  CHECK((says("resampling ") && says("finishing ") && says("encoding ")));
+  std::filesystem::copy_file(folder / "in.png", folder / "in2.png");
+  f = run({folder / "in.png", folder / "in2.png", folder / "new/", "-m", tiny_model(), "--dry-run"});
+  CHECK(says("2 files: estimated at most "));
 }
 
 TEST_CASE("a folder goes into a new folder; one bad file is reported and does not stop the rest",
