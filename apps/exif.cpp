@@ -1,12 +1,15 @@
 // Walks the first directory of an EXIF block and the Exif directory below it. Every offset is checked.
 #include "apps/exif.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace ups::apps {
 namespace {
 
-enum Type : uint32_t { kAscii = 2, kShort = 3, kLong = 4, kRational = 5 };
+enum Type : uint32_t { kAscii = 2, kShort = 3, kLong = 4, kRational = 5, kUndefined = 7 };
+constexpr uint16_t kExifDirectory = 0x8769, kUserComment = 0x9286;
 
 class Block {
  public:
@@ -41,7 +44,7 @@ class Block {
   size_t first() const { return valid_ ? u32(4) : 0; }
   // The Exif directory, 0 when absent.
   size_t exif() const {
-    size_t e = find(first(), 0x8769);
+    size_t e = find(first(), kExifDirectory);
     return e && u16(e + 2) == kLong ? u32(e + 8) : 0;
   }
   // A SHORT or LONG of count 1; 0 when it is something else.
@@ -128,11 +131,16 @@ void exif_update(std::string& exif, int width, int height, double dpi_x, double 
   }
 }
 
-void exif_add_text(std::string& exif, uint16_t tag, const std::string& text, bool replace) {
-  if (exif.empty()) exif = std::string("II*\0\x08\0\0\0\0\0\0\0\0\0", 14);
+namespace {
+
+constexpr size_t kFirstLink = 4;  // where the offset of the first directory stands
+
+// link: where the offset of the directory stands. value: as stored, in the block's byte order.
+void add_field(std::string& exif, size_t link, uint16_t tag, Type type, size_t count,
+               const std::string& value, bool replace) {
   Block b(exif);
   if (!b.valid()) return;
-  size_t first = b.first(), n = b.entries(first);
+  size_t first = b.u32(link), n = b.entries(first);
   const size_t there = b.find(first, tag);
   if (there && !replace) return;
   if (first < 8 || first > exif.size() || exif.size() - first < 6 + 12 * n || n > 60000) return;
@@ -142,22 +150,89 @@ void exif_add_text(std::string& exif, uint16_t tag, const std::string& text, boo
   size_t k = 0;
   while (k < n && b.u16(first + 2 + 12 * k) < tag) k++;
   if (there) k = (there - first - 2) / 12;
-  std::string entry(12, '\0'), count(2, '\0');
-  put16(count, 0, little, uint32_t(n + !there));
+  std::string entry(12, '\0'), head(2, '\0');
+  put16(head, 0, little, uint32_t(n + !there));
   put16(entry, 0, little, tag);
-  put16(entry, 2, little, kAscii);
-  put32(entry, 4, little, uint32_t(text.size() + 1));
+  put16(entry, 2, little, type);
+  put32(entry, 4, little, uint32_t(count));
   std::string old = exif.substr(first + 2, 12 * n + 4);
   if (exif.size() % 2) exif += '\0';
-  size_t directory = exif.size(), value = directory + 2 + 12 * (n + !there) + 4;
-  if (text.size() + 1 > 4) {
-    put32(entry, 8, little, uint32_t(value));
+  size_t directory = exif.size(), at = directory + 2 + 12 * (n + !there) + 4;
+  if (value.size() > 4) {
+    put32(entry, 8, little, uint32_t(at));
   } else {
-    entry.replace(8, text.size(), text);
+    entry.replace(8, value.size(), value);
   }
-  exif += count + old.substr(0, 12 * k) + entry + old.substr(12 * (k + (there != 0)));
-  if (text.size() + 1 > 4) exif += text + '\0';
-  put32(exif, 4, little, uint32_t(directory));
+  exif += head + old.substr(0, 12 * k) + entry + old.substr(12 * (k + (there != 0)));
+  if (value.size() > 4) exif += value;
+  put32(exif, link, little, uint32_t(directory));
+}
+
+// Big-endian, as most programs write it whatever the block's byte order. Bytes that are no UTF-8 are Latin-1.
+std::string utf16(const std::string& text) {
+  std::string out;
+  auto unit = [&](uint32_t v) { out += {char(v >> 8), char(v)}; };
+  for (size_t i = 0; i < text.size();) {
+    const uint8_t c = uint8_t(text[i]);
+    const size_t more = c < 0xc2 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 0;
+    uint32_t v = more ? c & (0x3f >> more) : c;
+    size_t k = 1;
+    for (; k <= more && i + k < text.size() && (uint8_t(text[i + k]) & 0xc0) == 0x80; k++)
+      v = v << 6 | (uint8_t(text[i + k]) & 0x3f);
+    const bool whole = k == more + 1;
+    if (!whole) v = c;
+    i += whole ? k : 1;
+    if (v >= 0x10000)
+      unit(0xd800 + ((v - 0x10000) >> 10 & 0x3ff)), unit(0xdc00 + ((v - 0x10000) & 0x3ff));
+    else
+      unit(v);
+  }
+  return out;
+}
+
+void begin(std::string& exif) {
+  if (exif.empty()) exif = std::string("II*\0\x08\0\0\0\0\0\0\0\0\0", 14);
+}
+
+}  // namespace
+
+void exif_add_text(std::string& exif, uint16_t tag, const std::string& text, bool replace) {
+  begin(exif);
+  add_field(exif, kFirstLink, tag, kAscii, text.size() + 1, text + '\0', replace);
+}
+
+void exif_add_resolution(std::string& exif, double x, double y) {
+  begin(exif);
+  double there = 0;
+  if (exif_resolution(exif, there, there)) return;
+  const bool little = Block(exif).little();
+  for (const auto& [tag, v] : {std::pair{uint16_t(0x011a), x}, {uint16_t(0x011b), y}}) {
+    std::string value(8, '\0');
+    put32(value, 0, little, uint32_t(std::lround(std::min(v, 4e7) * 100)));
+    put32(value, 4, little, 100);
+    add_field(exif, kFirstLink, tag, kRational, 1, value, true);
+  }
+  std::string inches(4, '\0');
+  put16(inches, 0, little, 2);
+  add_field(exif, kFirstLink, 0x0128, kShort, 1, inches, true);
+}
+
+void exif_add_comment(std::string& exif, const std::string& text) {
+  begin(exif);
+  if (!Block(exif).valid()) return;
+  if (const bool little = Block(exif).little(); !Block(exif).find(Block(exif).first(), kExifDirectory)) {
+    exif.append(exif.size() % 2, '\0');
+    std::string here(4, '\0');
+    put32(here, 0, little, uint32_t(exif.size()));
+    exif.append(6, '\0');  // a directory without entries
+    add_field(exif, kFirstLink, kExifDirectory, kLong, 1, here, false);
+  }
+  const size_t entry = Block(exif).find(Block(exif).first(), kExifDirectory);
+  if (!entry) return;
+  const bool ascii = std::none_of(text.begin(), text.end(), [](char c) { return c & 0x80; });
+  const std::string value =
+      ascii ? std::string("ASCII\0\0\0", 8) + text : std::string("UNICODE\0", 8) + utf16(text);
+  add_field(exif, entry + 8, kUserComment, kUndefined, value.size(), value, false);
 }
 
 }  // namespace ups::apps

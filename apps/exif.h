@@ -19,6 +19,11 @@ void exif_update(std::string& exif, int width, int height, double dpi_x, double 
 // Adds a text field to the first directory; one that is there stays unless `replace`. An empty block becomes
 // a new one; a damaged one is left alone.
 void exif_add_text(std::string& exif, uint16_t tag, const std::string& text, bool replace = false);
+// Dots per inch, unless the block says some.
+void exif_add_resolution(std::string& exif, double x, double y);
+// UserComment, where programs that make pictures put their parameters if a format has no texts; UTF-8. One
+// that is there stays.
+void exif_add_comment(std::string& exif, const std::string& text);
 
 inline constexpr uint16_t kExifSoftware = 0x0131, kExifProcessing = 0x000b;
 

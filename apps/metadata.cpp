@@ -68,6 +68,8 @@ Metadata result_metadata(const Metadata& source, MetaPolicy policy, double dpi, 
       if (!there) m.chunks.push_back(c);
     }
     if (made_by.in_exif) {
+      if (const auto texts = texts_of(m, "parameters"); !texts.empty()) exif_add_comment(m.exif, texts[0]);
+      if (m.dpi_x > 0) exif_add_resolution(m.exif, m.dpi_x, m.dpi_y);
       exif_add_text(m.exif, kExifSoftware, software);
       exif_add_text(m.exif, kExifProcessing, software + ": " + what, true);
     }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "apps/exif.h"
+#include "apps/exif_directories.h"
 #include "apps/image_io.h"
 #include "tests/apps/jpeg_file.h"
 #include "tests/apps/process.h"
@@ -32,7 +33,7 @@ std::string profile(const char* space, size_t bytes, Random& r) {
 }
 
 // Orientation, Make, XResolution 300, and an Exif directory with PixelXDimension. Big- or little-endian.
-std::string exif_block(bool little, int orientation) {
+std::string camera_block(bool little, int orientation) {
   std::string s = little ? "II" : "MM";
   auto u16 = [&](int v) {
     s += little ? std::string{char(v), char(v >> 8)} : std::string{char(v >> 8), char(v)};
@@ -152,7 +153,7 @@ TEST_CASE("a PNG keeps its profile, EXIF, XMP, resolution and text, and says who
           "[apps][metadata]") {
   UPS_RANDOM(r);
   TemporaryFolder folder;
-  Extras e{profile("RGB ", 3000, r), exif_block(true, 1), kXmp, "a cat, steps: 20\nSeed: 1", 300};
+  Extras e{profile("RGB ", 3000, r), camera_block(true, 1), kXmp, "a cat, steps: 20\nSeed: 1", 300};
   spill(folder / "in.png", png_with(e, 9, 7, r));
   upscale(folder / "in.png", folder / "out.png", {"-s", "3"});
   PngSeen seen = libpng_see(slurp(folder / "out.png"));
@@ -198,7 +199,7 @@ TEST_CASE("a JPEG keeps EXIF, XMP, IPTC, density and a profile of several segmen
     f.icc = profile("RGB ", 150000, r);
     f.dpi = 240;
     std::string iptc = std::string("Photoshop 3.0\0", 14) + "8BIM keywords";
-    f.segments = {{1, kExifHead + exif_block(little, 6)}, {1, kXmpHead + kXmp}, {13, iptc}};
+    f.segments = {{1, kExifHead + camera_block(little, 6)}, {1, kXmpHead + kXmp}, {13, iptc}};
     spill(folder / "in.jpg", libjpeg_bytes(f));
     upscale(folder / "in.jpg", folder / "out.jpg");
     JpegSeen seen = libjpeg_see(slurp(folder / "out.jpg"));
@@ -222,7 +223,7 @@ TEST_CASE("a JPEG keeps EXIF, XMP, IPTC, density and a profile of several segmen
 TEST_CASE("between PNG and JPEG goes what both can hold", "[apps][metadata]") {
   UPS_RANDOM(r);
   TemporaryFolder folder;
-  Extras e{profile("RGB ", 70000, r), exif_block(false, 1), kXmp, "p", 300};
+  Extras e{profile("RGB ", 70000, r), camera_block(false, 1), kXmp, "p", 300};
   spill(folder / "in.png", png_with(e, 9, 7, r));
   upscale(folder / "in.png", folder / "mid.jpg");
   JpegSeen jpeg = libjpeg_see(slurp(folder / "mid.jpg"));
@@ -306,10 +307,54 @@ TEST_CASE("a profile of other colours than the result's is left out", "[apps][me
   CHECK(result_metadata(m, MetaPolicy::icc_only, 0, 4, 4, 2, {}).icc == m.icc);
 }
 
+TEST_CASE("a resolution goes where only EXIF can hold it", "[apps][metadata]") {
+  for (bool with_exif : {false, true}) {
+    Metadata source;
+    source.dpi_x = source.dpi_y = 300;  // of a PNG's pHYs, say
+    if (with_exif) exif_add_text(source.exif, 0x010f, "Camera Co");
+    for (Format format : {Format::webp, Format::avif, Format::jxl, Format::tiff, Format::jpeg}) {
+      if (!can_write(format)) continue;
+      TemporaryFolder folder;
+      Image image = allocate_image(8, 6, 3, UPS_U8);
+      std::fill_n(image.pixels.get(), image.bytes(), uint8_t(90));
+      image.meta = result_metadata(source, MetaPolicy::keep, 72, 8, 6, 3, {"m", "", 2, true});
+      OutputFile file(folder / "x");
+      write_image(file, format, std::move(image), {});
+      const Image back = read_image(folder / "x");
+      CHECK(back.meta.dpi_x == Approx(72));
+      CHECK(exif_text(back.meta.exif, 0x010f) == (with_exif ? "Camera Co" : ""));
+    }
+  }
+}
+
+TEST_CASE("a generator's parameters go into the user comment where a format has no texts",
+          "[apps][metadata]") {
+  UPS_RANDOM(r);
+  TemporaryFolder folder;
+  for (const std::string& exif : {std::string(), camera_block(true, 1), camera_block(false, 1)}) {
+    spill(folder / "in.png", png_with({.exif = exif, .parameters = "a cat, steps: 20"}, 9, 7, r));
+    upscale(folder / "in.png", folder / "out.jpg");
+    const std::string seen = libjpeg_see(slurp(folder / "out.jpg")).segment(kExifHead);
+    const ExifDirectories d = exif_directories(seen);
+    const auto comment = std::find_if(d.exif.begin(), d.exif.end(), [](auto& f) { return f.tag == 0x9286; });
+    REQUIRE(comment != d.exif.end());
+    CHECK(comment->value == std::string("ASCII\0\0\0", 8) + "a cat, steps: 20");
+    CHECK(d.exif.size() == (exif.empty() ? 1 : 2));  // and the width
+    CHECK(exif_text(seen, 0x010f) == (exif.empty() ? "" : "Camera Co"));
+  }
+  std::string block;
+  exif_add_comment(block, "gr\xc3\xbcn \xf0\x9f\x90\x88 \xfc");
+  const ExifDirectories d = exif_directories(block);
+  REQUIRE(d.exif.size() == 1);
+  CHECK(d.exif[0].value == std::string("UNICODE\0\0g\0r\0\xfc\0n\0 \xd8\x3d\xdc\x08\0 \0\xfc", 26));
+  exif_add_comment(block, "another");
+  CHECK(exif_directories(block).exif[0].count == 26);
+}
+
 TEST_CASE("damaged EXIF blocks are carried or ignored, never followed out of bounds", "[apps][exif]") {
   UPS_RANDOM(r);
   for (int k = 0; k < 2000; k++) {
-    std::string exif = exif_block(k % 2, r.integer(1, 8));
+    std::string exif = camera_block(k % 2, r.integer(1, 8));
     for (int flips = r.integer(0, 4); flips > 0; flips--)
       exif[r.integer(0, int(exif.size()) - 1)] = char(r.engine());
     exif.resize(size_t(r.integer(0, int(exif.size()))));

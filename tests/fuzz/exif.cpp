@@ -16,7 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   exif_update(block, 640, 480, 300, 300);
   if (exif_orientation(block) < 1 || exif_orientation(block) > 8) __builtin_trap();
   exif_add_text(block, kExifSoftware, "a program");
-  exif_add_text(block, kExifProcessing, "and a model");
+  exif_add_text(block, kExifProcessing, "and a model", true);
+  exif_add_resolution(block, 300, 300);
+  exif_add_comment(block, block.substr(0, 20));
   exif_text(block, kExifSoftware);
   for (bool big : {false, true}) {  // of whole files, too
     block[2] = block[0] == 'I' ? (big ? '+' : '*') : '\0';
