@@ -4,11 +4,12 @@
 # PyTorch; then a JSON file and a Markdown table in bench/results (or in $OUT), and the table on stdout.
 #
 #   --prebuilt DIR   a folder made by gpu_pack.sh; without it, builds for this GPU (needs nvcc and scripts/install)
-#   --only STAGE     tests, models, autoencoders, kernels, peers or sanitizer; again for more
+#   --only STAGE     tests, models, variants, autoencoders, kernels, peers or sanitizer; again for more
 #   --quick          fewer shapes, sizes and rounds: about 2 minutes
 #   GPU_CHECK_BUDGET seconds for everything (500); GPU_CHECK_COMMIT what to note as the commit
 #
 # Stages run in the order of what is most worth knowing, each under a limit; what is done is written at once.
+# Each file of tests has a process of its own: after an illegal access or a hang the others still count.
 # Exit status: 0, 1 if a test failed or a stage broke, 77 without a GPU.
 set -u -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,13 +21,13 @@ while [ $# -gt 0 ]; do
     --prebuilt) prebuilt=$(cd "${2:?--prebuilt needs a folder}" && pwd) || exit 1; shift 2 ;;
     --only)
       case ${2:-} in
-        tests | models | autoencoders | kernels | peers | sanitizer) only="$only $2" ;;
-        *) echo "gpu_check: --only: got ${2:-nothing}, expected tests, models, autoencoders, kernels, peers or sanitizer" >&2; exit 1 ;;
+        tests | models | variants | autoencoders | kernels | peers | sanitizer) only="$only $2" ;;
+        *) echo "gpu_check: --only: got ${2:-nothing}, expected tests, models, variants, autoencoders, kernels, peers or sanitizer" >&2; exit 1 ;;
       esac
       shift 2 ;;
     --quick) quick=--quick; shift ;;
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 1 ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 1 ;;
   esac
 done
 
@@ -58,7 +59,9 @@ else
   [ "$sm" = 90 ] && archs="$archs -DUPS_CUDA_ARCHS_SM90=90a-real"
   echo "gpu_check: building for sm_$sm ..."
   # shellcheck disable=SC2086  # words
-  if ! { cmake -S "$root" -B "$bin" -DCMAKE_BUILD_TYPE=Release -DUPS_CUDA=ON -DUPS_VENDOR=ON $archs &&
+  configure() { cmake -S "$root" -B "$bin" -DCMAKE_BUILD_TYPE=Release -DUPS_CUDA=ON -DUPS_VENDOR="$1" $archs; }
+  # shellcheck disable=SC2086  # words
+  if ! { { configure ON || { echo "gpu_check: without cuDNN, see $bin"; configure OFF; }; } &&
          cmake --build "$bin" -j "$(nproc)" --target upscale test_gpu bench_gpu; } >"$work/build" 2>&1; then
     tail -n 40 "$work/build"
     echo "gpu_check: the build failed (gpu_pack.sh makes a folder elsewhere that needs no packages here)" >&2
@@ -67,6 +70,7 @@ else
 fi
 if "$bin/bench_gpu" --kernel conv2d --shape 16x16@16 --no-vendor --seconds 0.01 >"$work/first" 2>&1; then
   gpu=${gpu:-$(head -n 1 "$work/first" | cut -d, -f1)}
+  sm=${sm:-$(sed -n '1s/.*, sm_\([0-9]*\),.*/\1/p' "$work/first")}
 else
   status=$?
   tail -n 3 "$work/first"
@@ -114,7 +118,12 @@ stage() {
     124 | 137) outcome="cut off after $limit s" ;;
     *) outcome="failed ($status)"; failed=1 ;;
   esac
-  summary=$(grep -E 'All tests passed|^test cases:|ERROR SUMMARY|RACECHECK SUMMARY|skipped:' "$work/out" | tail -n 2 | tr '\n' ' ')
+  summary=$(grep -E '^failed \(|ERROR SUMMARY|RACECHECK SUMMARY|skipped:' "$work/out" | tail -n 4 | tr '\n' ' ')
+  if grep -qE '^All tests passed|^test cases:' "$work/out"; then  # of several processes
+    summary="$summary$(sed -n 's/^All tests passed (.* in \([0-9]*\) test cases*)$/\1 0/p; s/^test cases: .*/&/p' "$work/out" |
+      awk '/^test cases/ { for (i = 1; i < NF; i++) { if ($(i + 1) == "passed") p += $i; if ($(i + 1) == "failed") f += $i } next }
+           { p += $1 } END { printf "%d test cases passed, %d failed", p, f }')"
+  fi
   # What failed is worth more of the terminal than what passed.
   if [ "$status" -ne 0 ]; then tail -n 30 "$work/out"; else tail -n 12 "$work/out"; fi
   printf '{"kind": "stage", "stage": "%s", "outcome": "%s", "seconds": %d, "summary": "%s"}\n' "$stage" "$outcome" \
@@ -133,6 +142,30 @@ with_vendor() { UPS_VENDOR_PATH=$vendor LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}${ve
 export -f with_vendor
 export vendor
 
+# test_files FILTER LIMIT: the tests that FILTER chooses, one process per file of tests, each under the limit.
+test_files() {
+  local file status worst=0
+  for file in $("$bin/test_gpu" -# --list-tags "$1" | sed -n 's/.*\(\[#[A-Za-z0-9_.-]*\]\).*/\1/p'); do
+    timeout -k 5 "$2" "$bin/test_gpu" -# "$1$file"
+    status=$?
+    [ "$status" -eq 77 ] && return 77
+    [ "$status" -eq 0 ] || { echo "failed ($status): $1$file"; worst=1; }
+  done
+  return "$worst"
+}
+# whole_by VARIANT MODEL...: whole networks with kernels other than the default, a process each.
+whole_by() {
+  local variant=$1 model worst=0
+  shift
+  for model in "$@"; do
+    UPSCALE_VARIANT=conv2d~$variant with_vendor "$bin/bench_gpu" --only models --models "$models" --model "$model" \
+      --size 512x512 --json "$lines" || worst=1
+  done
+  return "$worst"
+}
+export -f test_files whole_by
+export bin lines
+
 peer() { # MODE LIMIT ARGUMENT...: PyTorch's lines go to the record as they come
   local mode=$1 limit=$2
   shift 2
@@ -145,8 +178,8 @@ sanitize() { # TOOL LIMIT
     "$bin/test_gpu" "[small]"
 }
 
-models=$work/models
-if wanted models || wanted peers || wanted autoencoders; then "$bin/bench_gpu" --prepare "$models" || exit 1; fi
+export models=$work/models
+if wanted models || wanted variants || wanted peers || wanted autoencoders; then "$bin/bench_gpu" --prepare "$models" || exit 1; fi
 sizes=512x512,256x256,1280x720
 [ -n "$quick" ] && sizes=512x512
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
@@ -154,9 +187,9 @@ has_torch=''
 [ -n "$python" ] && "$python" -c 'import importlib.util as u, sys; sys.exit(not (u.find_spec("torch") and u.find_spec("safetensors")))' && has_torch=yes
 
 # --- Stages, what is most worth knowing first -----------------------------------------------------------------------
-if wanted tests; then  # two processes: after an illegal access nothing works in the first one
-  stage "tests, small" 60 "$bin/test_gpu" "[small]"
-  [ -z "$quick" ] && stage "tests, others" 90 "$bin/test_gpu" "~[small]"
+if wanted tests; then
+  stage "tests, small" 70 bash -c 'test_files "[small]" 30'
+  [ -z "$quick" ] && stage "tests, others" 90 bash -c 'test_files "~[small]" 60'
 fi
 # shellcheck disable=SC2086  # --quick or nothing
 if wanted models; then stage networks 80 "$bin/bench_gpu" --only models --models "$models" --json "$lines" $quick; fi
@@ -167,6 +200,12 @@ if wanted autoencoders; then
 fi
 # shellcheck disable=SC2086
 if wanted kernels; then stage kernels 90 bash -c 'with_vendor "$@"' - "$bin/bench_gpu" --only kernels --json "$lines" $quick; fi
+if wanted variants; then
+  [ "$sm" = 90 ] && stage "x4 by wgmma-stream" 20 bash -c 'whole_by wgmma-stream x4'
+  # Says why, and counts as skipped, where there is no cuDNN.
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  stage "networks by cuDNN" 50 bash -c 'with_vendor "$bin/bench_gpu" --has-vendor && whole_by cudnn x4 anime video general'
+fi
 if wanted peers; then
   if [ -n "$has_torch" ]; then
     peer eager 70 --sizes "$sizes"

@@ -13,6 +13,9 @@
 #include "kernels/device/conv_tile.cuh"
 #include "kernels/device/mma.cuh"
 #include "kernels/pack.h"
+#if defined(UPS_WITH_VENDOR)
+#include "kernels/conv2d_vendor.h"
+#endif
 
 namespace ups::cuda {
 namespace {
@@ -242,7 +245,10 @@ std::span<const Conv2dVariant> table() {
     kConv2dStream,  // not yet timed: where UPSCALE_VARIANT asks for it
 #endif
     kConv2dF32,
-    {"naive", accepts_all, launch_naive}
+    {"naive", accepts_all, launch_naive},
+#if defined(UPS_WITH_VENDOR)
+    kConv2dCudnn,
+#endif
   };
   return variants;
 }
@@ -278,10 +284,17 @@ void verify(const Conv2d<Tensor>& op) {
 
 }  // namespace
 
-std::span<const Conv2dVariant> conv2d_variants() { return table(); }
+std::span<const Conv2dVariant> conv2d_variants() {
+  const auto all = table();
+#if defined(UPS_WITH_VENDOR)
+  return all.first(all.size() - 1);  // to be compared with, not one of ours
+#else
+  return all;
+#endif
+}
 
 const char* variant_name(const Conv2d<Tensor>& op, const DeviceInfo& device) {
-  return select("conv2d", conv2d_variants(), op, device).name;
+  return select("conv2d", table(), op, device).name;
 }
 
 bool runs_whole(const Conv2d<Tensor>& op, const DeviceInfo& device) {
@@ -299,7 +312,7 @@ bool makes_statistics(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats,
   return x.data == y.data && x.c == y.c && x.px == y.px && x.row == y.row && x.dtype == y.dtype &&
          x.extent() == y.extent() && op.shuffle == 1 && stats.groups >= 1 && y.c % stats.groups == 0 &&
          wide_sums_groups(op, stats.groups) &&
-         select("conv2d", conv2d_variants(), op, device).launch == kConv2dWide.launch;
+         select("conv2d", table(), op, device).launch == kConv2dWide.launch;
 #endif
 }
 
@@ -322,7 +335,7 @@ void run(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
   rows.begin = rows.begin > 0 ? rows.begin : 0;
   rows.end = rows.end < op.y.h / op.shuffle ? rows.end : op.y.h / op.shuffle;
   if (rows.begin >= rows.end) return;
-  select("conv2d", conv2d_variants(), op, stream.device()).launch(op, stream, rows);
+  select("conv2d", table(), op, stream.device()).launch(op, stream, rows);
 }
 
 }  // namespace ups::cuda

@@ -22,7 +22,7 @@ struct Options {
   std::string model;                // of model_names(); "": all
   std::vector<std::string> sizes;   // LR sizes WxH; empty: 256x256, 512x512, 1280x720
   std::string models_folder, prepare_folder, json;
-  bool quick = false, vendor = true;
+  bool quick = false, vendor = true, has_vendor = false;
   double seconds = 0.2;   // of measuring, per number
   double budget_s = 1e9;  // no new measurement is begun after this much time
 };

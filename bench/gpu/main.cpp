@@ -5,6 +5,7 @@
 
 #include "bench/gpu/bench.h"
 #include "bench/gpu/device_probe.h"
+#include "bench/gpu/vendor.h"
 #include "kernels/error.h"
 
 namespace ups::bench {
@@ -19,6 +20,7 @@ const char* kUsage =
     "  --models FOLDER    with x4.safetensors and so on, as --prepare writes them\n"
     "  --prepare FOLDER   writes the networks (from $UPSCALE_MODELS, else random weights) and leaves\n"
     "  --no-vendor        does not time cuDNN\n"
+    "  --has-vendor       only says whether cuDNN is there: status 0, or 77\n"
     "  --seconds S        of measuring per number (0.2)\n"
     "  --budget S         begins nothing more after S seconds\n"
     "  --quick            fewer shapes, sizes and comparisons\n"
@@ -61,6 +63,8 @@ Options parse(int argc, char** argv) {
       o.prepare_folder = value();
     else if (word == "--no-vendor")
       o.vendor = false;
+    else if (word == "--has-vendor")
+      o.has_vendor = true;
     else if (word == "--seconds")
       o.seconds = std::max(0.01, std::atof(value().c_str()));
     else if (word == "--budget")
@@ -83,10 +87,11 @@ int run(int argc, char** argv) {
   if (!o.prepare_folder.empty()) return prepare_models(o.prepare_folder), prepare_vae(o.prepare_folder), 0;
   std::string why;
   const auto devices = cuda::devices(&why);
-  if (devices.empty()) {
+  if (devices.empty() || (o.has_vendor && !make_vendor(&why))) {
     std::printf("bench_gpu: skipped: %s\n", why.c_str());
     return 77;
   }
+  if (o.has_vendor) return 0;
   const cuda::DeviceInfo& d = devices[0];
   Record record(o.json, o.budget_s);
   record.add({{"kind", "device"},

@@ -7,17 +7,13 @@
 
 #include "bench/gpu/bench.h"
 #include "bench/gpu/device_probe.h"
+#include "bench/gpu/whole_pass.h"
 #include "kernels/error.h"
 #include "tests/device/picture.h"
-#include "upscale.h"
 #include "weights/open.h"
 
 namespace ups::bench {
 namespace {
-
-void verify(ups_status status) {
-  if (status != UPS_OK) throw Error(Code(int(status)), ups_last_error());
-}
 
 struct Model {
   explicit Model(const std::string& path, const cuda::DeviceInfo& device, ups_precision precision) {
@@ -66,9 +62,7 @@ struct Case {
 
 Json measure(const Case& c, ups_precision precision, const Options& o, const cuda::DeviceInfo& device) {
   const std::vector<unsigned char> picture = ups::testing::synthetic_picture(c.w, c.h);
-  trim_pool();
-  reset_peak();
-  const int64_t before = driver_used_bytes();
+  WholePass timed;
   Model model(c.path, device, precision);
   const Json facts = Json::parse(ups_model_info(model.handle));
   const int scale = facts["scale"];
@@ -76,49 +70,18 @@ Json measure(const Case& c, ups_precision precision, const Options& o, const cud
   ups_image lr{const_cast<unsigned char*>(picture.data()), c.w, c.h, 3, UPS_U8, c.w * 3},
       hr{enlarged.data(), c.w * scale, c.h * scale, 3, UPS_U8, c.w * scale * 3};
 
-  upscale_whole(model, lr, hr);  // first use: modules, recording
-  std::vector<double> pass;
-  const double until = now_s() + o.seconds * 2;
-  do {
-    const double start = now_s();
-    upscale_whole(model, lr, hr);
-    pass.push_back((now_s() - start) * 1e3);
-  } while ((now_s() < until || pass.size() < 3) && pass.size() < 100);
-  const int64_t own = device_use().peak, driver = driver_peak_bytes() - before;
-
-  take_graph_times();
-  std::vector<double> network;
-  const double network_until = now_s() + o.seconds * 2;
-  do {
-    probe_graphs(pass.back() < 20 ? 10 : 3);
-    upscale_whole(model, lr, hr);
-    probe_graphs(0);
-    double sum = 0;  // all that was replayed in one pass
-    const std::vector<double> times = take_graph_times();
-    for (double ms : times) sum += ms;
-    if (times.empty()) break;
-    network.push_back(sum);
-  } while ((now_s() < network_until || network.size() < 5) && network.size() < 50);
-
-  const Timing p = summarise(pass, 1), n = summarise(network, 1);
+  timed.measure(o.seconds, [&] { upscale_whole(model, lr, hr); });
   const double flop = double(facts["flop_per_pixel"]) * c.w * c.h;
   Json line = {{"kind", "model"},
                {"model", c.name},
                {"weights", c.released ? "released" : "random"},
-               {"runner", "upscale"},
+               {"runner", runner_name()},
                {"precision", precision_name(precision)},
                {"size", {c.w, c.h}},
                {"scale", scale},
-               {"gflop", flop * 1e-9},
-               {"pass_ms", p.ms},
-               {"pass_ms_quartiles", {p.low, p.high}},
-               {"own_peak_bytes", own},
-               {"driver_peak_bytes", driver}};
-  if (n.samples) {
-    line["network_ms"] = n.ms;
-    line["network_ms_quartiles"] = {n.low, n.high};
-    line["tflops"] = flop / n.ms * 1e-9;
-  }
+               {"gflop", flop * 1e-9}};
+  timed.add_to(line);
+  if (timed.network().samples) line["tflops"] = flop / timed.network().ms * 1e-9;
   return line;
 }
 

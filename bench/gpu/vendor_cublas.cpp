@@ -3,13 +3,13 @@
 
 #include <random>
 
-#include "bench/gpu/shared_library.h"
 #include "bench/gpu/vendor.h"
+#include "kernels/vendor/shared_library.h"
 
 namespace ups::bench {
 
 double matmul_peak_tflops(DType dtype, cuda::Stream& stream) {
-  const SharedLibrary library("libcublas.so." + std::to_string(CUBLAS_VER_MAJOR));
+  const cuda::SharedLibrary library("libcublas.so." + std::to_string(CUBLAS_VER_MAJOR));
   decltype(cublasCreate_v2)* create = nullptr;
   decltype(cublasDestroy_v2)* destroy = nullptr;
   decltype(cublasSetStream_v2)* set_stream = nullptr;

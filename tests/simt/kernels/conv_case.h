@@ -46,6 +46,7 @@ struct DeviceConvCase {
   Conv2d<Tensor> op, on_host;
   std::vector<std::vector<double>> expected;  // by image
   bool summed_in_f16 = false;                 // the variant at hand
+  DType sums_stored_as = DType::f32;          // likewise: before bias and what follows
 
   // Channels behind a slice of c so that pixels take whole vectors, if they are to.
   int and_rest(int extra, int c) const {
@@ -169,6 +170,7 @@ struct DeviceConvCase {
   // With sums in f16: x and weights are normal, so partial sums of 16, 32 and 48 products have the variance
   // 32 on average; each of K/16 is rounded by up to 2^-11 of itself, sigma 2^-11 / sqrt(3). Those errors add
   // up to sigma = 2^-11 sqrt(2 K / 3); 7 of them.
+  static double unit_of(DType d) { return d == DType::f16 ? 0x1p-11 : d == DType::bf16 ? 0x1p-8 : 0; }
   double tolerance(double want) const {
     const double eps = std::numeric_limits<float>::epsilon(),
                  k = double(spec.k) * spec.k * spec.cin + spec.shortcut;
@@ -176,9 +178,11 @@ struct DeviceConvCase {
     if (spec.act == Act::prelu)
       for (int c = 0; c < spec.cout; c++) slope = std::max(slope, std::abs(double(slopes[size_t(c)])));
     const double rounded = summed_in_f16 ? 7 * 0x1p-11 * std::sqrt(2 * std::max(k, 48.0) / 3) : 0;
-    const double sum = (eps * (3 * k + 8 * std::sqrt(k) + 8) + rounded) *
+    // A stored sum has the variance K and is rounded once; 7 sigma.
+    const double stored = 7 * std::sqrt(k) * unit_of(sums_stored_as);
+    const double sum = (eps * (3 * k + 8 * std::sqrt(k) + 8) + rounded + stored) *
                        std::max(1.0, std::abs(double(spec.scale))) * slope;
-    const double unit = spec.y == DType::f16 ? 0x1p-11 : spec.y == DType::bf16 ? 0x1p-8 : 0;
+    const double unit = unit_of(spec.y);
     return sum + (std::abs(want) + sum) * unit + (spec.y == DType::f16 ? 0x1p-25 : 0);
   }
 

@@ -9,7 +9,7 @@
 
 #include "kernels/error.h"
 
-namespace ups::bench {
+namespace ups::cuda {
 
 // Kept open for the life of the process. Throws Error{Code::device} with the loader's reasons.
 class SharedLibrary {
@@ -33,4 +33,4 @@ class SharedLibrary {
   void* handle_ = nullptr;
 };
 
-}  // namespace ups::bench
+}  // namespace ups::cuda
