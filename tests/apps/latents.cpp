@@ -67,6 +67,43 @@ TEST_CASE("a picture is encoded and decoded to its own size", "[apps][latents]")
   CHECK(side(slurp(out), 0) == 36);
 }
 
+TEST_CASE("samples are seeded, and latents of ComfyUI are not scaled yet", "[apps][latents]") {
+  Work w;
+  const auto latent_of = [&](const std::vector<std::string>& more) {
+    const std::string path = w.folder / "l.safetensors";
+    std::vector<std::string> arguments = {"encode", w.picture, path, "--vae", w.vae, "--scaling", "0.5,0.25"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    REQUIRE(run(arguments).code == 0);
+    const auto file = ups::open_weights(path);
+    CHECK(file->metadata.at("scaling_factor") == "0.5");
+    CHECK(file->metadata.at("shift_factor") == "0.25");
+    return file->floats("latent");
+  };
+  const std::vector<float> mean = latent_of({}), sample = latent_of({"--sample", "3"});
+  CHECK(sample != mean);
+  CHECK(latent_of({"--sample", "3"}) == sample);
+  CHECK(latent_of({"--sample", "4"}) != sample);
+
+  // The same picture out of z itself, as ComfyUI stores it, and out of (z - 0.25) * 0.5. Both are exact here.
+  std::vector<float> z(size_t(4) * 2 * 3), scaled(z.size());
+  for (size_t i = 0; i < z.size(); i++) z[i] = float(int(i % 7) - 3) / 2, scaled[i] = (z[i] - 0.25f) * 0.5f;
+  ups::StateDict comfy, ours;
+  comfy.add_owned("latent_tensor", {1, 4, 2, 3}, z), comfy.add_owned("latent_format_version_0", {0}, {});
+  ours.add_owned("latent", {1, 4, 2, 3}, scaled);
+  // A size that is not within the last latent pixel is not believed.
+  ours.metadata["width"] = "3", ours.metadata["height"] = "4";
+  const auto picture_of = [&](const ups::StateDict& file) {
+    const std::string path = w.folder / "z.safetensors", out = w.folder / "z.ppm";
+    ups::write_safetensors(path, file);
+    REQUIRE(run({"decode", path, out, "--vae", w.vae, "--scaling", "0.5,0.25"}).code == 0);
+    return slurp(out);
+  };
+  const std::string picture = picture_of(comfy);
+  CHECK(side(picture, 0) == 12);
+  CHECK(side(picture, 1) == 8);
+  CHECK(picture_of(ours) == picture);
+}
+
 TEST_CASE("the latent loop enlarges to the exact size and saves its steps", "[apps][latents]") {
   Work w;
   const std::string out = w.folder / "out.ppm";

@@ -6,44 +6,13 @@
 
 #include "kernels/error.h"
 #include "runtime/philox.h"
-#include "tests/arch/vae_net.h"
+#include "tests/arch/autoencoder_fixture.h"
 #include "weights/safetensors.h"
 
 using namespace ups;
 using namespace ups::testing;
 
 namespace {
-
-// A machine with the autoencoder of a golden file.
-struct Fixture {
-  Pool pool{2};
-  std::shared_ptr<const StateDict> io;
-  std::unique_ptr<Autoencoder> autoencoder;
-
-  explicit Fixture(const char* name) {
-    io = open_weights(std::string(UPS_GOLDEN) + "/vae/" + name + ".io.safetensors");
-    const bool tiny = name[0] == 't';
-    autoencoder = std::make_unique<Autoencoder>(
-        [this, tiny] {
-          return open_autoencoder(tiny ? taesd_weights(*io, -1) : vae_weights(*io, VaeDialect::diffusers));
-        },
-        [this] { return make_cpu_backend(pool); }, pool);
-  }
-};
-
-// A smooth picture with some detail.
-struct Picture3 {
-  std::vector<float> v;
-  Image image;
-  Picture3(int h, int w) : v(size_t(h) * w * 3) {
-    for (int y = 0; y < h; y++)
-      for (int x = 0; x < w; x++)
-        for (int k = 0; k < 3; k++)
-          v[(size_t(y) * w + x) * 3 + k] =
-              0.5f + 0.3f * std::sin(0.07f * float(x) + float(k)) + 0.15f * std::cos(0.9f * float(y + k));
-    image = {v.data(), h, w, 3, Depth::f32, int64_t(w) * 12};
-  }
-};
 
 Extent size_of(const std::string& text) {
   Extent e;
