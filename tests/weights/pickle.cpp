@@ -3,6 +3,7 @@
 
 #include "tests/testing.h"
 #include "tests/weights/files.h"
+#include "tests/weights/pickle_programs.h"
 #include "weights/pickle_global.h"
 #include "weights/pickle_torch.h"
 
@@ -20,19 +21,6 @@ std::string refusal(const std::string& program) {
   return sentence([&] { run(program); });
 }
 
-std::string u32(uint32_t n) { return {char(n), char(n >> 8), char(n >> 16), char(n >> 24)}; }
-std::string text(const std::string& s) { return "X"s + u32(uint32_t(s.size())) + s; }
-std::string integer(int32_t n) { return "J"s + u32(uint32_t(n)); }
-
-// ('storage', torch.FloatStorage, '0', 'cpu', numel) as a persistent id.
-std::string storage(const std::string& numel) {
-  return "("s + text("storage") + "ctorch\nFloatStorage\n"s + text("0") + text("cpu") + numel + "tQ";
-}
-std::string tensor(const std::string& sizes, const std::string& strides,
-                   const std::string& offset = integer(0)) {
-  return "ctorch._utils\n_rebuild_tensor_v2\n("s + storage(integer(6)) + offset + "("s + sizes + "t("s +
-         strides + "t\x89}tR";
-}
 // {"w": tensor} read as a state dict whose storage '0' is six floats.
 std::string add(const std::string& tensor_program) {
   return sentence([&] {
@@ -117,6 +105,7 @@ TEST_CASE("malformed pickles are refused", "[weights][pickle]") {
   CHECK_THAT(refusal(""), Contains("truncated"));
   CHECK_THAT(refusal("\x80\x02}"), Contains("truncated"));
   CHECK_THAT(refusal("\x80\x09."), Contains("protocol 9"));
+  CHECK_THAT(refusal("\x80\x01."), Contains("protocol 1"));
   CHECK_THAT(refusal("."), Contains("exactly one value"));
   CHECK_THAT(refusal("NN."), Contains("exactly one value"));
   CHECK_THAT(refusal("(N."), Contains("exactly one value"));
@@ -132,6 +121,9 @@ TEST_CASE("malformed pickles are refused", "[weights][pickle]") {
   CHECK_THAT(refusal("ctorch\nfloat32\n)R."), Contains("not a constructor"));
   CHECK_THAT(refusal("i."), Contains("opcode 105"));  // INST
   CHECK_THAT(refusal("NQ."), Contains("persistent id"));
+  CHECK_THAT(refusal(")Q."), Contains("persistent id"));
+  CHECK_THAT(refusal("ccollections\nOrderedDict\n](K\1K\2K\3ta\x85R."), Contains("not a pair"));
+  CHECK(refusal("(0N.") == "");  // POP of a mark
   CHECK_THAT(refusal("X\xff\xff\xff\xff."), Contains("string of 4294967295 bytes"));
   CHECK_THAT(refusal("c"s + std::string(5000, 'a')), Contains("over 1000 bytes"));
 }
@@ -140,6 +132,12 @@ TEST_CASE("bombs run into limits", "[weights][pickle]") {
   CHECK_THAT(refusal(std::string(2000, '(')), Contains("more than 1000 marks"));
   CHECK_THAT(refusal(std::string(5 << 20, 'N')), Contains("4194304 opcodes"));
   CHECK_THAT(refusal("Nr"s + u32(0xffffffff) + "."), Contains("memo index"));
+  // One pair, a list of it 65536 times, and as many dicts of that as memory does not hold.
+  std::string dicts = "K\1K\2\x86q\0"s + "](";
+  for (int i = 0; i < 65536; ++i) dicts += "h\0"s;
+  dicts += "eq\1";
+  for (int i = 0; i < 80; ++i) dicts += "ccollections\nOrderedDict\nh\1\x85R0";
+  CHECK_THAT(refusal(dicts + "00N."), Contains("repeats too many pairs"));
   // Deep nesting costs neither stack nor time.
   CHECK(refusal(")"s + std::string(1 << 20, '\x85') + ".") == "");
   // A dict that is its own wrapper.

@@ -3,6 +3,7 @@
 
 #include "tests/testing.h"
 #include "tests/weights/files.h"
+#include "tests/weights/pickle_programs.h"
 #include "weights/open.h"
 
 using namespace ups;
@@ -134,4 +135,20 @@ TEST_CASE("a legacy storage whose count contradicts its description is refused",
     return;
   }
   FAIL("no count found");
+}
+
+TEST_CASE("a legacy checkpoint says how its numbers are stored, and says it once", "[weights][pth]") {
+  // magic, protocol, system, object, keys, then the one storage of six floats
+  const auto legacy = [](const std::string& little_endian, const std::string& second) {
+    const std::string one = integer(1), magic = "\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."s;
+    return magic + "\x80\2M\xe9\3.\x80\2}" + text("little_endian") + little_endian + "s.\x80\2}" + text("a") +
+           tensor(one, one) + "s" + text("b") + second + "s.\x80\2]" + text("0") + "a." + u32(6) + u32(0) +
+           std::string(24, '\0');
+  };
+  const std::string one = integer(1), same = tensor(one, one);
+  std::string other = same;  // of seven floats, it says
+  other.replace(other.find(integer(6)), 5, integer(7));
+  CHECK(legacy_refusal(legacy("\x88", same)) == "");
+  CHECK_THAT(legacy_refusal(legacy("\x89", same)), Contains("big-endian"));
+  CHECK_THAT(legacy_refusal(legacy("\x88", other)), Contains("described in two ways"));
 }

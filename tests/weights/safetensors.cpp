@@ -61,6 +61,7 @@ TEST_CASE("a header length beyond the file is refused without allocation", "[wei
   CHECK_THAT(refusal(std::string("\x40\0\0\0\0\0\0\0{}", 10)),
              Contains("header length 64 is beyond the end of the file"));
   CHECK_THAT(refusal(std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10)), Contains("beyond the limit"));
+  CHECK_THAT(refusal(std::string("\x01\xe1\xf5\x05\0\0\0\0{}", 10)), Contains("beyond the limit"));  // of 1e8
   for (char more = 1; more <= 8; ++more) {  // one to eight bytes too long
     INFO(int(more));
     const std::string bytes = std::string(1, char(2 + more)).append(7, '\0').append("{}");
@@ -107,6 +108,11 @@ TEST_CASE("shapes that overflow 64 bits are refused", "[weights][safetensors]") 
              Contains("overflows"));
   CHECK_THAT(refusal(file("{"s + tensor("a", "[18446744073709551615]", "[0,4]") + "}", 4)),
              Contains("beyond 2^48"));
+  CHECK_THAT(refusal(file("{"s + tensor("a", "[281474976710657]", "[0,4]") + "}", 4)),
+             Contains("beyond 2^48"));
+  std::string ones = "[1";
+  for (int i = 0; i < 64; ++i) ones += ",1";
+  CHECK_THAT(refusal(file("{"s + tensor("a", ones + "]", "[0,4]") + "}", 4)), Contains("64 dimensions"));
   CHECK_THAT(refusal(file("{"s + tensor("a", "[99999999999999999999999]", "[0,4]") + "}", 4)),
              Contains("not an integer"));
 }

@@ -1,0 +1,256 @@
+// The C API as a program meets it: what it refuses and by which name, when it stops, what it says of a model.
+#include <cstddef>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "tests/arch/golden_net.h"
+#include "upscale.h"
+
+using namespace ups::testing;
+using nlohmann::json;
+
+namespace {
+
+const std::string kNet = golden_folder() + "/nets/srvgg_x2.pth";
+
+ups_options options() {
+  ups_options o{};
+  o.size = sizeof o, o.threads = 1;
+  return o;
+}
+
+struct Model {
+  ups_model* handle = nullptr;
+  explicit Model(const std::string& path = kNet, ups_options o = options()) {
+    REQUIRE(ups_model_open(path.c_str(), &o, &handle) == UPS_OK);
+  }
+  ~Model() { ups_model_close(handle); }
+  json info() const { return json::parse(ups_model_info(handle)); }
+};
+
+// A call of ups_upscale in the making: 4x3 RGB to 8x6.
+struct Call {
+  std::vector<uint8_t> in = std::vector<uint8_t>(4 * 3 * 4, 100), out = std::vector<uint8_t>(8 * 6 * 4, 7);
+  ups_image lr{in.data(), 4, 3, 3, UPS_U8, 4 * 3}, hr{out.data(), 8, 6, 3, UPS_U8, 8 * 3};
+  ups_options o = options();
+  ups_status run(const Model& m) { return ups_upscale(m.handle, &lr, &hr, &o); }
+  bool untouched() const { return out == std::vector<uint8_t>(out.size(), 7); }
+};
+
+bool said(const std::string& part) { return std::string(ups_last_error()).find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("arguments out of their documented range are refused by name", "[arch][api]") {
+  const Model model;
+  const std::vector<std::pair<std::string, std::function<void(Call&)>>> wrong = {
+      {"steps", [](Call& c) { c.o.steps = -1; }},
+      {"step_mode", [](Call& c) { c.o.step_mode = ups_step_mode(4); }},
+      {"filter", [](Call& c) { c.o.filter = ups_filter(9); }},
+      {"kind", [](Call& c) { c.o.kind = ups_kind(4); }},
+      {"alpha", [](Call& c) { c.o.alpha = ups_alpha(4); }},
+      {"tile_blend", [](Call& c) { c.o.tile_blend = ups_tile_blend(3); }},
+      {"wrap", [](Call& c) { c.o.wrap = 4; }},
+      {"wrap", [](Call& c) { c.o.wrap = -1; }},
+      {"3", [](Call& c) { c.o.tta = 3; }},
+      {"blend", [](Call& c) { c.o.blend = 1.5; }},
+      {"blend", [](Call& c) { c.o.blend = -0.5; }},
+      {"size", [](Call& c) { c.o.width = 8; }},
+      {"size", [](Call& c) { c.o.width = -8, c.o.height = -6; }},
+      {"factor", [](Call& c) { c.o.scale = -2; }},
+      {"ups_options", [](Call& c) { c.o.size = 4; }},
+      {"lr", [](Call& c) { c.lr.width = 0; }},
+      {"lr", [](Call& c) { c.lr.channels = 5; }},
+      {"lr", [](Call& c) { c.lr.channels = 0; }},
+      {"lr", [](Call& c) { c.lr.depth = ups_depth(3); }},
+      {"lr", [](Call& c) { c.lr.data = nullptr; }},
+      {"lr", [](Call& c) { c.lr.stride_bytes = 11; }},
+      {"hr", [](Call& c) { c.hr.data = nullptr; }},
+      {"hr", [](Call& c) { c.hr.stride_bytes = 23; }},
+      {"hr", [](Call& c) { c.hr.width = 7; }},
+      {"hr", [](Call& c) { c.hr.height = 7; }},
+      {"hr", [](Call& c) { c.hr.channels = 4, c.hr.stride_bytes = 32; }},
+      {"hr", [](Call& c) { c.lr.channels = 4, c.lr.stride_bytes = 16, c.o.alpha = UPS_ALPHA_FILTER; }},
+  };
+  for (size_t i = 0; i < wrong.size(); i++) {
+    Call call;
+    wrong[i].second(call);
+    const ups_status status = call.run(model);
+    INFO("case " << i << ", " << wrong[i].first << ": " << ups_last_error());
+    CHECK(status == UPS_ERROR_USAGE);
+    CHECK(said(wrong[i].first));
+    CHECK(call.untouched());
+  }
+  Call right;
+  CHECK(right.run(model) == UPS_OK);
+  CHECK(ups_upscale(model.handle, nullptr, &right.hr, nullptr) == UPS_ERROR_USAGE);
+  CHECK(ups_upscale(nullptr, &right.lr, &right.hr, nullptr) == UPS_ERROR_USAGE);
+}
+
+TEST_CASE("a model that does not open is NULL", "[arch][api]") {
+  int some;
+  const auto status_of = [&](const char* path, ups_options o) {
+    ups_model* model = reinterpret_cast<ups_model*>(&some);
+    const ups_status status = ups_model_open(path, &o, &model);
+    if (path) CHECK(model == nullptr);
+    return status;
+  };
+  ups_options o = options();
+  CHECK(status_of("no-such-file.pth", o) == UPS_ERROR_IO);
+  CHECK(status_of((golden_folder() + "/nets").c_str(), o) != UPS_OK);
+  CHECK(status_of(nullptr, o) == UPS_ERROR_USAGE);
+  CHECK(ups_model_open(kNet.c_str(), &o, nullptr) == UPS_ERROR_USAGE);
+  for (int threads : {-1, 4097}) {
+    o.threads = threads;
+    CHECK(status_of(kNet.c_str(), o) == UPS_ERROR_USAGE);
+    CHECK(said("threads"));
+  }
+  o = options(), o.precision = ups_precision(6);
+  CHECK(status_of(kNet.c_str(), o) == UPS_ERROR_USAGE);
+  o = options(), o.mix_path = kNet.c_str(), o.mix = 1.5;
+  CHECK(status_of(kNet.c_str(), o) == UPS_ERROR_USAGE);
+  o.mix = 0.5;
+  const std::string other = golden_folder() + "/nets/srvgg_x3.pth";
+  CHECK(status_of(other.c_str(), o) == UPS_ERROR_MODEL);
+}
+
+TEST_CASE("fields that a caller's struct has not yet are zero", "[arch][api]") {
+  const Model model;
+  Call call;
+  call.o.tta = 3;  // refused where it is read
+  call.o.size = offsetof(ups_options, tta);
+  CHECK(call.run(model) == UPS_OK);
+}
+
+TEST_CASE("rows arrive in order, and any callback stops the run", "[arch][api]") {
+  const Model model;
+  struct Seen {
+    int next = 0, steps = 0, stop_at = -1;
+    bool stop_progress = false, stop_step = false;
+    double done = 0;
+    std::vector<uint8_t> rows;
+  } seen;
+  Call call, whole;
+  REQUIRE(whole.run(model) == UPS_OK);
+  call.o.user = &seen;
+  call.o.tile_px = 3;
+  call.o.rows = [](void* user, int y, int n, const void* data) {
+    Seen& s = *static_cast<Seen*>(user);
+    CHECK(y == s.next);
+    s.next += n;
+    const auto* bytes = static_cast<const uint8_t*>(data);
+    s.rows.insert(s.rows.end(), bytes, bytes + n * 8 * 3);
+    return int(s.stop_at >= 0 && s.next > s.stop_at);
+  };
+  call.o.progress = [](void* user, double done) {
+    Seen& s = *static_cast<Seen*>(user);
+    s.done = done;
+    return int(s.stop_progress);
+  };
+  call.o.step_done = [](void* user, int step, int steps, const ups_image* image) {
+    Seen& s = *static_cast<Seen*>(user);
+    CHECK((step == ++s.steps && steps == 2 && image->depth == UPS_F32 && image->channels == 3));
+    return int(s.stop_step);
+  };
+  call.hr.data = nullptr;  // not needed
+  CHECK(call.run(model) == UPS_OK);
+  CHECK(seen.next == 6);
+  CHECK(seen.done == 1);
+  CHECK(seen.steps == 0);  // there is but one
+  REQUIRE(seen.rows.size() == 8 * 6 * 3);
+
+  const auto stopped = [&](auto&& how) {
+    seen = {};
+    how();
+    CHECK(call.run(model) == UPS_ERROR_CANCELLED);
+  };
+  stopped([&] { seen.stop_at = 0; });
+  stopped([&] { seen.stop_progress = true; });
+  call.o.steps = 2, call.o.step_mode = UPS_STEPS_SIMPLE;
+  stopped([&] { seen.stop_step = true; });
+  CHECK(seen.steps == 1);
+}
+
+TEST_CASE("a model says what it is, and of what it was mixed", "[arch][api]") {
+  const std::string keys =
+      "architecture variant scale default_scale in_channels out_channels hyperparameters parameters "
+      "flop_per_pixel bytes_per_pixel receptive_field_px whole_image_statistics multiple_of dtype name "
+      "license "
+      "origin source_sha256 device device_note";
+  const TemporaryFolder folder;
+  const std::string a = folder / "a.safetensors";
+  const char* noted[] = {"name", "first", "license", "MIT", nullptr};
+  REQUIRE(ups_convert(kNet.c_str(), a.c_str(), noted) == UPS_OK);
+  char sha[65];
+  REQUIRE(ups_sha256_file(kNet.c_str(), sha) == UPS_OK);
+  const json info = Model(a).info();
+  std::istringstream words(keys);
+  for (std::string key; words >> key;) {
+    INFO(key);
+    CHECK(info.contains(key));
+  }
+  CHECK(info["name"] == "first");
+  CHECK(info["license"] == "MIT");
+  CHECK(info["source_sha256"] == sha);
+
+  // Converted again it still names what its publisher released.
+  const std::string b = folder / "b.safetensors";
+  const char* renamed[] = {"name", "second", nullptr};
+  REQUIRE(ups_convert(a.c_str(), b.c_str(), renamed) == UPS_OK);
+  CHECK(Model(b).info()["source_sha256"] == sha);
+
+  ups_options o = options();
+  o.mix_path = b.c_str(), o.mix = 0.25;
+  const json mixed = Model(a, o).info();
+  CHECK(mixed["name"] == "0.75 first + 0.25 second");
+  CHECK(mixed["source_sha256"] == "");  // neither file's
+
+  const char* odd[] = {"name", nullptr};
+  CHECK(ups_convert(kNet.c_str(), b.c_str(), odd) == UPS_ERROR_USAGE);
+  const char* refuted[] = {"scale", "3", nullptr};
+  CHECK(ups_convert(kNet.c_str(), b.c_str(), refuted) == UPS_ERROR_USAGE);
+  const char* superfluous[] = {"act", "relu", nullptr};
+  CHECK(ups_convert(kNet.c_str(), b.c_str(), superfluous) == UPS_ERROR_USAGE);
+}
+
+TEST_CASE("either half of an ncnn pair gives the hash of the half with the numbers", "[arch][api]") {
+  const TemporaryFolder folder;
+  const std::string pair = golden_folder() + "/weights/compact_prelu_x4", out = folder / "m.safetensors";
+  char sha[65];
+  REQUIRE(ups_sha256_file((pair + ".bin").c_str(), sha) == UPS_OK);
+  for (const char* half : {".param", ".bin"}) {
+    REQUIRE(ups_convert((pair + half).c_str(), out.c_str(), nullptr) == UPS_OK);
+    CHECK(Model(out).info()["source_sha256"] == sha);
+  }
+}
+
+TEST_CASE("a plan says what a run does, without pixels too", "[arch][api]") {
+  const Model model;
+  Call call;
+  const char* text = nullptr;
+  const auto plan = [&] {
+    REQUIRE(ups_plan(model.handle, &call.lr, &call.o, &text) == UPS_OK);
+    return json::parse(text);
+  };
+  call.lr.data = nullptr;
+  json j = plan();
+  CHECK(j["input"] == json({4, 3}));
+  CHECK(j["output"] == json({8, 6}));
+  CHECK(j["steps"][0]["passes"].size() == 1);
+  CHECK(j["flop"] > 0);
+  CHECK(j["peak_bytes"] > 0);
+  int w = 0, h = 0;
+  call.o.scale = 2.6;
+  REQUIRE(ups_output_size(model.handle, 4, 3, &call.o, &w, &h) == UPS_OK);
+  CHECK(plan()["output"] == json({w, h}));
+  CHECK(ups_output_size(model.handle, 0, 3, nullptr, &w, &h) == UPS_ERROR_USAGE);
+
+  // Three values are repeated, and no network runs.
+  call.in = {0, 100, 200, 0, 0, 100, 200, 0, 0, 100, 200, 0};
+  call.lr = {call.in.data(), 4, 3, 1, UPS_U8, 4};
+  call.o = options(), call.o.kind = UPS_KIND_MASK;
+  j = plan();
+  CHECK(j["flop"] == 0);
+  CHECK(j["steps"].size() == 1);
+  CHECK(j["steps"][0]["passes"].empty());
+}
