@@ -7,6 +7,7 @@
 
 using namespace ups;
 using namespace ups::testing;
+using namespace std::string_literals;
 using Catch::Matchers::Contains;
 
 namespace {
@@ -78,6 +79,8 @@ TEST_CASE("a graph that differs from the network in one detail is refused", "[we
              Contains(neither));
   CHECK_THAT(Pair("rrdb_x2_fp32").replace("0=2.000000e-01", "0=1.000000e-01").refusal(), Contains(neither));
   CHECK_THAT(Pair("rrdb_x2_fp32").replace("14=1", "14=0").refusal(), Contains("not 3x3 with padding 1"));
+  CHECK_THAT(Pair("rrdb_unshuffle_x2").replace("b8 b17 b18", "b8 b17 b18 0=1").refusal(),
+             Contains("unexpected Concat"));
   CHECK_THAT(Pair("compact_prelu_x4").replace(" 0=4\n", " 0=4 1=1\n").refusal(),
              Contains("unexpected PixelShuffle"));
   CHECK_THAT(Pair("compact_prelu_x4").replace(" 0=4\n", " 0=2\n").refusal(), !Contains("wrong code"));
@@ -88,6 +91,24 @@ TEST_CASE("a graph that differs from the network in one detail is refused", "[we
                  .replace("1=5.000000e-01 2=5.000000e-01", "1=3.000000e-01 2=3.000000e-01")
                  .refusal(),
              Contains("no whole scale"));
+}
+
+TEST_CASE("a convolution of another geometry, or other channels than its neighbours', is refused",
+          "[weights][ncnn]") {
+  // kernel, dilation, stride and padding of either axis, the value padded with, run-time weights
+  for (const char* detail : {"11=1", "2=2", "12=2", "3=2", "13=2", "14=0", "15=0", "16=0", "18=1", "19=1"}) {
+    INFO(detail);
+    CHECK_THAT(Pair("compact_prelu_x4").replace("6=225", "6=225 "s + detail).refusal(),
+               Contains("not 3x3 with padding 1"));
+  }
+  CHECK_THAT(Pair("compact_prelu_x4").replace("6=225", "6=450").refusal(),
+             Contains("for 10 channels, its input has 5"));
+  CHECK_THAT(Pair("compact_prelu_x4").replace("b3 b4 0=5", "b3 b4 0=4").refusal(), Contains("4 slopes"));
+  CHECK_THAT(Pair("compact_prelu_x4").replace("0=48", "0=70000").refusal(), Contains("70000 outputs"));
+  Pair wide("compact_prelu_x4");
+  wide.replace("0=48 1=3 4=1 5=1 6=2160", "0=96 1=3 4=1 5=1 6=4320");
+  wide.bin.append(2160 * 2 + 48 * 4, '\0');
+  CHECK_THAT(wide.refusal(), Contains("has 96 channels before a pixel shuffle of 4"));
 }
 
 TEST_CASE("errors in a param file name their line", "[weights][ncnn]") {

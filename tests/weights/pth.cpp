@@ -41,6 +41,46 @@ uint32_t get_u32(const std::string& text, size_t at) {
   return value;
 }
 
+// magic, protocol, system, object, keys, then the one storage '0' of `count` floats.
+std::string legacy_file(const std::string& little_endian, const std::string& items, uint32_t count) {
+  const std::string magic = "\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."s;
+  return magic + "\x80\2M\xe9\3.\x80\2}" + text("little_endian") + little_endian + "s.\x80\2}" + items +
+         ".\x80\2]" + text("0") + "a." + u32(count) + u32(0) + std::string(4 * count, '\0');
+}
+
+std::string u16(size_t n) { return {char(n), char(n >> 8)}; }
+
+uint32_t crc32(const std::string& bytes) {
+  uint32_t crc = ~0u;
+  for (char c : bytes) {
+    crc ^= uint8_t(c);
+    for (int k = 0; k < 8; k++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+  }
+  return ~crc;
+}
+
+// A zip file of stored entries; each of the names in `more` is another name for the last one's bytes.
+std::string zip_file(const std::vector<std::pair<std::string, std::string>>& files,
+                     const std::vector<std::string>& more = {}) {
+  std::string zip, directory, facts, offset;
+  size_t count = 0;
+  const auto list = [&](const std::string& name) {
+    directory += "PK\1\2"s + u16(20) + facts + u16(name.size()) + std::string(12, '\0') + offset + name;
+    count++;
+  };
+  for (const auto& [name, bytes] : files) {
+    const std::string size = u32(uint32_t(bytes.size()));
+    facts = u16(20) + u16(0) + u16(0) + u16(0) + u16(33) + u32(crc32(bytes)) + size + size;
+    offset = u32(uint32_t(zip.size()));
+    zip += "PK\3\4" + facts + u16(name.size()) + u16(0) + name + bytes;
+    list(name);
+  }
+  for (const std::string& name : more) list(name);
+  const std::string end = u16(0) + u16(0) + u16(count) + u16(count) + u32(uint32_t(directory.size())) +
+                          u32(uint32_t(zip.size())) + u16(0);
+  return zip + directory + "PK\5\6" + end;
+}
+
 }  // namespace
 
 TEST_CASE("a pickle that names a foreign global is refused by that name", "[weights][pth]") {
@@ -97,6 +137,25 @@ TEST_CASE("entries that share their bytes are refused by their checksum", "[weig
   CHECK(zip_refusal(zip) != "");
 }
 
+TEST_CASE("zip entries that share their bytes hold no more than the file", "[weights][pth]") {
+  const std::string one = integer(1), pickle = "}"s + text("a") + tensor(one, one) + "s.";
+  const std::vector<std::pair<std::string, std::string>> files = {{"r/data.pkl", pickle},
+                                                                  {"r/data/0", std::string(4096, '\0')}};
+  CHECK(zip_refusal(zip_file(files)) == "");
+  CHECK_THAT(zip_refusal(zip_file(files, {"r/data/1", "r/data/2"})), Contains("more than the file"));
+  CHECK_THAT(zip_refusal(zip_file({{"r/data.pkl", pickle}, {"s/data.pkl", pickle}})),
+             Contains("more than one data.pkl"));
+}
+
+TEST_CASE("views that would be copied to several times the file are refused", "[weights][pth]") {
+  std::string object = tensor(integer(2) + integer(1000), integer(1) + integer(2)), items;
+  object.replace(object.find(integer(6)), 5, integer(2000));
+  for (char key = 'a'; key < 'd'; key++) items += text({key}) + object + "s";
+  CHECK(legacy_refusal(legacy_file("\x88", items, 2000)) == "");
+  for (char key = 'd'; key < 'z'; key++) items += text({key}) + object + "s";
+  CHECK_THAT(legacy_refusal(legacy_file("\x88", items, 2000)), Contains("too many strided views"));
+}
+
 TEST_CASE("a flipped bit in the weights is found by the checksum", "[weights][pth]") {
   std::string zip = read_text(golden("ordered.pth"));
   const std::string a = open_weights(golden("ordered.pth"))->has("a") ? "ordered/data/0" : "";
@@ -138,12 +197,9 @@ TEST_CASE("a legacy storage whose count contradicts its description is refused",
 }
 
 TEST_CASE("a legacy checkpoint says how its numbers are stored, and says it once", "[weights][pth]") {
-  // magic, protocol, system, object, keys, then the one storage of six floats
   const auto legacy = [](const std::string& little_endian, const std::string& second) {
-    const std::string one = integer(1), magic = "\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."s;
-    return magic + "\x80\2M\xe9\3.\x80\2}" + text("little_endian") + little_endian + "s.\x80\2}" + text("a") +
-           tensor(one, one) + "s" + text("b") + second + "s.\x80\2]" + text("0") + "a." + u32(6) + u32(0) +
-           std::string(24, '\0');
+    const std::string one = integer(1);
+    return legacy_file(little_endian, text("a") + tensor(one, one) + "s" + text("b") + second + "s", 6);
   };
   const std::string one = integer(1), same = tensor(one, one);
   std::string other = same;  // of seven floats, it says
