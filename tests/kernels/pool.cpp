@@ -1,8 +1,10 @@
 // Pool: every index once, exceptions, back-to-back jobs.
 #include "kernels/cpu/pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <stdexcept>
 #include <thread>
 
@@ -13,7 +15,8 @@ using ups::Pool;
 TEST_CASE("for_each calls every index exactly once on a valid thread", "[kernels][pool]") {
   for (int threads : {1, 2, 3, 4}) {
     Pool pool(threads);
-    CHECK(pool.threads() == threads);
+    const char* most = std::getenv("UPSCALE_MAX_THREADS");  // set where an emulator starts none
+    CHECK(pool.threads() == (most ? std::min(threads, std::atoi(most)) : threads));
     for (int n : {0, 1, 2, 3, 17, 1000}) {
       std::vector<int> calls(n);
       std::atomic<bool> valid{true};

@@ -104,7 +104,9 @@ TEST_CASE("a convolution of another geometry, or other channels than its neighbo
   CHECK_THAT(Pair("compact_prelu_x4").replace("6=225", "6=450").refusal(),
              Contains("for 10 channels, its input has 5"));
   CHECK_THAT(Pair("compact_prelu_x4").replace("b3 b4 0=5", "b3 b4 0=4").refusal(), Contains("4 slopes"));
-  CHECK_THAT(Pair("compact_prelu_x4").replace("0=48", "0=70000").refusal(), Contains("70000 outputs"));
+  CHECK_THAT(
+      Pair("compact_prelu_x4").replace("0=48 1=3 4=1 5=1 6=2160", "0=70000 1=3 4=1 5=1 6=3150000").refusal(),
+      Contains("70000 outputs"));
   Pair wide("compact_prelu_x4");
   wide.replace("0=48 1=3 4=1 5=1 6=2160", "0=96 1=3 4=1 5=1 6=4320");
   wide.bin.append(2160 * 2 + 48 * 4, '\0');
@@ -128,6 +130,7 @@ TEST_CASE("errors in a param file name their line", "[weights][ncnn]") {
   CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data -23300=3,1,2\n"),
              Contains("an array of 2 values that claims 3"));
   CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=\"open\n"), Contains("closing quote"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=\"\n"), Contains("closing quote"));
 }
 
 TEST_CASE("both notations of arrays, and strings, are read", "[weights][ncnn]") {
