@@ -94,9 +94,7 @@ std::string bmp_without_runs(std::string_view b, int64_t width, int64_t height, 
   return out;
 }
 
-}  // namespace
-
-Image decode_bmp(std::string_view b, const std::string& name) {
+Image bmp_pixels(std::string_view b, const std::string& name) {
   if (b.size() < 26) fail(kIo, name, ": is a truncated BMP");
   uint32_t offset = u32(b, 10), header = u32(b, 14);
   int64_t width, height, bits;
@@ -123,6 +121,17 @@ Image decode_bmp(std::string_view b, const std::string& name) {
     return decode_with_stb(longer, name, "BMP");
   }
   return decode_with_stb(b, name, "BMP");
+}
+
+}  // namespace
+
+Image decode_bmp(std::string_view b, const std::string& name) {
+  Image image = bmp_pixels(b, name);
+  if (u32(b, 14) >= 40) {  // pixels per metre
+    const int32_t x = int32_t(u32(b, 38)), y = int32_t(u32(b, 42));
+    if (x > 0 && y > 0) image.meta.dpi_x = x * 0.0254, image.meta.dpi_y = y * 0.0254;
+  }
+  return image;
 }
 
 Image decode_tga(std::string_view b, const std::string& name) {

@@ -5,7 +5,9 @@
 #include <stb_image.h>
 #include <stb_image_write.h>
 
+#include <algorithm>
 #include <climits>
+#include <cmath>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -34,8 +36,12 @@ void encode_with_stb(OutputFile& file, Format format, const Image& image) {
   struct Sink {
     OutputFile& file;
     std::string buffer;
-    std::exception_ptr error;  // must not fly through C code
+    std::exception_ptr error;       // must not fly through C code
+    int32_t per_metre[2] = {0, 0};  // pixels, into the header of a BMP
     void flush() {
+      for (size_t i = 0; i < 8 && per_metre[0] > 0 && buffer.size() >= 46; i++)
+        buffer[38 + i] = char(per_metre[i / 4] >> 8 * (i % 4));
+      per_metre[0] = 0;
       if (!error) try {
           file.write(buffer.data(), buffer.size());
         } catch (...) {
@@ -43,7 +49,7 @@ void encode_with_stb(OutputFile& file, Format format, const Image& image) {
         }
       buffer.clear();
     }
-  } sink{file, {}, {}};
+  } sink{file, {}, {}, {}};
   auto on_write = [](void* context, void* data, int n) {
     Sink* s = static_cast<Sink*>(context);
     s->buffer.append(static_cast<const char*>(data), size_t(n));
@@ -52,6 +58,9 @@ void encode_with_stb(OutputFile& file, Format format, const Image& image) {
   int ok = 0, w = image.width, h = image.height, c = image.channels;
   if (format == Format::tga) ok = stbi_write_tga_to_func(on_write, &sink, w, h, c, image.pixels.get());
   if (format == Format::bmp) {
+    for (int i = 0; i < 2; i++)
+      sink.per_metre[i] =
+          int32_t(std::lround(std::min(i ? image.meta.dpi_y : image.meta.dpi_x, 1e6) / 0.0254));
     // stb_image_write has no BMP of gray + alpha: spread to RGBA.
     Image rgba;
     const Image* p = &image;
