@@ -62,15 +62,19 @@ void set_upscayl_size(Options& o, const Value& v) {
 
 void set_gravity(Options& o, const Value& v) {
   using P = std::pair<double, double>;
-  auto [x, y] = v.choice<P>({{"center", P{.5, .5}},
-                             {"north", P{.5, 0}},
-                             {"south", P{.5, 1}},
-                             {"west", P{0, .5}},
-                             {"east", P{1, .5}},
-                             {"north-west", P{0, 0}},
-                             {"north-east", P{1, 0}},
-                             {"south-west", P{0, 1}},
-                             {"south-east", P{1, 1}}});
+  Value spelled = v;  // northwest, as others write it
+  if (const std::string half = v.text.substr(0, 5);
+      v.text.size() == 9 && v.text[5] != '-' && (half == "north" || half == "south"))
+    spelled.text.insert(5, "-");
+  auto [x, y] = spelled.choice<P>({{"center", P{.5, .5}},
+                                   {"north", P{.5, 0}},
+                                   {"south", P{.5, 1}},
+                                   {"west", P{0, .5}},
+                                   {"east", P{1, .5}},
+                                   {"north-west", P{0, 0}},
+                                   {"north-east", P{1, 0}},
+                                   {"south-west", P{0, 1}},
+                                   {"south-east", P{1, 1}}});
   o.size.gravity_x = x, o.size.gravity_y = y;
 }
 

@@ -118,7 +118,7 @@ TEST_CASE("the tool meets every size exactly", "[apps][size]") {
                  {{"--width", "77", "--height", "99"}, 77, 99},
                  {{"--size", "64x64"}, 64, 43},
                  {{"--size", "64x64", "--fit", "fill"}, 64, 64},
-                 {{"--size", "64x64", "--fit", "cover", "--gravity", "north-west"}, 64, 64},
+                 {{"--size", "64x64", "--fit", "cover", "--gravity", "northwest"}, 64, 64},
                  {{"--size", "64x64", "--fit", "contain", "--background", "#ff0000"}, 64, 64},
                  {{"--size", "64x64", "--fit", "outside"}, 96, 64},
                  {{"--long-side", "17"}, 17, 11},
