@@ -4,13 +4,18 @@
 //   load by cp.async: per 64 input channels the tile with its halo, once for all taps, and per tap N x 64
 //   weights, 16 KB, into a ring. Two warpgroups multiply, two rows of 64 pixels each, m64nNk16: a tap's shift
 //   is a number of whole pixels, to which the hardware applies the swizzle by address. Per tap the tensor
-//   cores work 8 N cycles on 128 N bytes of weights and, 3x3, a ninth of 50 KB of image. Stride 2: even
-//   columns of a row lie before the odd ones, so that a tap's pixels are neighbours again; even rows of the
-//   image, which the outer rows of taps read, come in one step, odd rows in the next. Channels need not fill
-//   a block: copies put zeros behind the last input channel, of which only the steps of 16 that exist are
-//   multiplied; outputs behind the last are not stored. The epilogue may leave the sums by group of what it
-//   stores (kernels/device/group_sums.cuh): over its pixels by shuffles, over warps in order, over the tiles
-//   of a block in double.
+//   cores work 8 N cycles on 128 N bytes of weights and, 3x3, a ninth of 50 KB of image.
+//
+//   Stride 2: even columns of a row lie before the odd ones, so that a tap's pixels are neighbours again;
+//   even rows of the image, which the outer rows of taps read, come in one step, odd rows in the next.
+//
+//   A 1x1 shortcut is further input channels with a single tap.
+//
+//   Channels need not fill a block: copies put zeros behind the last input channel, of which only the steps
+//   of 32 that exist are multiplied; outputs behind the last are not stored.
+//
+//   The epilogue may leave the sums by group of what it stores (kernels/device/group_sums.cuh): over its
+//   pixels by shuffles, over warps in order, over the tiles of a block in double.
 #include "kernels/conv2d_variants.h"
 #include "kernels/device/copy.cuh"
 #include "kernels/device/finish_wide.cuh"
@@ -74,6 +79,29 @@ struct Smem {
 constexpr int kSmemHead = 5 * 1024;
 static_assert(sizeof(Smem) <= kSmemHead);
 
+// 64 input channels of the image, of all its rows or with stride 2 of those of one parity; or, behind them,
+// of the shortcut's, which have one tap.
+template <class H>
+struct Part {
+  bool beside;
+  int chunk, phase, taps;
+  int left;  // channels from there on
+
+  static __device__ __forceinline__ int chunks(int channels) {
+    return (channels + kChannels - 1) / kChannels;
+  }
+  static __device__ __forceinline__ int count(const Conv2d<Tensor>& op) {
+    return chunks(op.w.cin) * H::kPhases + chunks(op.shortcut.w.cin);
+  }
+  __device__ __forceinline__ Part(const Conv2d<Tensor>& op, int i) {
+    const int own = chunks(op.w.cin) * H::kPhases;
+    beside = i >= own;
+    chunk = beside ? i - own : i / H::kPhases, phase = beside ? 0 : i % H::kPhases;
+    taps = beside ? 1 : H::taps(phase);
+    left = (beside ? op.shortcut.w.cin : op.w.cin) - chunk * kChannels;
+  }
+};
+
 struct Tile {
   int y, x;
 };
@@ -92,7 +120,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   char* const images = reinterpret_cast<char*>(&s) + kSmemHead;
   char* const weights = images + H::kImages * H::kBytes;
   const int tid = int(threadIdx.x), n0 = int(blockIdx.y) * N;
-  const int parts = (op.w.cin + kChannels - 1) / kChannels * H::kPhases;  // chunk after chunk, by phases
+  const int parts = Part<H>::count(op);
 
   if (tid == 0) {
     for (int i = 0; i < H::kImages; i++) {
@@ -115,17 +143,17 @@ __global__ void __launch_bounds__(kThreads, 1)
     constexpr int kStep = kProducers / kUnits;
     // Rows below those that the job needs may not exist: they count as padding.
     const int pad = op.pad(), in_h = min(op.x.h * op.up, (job.end - 1) * Stride + K - pad),
-              in_w = op.x.w * op.up, shift = op.up - 1;
+              in_w = op.x.w * op.up;
     const int cout_pad = (op.w.cout + 15) / 16 * 16, rows = min(N, cout_pad - n0);
-    const T* const x = static_cast<const T*>(op.x.data) + unit * 8;
-    const T* const w = static_cast<const T*>(op.w.w);
     int image = 0, slot = 0;
     unsigned image_parity = 1, parity = 1;  // the first round finds everything empty
     for (int i = int(blockIdx.x); i < job.tiles; i += int(gridDim.x)) {
       const Tile tile = tile_at(job, i);
       for (int part = 0; part < parts; part++) {
-        const int chunk = part / H::kPhases, phase = part % H::kPhases;
-        const int left = op.w.cin - chunk * kChannels;
+        const Part<H> p(op, part);
+        const Tensor& from = p.beside ? op.shortcut.t : op.x;
+        const T* const x = static_cast<const T*>(from.data) + p.chunk * kChannels + unit * 8;
+        const int shift = p.beside ? 0 : op.up - 1, left = p.left;
         // Units behind the last step of 32 channels are never read; before it the rest becomes zero.
         const bool multiplied = unit / 4 * 32 < left, exists = unit / 2 * 16 < left;
         const int bytes = max(0, min(16, (left - unit * 8) * 2));
@@ -133,29 +161,33 @@ __global__ void __launch_bounds__(kThreads, 1)
         char* const to = images + image * H::kBytes;
         if (multiplied) {
 #pragma unroll 2
-          for (int p = first; p < H::pixels(phase); p += kStep) {
-            const int uy = (tile.y + p / H::kW) * Stride + phase - pad,
-                      ux = tile.x * Stride + H::column(p % H::kW) - pad;
-            const bool inside = uy >= 0 && ux >= 0 && uy < in_h && ux < in_w && bytes > 0;
-            copy_async<16>(
-                to + p * 128 + ((unit ^ (p & 7)) * 16),
-                inside ? x + (uy >> shift) * op.x.row + (ux >> shift) * op.x.px + chunk * kChannels : x,
-                inside ? bytes : 0);
+          for (int i = first; i < H::pixels(p.phase); i += kStep) {
+            const int row = i / H::kW, at = i % H::kW;
+            if (p.beside && (row >= kRows || at >= kColumns)) continue;
+            const int uy = p.beside ? tile.y + row : (tile.y + row) * Stride + p.phase - pad,
+                      ux = p.beside ? tile.x + at : tile.x * Stride + H::column(at) - pad;
+            const bool inside = uy >= 0 && ux >= 0 && uy < (p.beside ? job.end : in_h) &&
+                                ux < (p.beside ? job.w : in_w) && bytes > 0;
+            copy_async<16>(to + i * 128 + ((unit ^ (i & 7)) * 16),
+                           inside ? x + (uy >> shift) * from.row + (ux >> shift) * from.px : from.data,
+                           inside ? bytes : 0);
           }
         }
         copy_arrive(&s.image_full[image]);
         if (++image == H::kImages) image = 0, image_parity ^= 1;
-        for (int j = 0; j < H::taps(phase); j++) {  // from [cin / 16][tap][cout_pad][16] (kernels/pack.h)
+        const T* const w = static_cast<const T*>(p.beside ? op.shortcut.w.w : op.w.w);
+        const int all_taps = p.beside ? 1 : K * K;
+        for (int j = 0; j < p.taps; j++) {  // from [cin / 16][tap][cout_pad][16] (kernels/pack.h)
           mbarrier_wait(&s.weights_empty[slot], parity);
           char* const stage = weights + slot * kWeightBytes;
-          const T* const from =
-              w + ((int64_t(chunk * 4 + unit / 2) * (K * K) + H::tap(phase, j)) * cout_pad + n0) * 16 +
+          const T* const tap =
+              w + ((int64_t(p.chunk * 4 + unit / 2) * all_taps + H::tap(p.phase, j)) * cout_pad + n0) * 16 +
               unit % 2 * 8;
           if (multiplied) {
 #pragma unroll
             for (int co = first; co < N; co += kStep)
               copy_async<16>(stage + co * 128 + ((unit ^ (co & 7)) * 16),
-                             exists && co < rows ? from + co * 16 : w, exists && co < rows ? 16 : 0);
+                             exists && co < rows ? tap + co * 16 : w, exists && co < rows ? 16 : 0);
           }
           copy_arrive(&s.weights_full[slot]);
           if (++slot == job.stages) slot = 0, parity ^= 1;
@@ -178,15 +210,14 @@ __global__ void __launch_bounds__(kThreads, 1)
       int done = -1,
           done_image = -1;  // of the step before: its slot, and the image if it was the last to use it
       for (int part = 0; part < parts; part++) {
-        const int phase = part % H::kPhases, taps = H::taps(phase);
-        // Steps of 32 channels that exist.
-        const int steps = min(kChannels / 32, (op.w.cin - part / H::kPhases * kChannels + 31) / 32);
+        const Part<H> p(op, part);
+        const int steps = min(kChannels / 32, (p.left + 31) / 32);  // of 32 channels, that exist
         mbarrier_wait(&s.image_full[image], image_parity);
-        for (int j = 0; j < taps; j++) {
+        for (int j = 0; j < p.taps; j++) {
           mbarrier_wait(&s.weights_full[slot], parity);
           fence_async_proxy();
           uint64_t a = matrix_descriptor(images + image * H::kBytes +
-                                         (group * 2 * H::kW + H::place(H::tap(phase, j))) * 128),
+                                         (group * 2 * H::kW + H::place(H::tap(p.phase, j))) * 128),
                    b = matrix_descriptor(weights + slot * kWeightBytes);
           int onto = part + j > 0, step = 0;
           do {
@@ -205,7 +236,7 @@ __global__ void __launch_bounds__(kThreads, 1)
             mbarrier_arrive(&s.weights_empty[done]);
             if (done_image >= 0) mbarrier_arrive(&s.image_empty[done_image]);
           }
-          done = slot, done_image = j == taps - 1 ? image : -1;
+          done = slot, done_image = j == p.taps - 1 ? image : -1;
           if (++slot == job.stages) slot = 0, parity ^= 1;
         }
         if (++image == H::kImages) image = 0, image_parity ^= 1;
@@ -312,6 +343,11 @@ void launch_wide(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
   launch_any(op, nullptr, stream, rows);
 }
 
+// Whether pixels begin on multiples of 16 bytes.
+bool in_units(const Tensor& t) {
+  return t.px % 8 == 0 && t.row % 8 == 0 && reinterpret_cast<uintptr_t>(t.data) % 16 == 0;
+}
+
 const char* wide_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (device.sm != 90) return "needs sm_90";
   if ((op.w.k != 3 && op.w.k != 1) || op.up > 2) return "needs k 1 or 3, up 1 or 2";
@@ -324,11 +360,13 @@ const char* wide_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (op.w.cout % kMostOutputs && !kConv2dWgmma.declines(op, device))
     return "leaves what is not a multiple of 128 channels to wgmma, which was measured";
   if (op.x.n != 1) return "needs one image";
-  if (op.shortcut.present()) return "sums no shortcut";
+  if (const Tensor& t = op.shortcut.t;
+      op.shortcut.present() && (t.dtype != op.x.dtype || op.shortcut.w.dtype != op.x.dtype || !in_units(t) ||
+                                reinterpret_cast<uintptr_t>(op.shortcut.w.w) % 16))
+    return "needs a shortcut of x's dtype on multiples of 16 bytes";
   if (op.act == Act::prelu || op.act == Act::silu) return "has no PReLU and SiLU";
   if (op.act == Act::gelu && (op.w.k != 3 || op.stride != 1)) return "has GELU for k 3 and stride 1 only";
-  if (op.x.px % 8 || op.x.row % 8 || reinterpret_cast<uintptr_t>(op.x.data) % 16)
-    return "needs pixels on multiples of 16 bytes";
+  if (!in_units(op.x)) return "needs pixels on multiples of 16 bytes";
   if (!vector_epilogue(op, op.x.dtype)) return "needs y and addends of x's dtype on multiples of 16 bytes";
   if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
   if (stages_for<3, 2, kMostOutputs>(device.smem_bytes) < 2)

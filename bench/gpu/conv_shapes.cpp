@@ -14,6 +14,7 @@ std::string ConvShape::name() const {
   if (up != 1) text += "up" + std::to_string(up);
   if (stride != 1) text += "stride" + std::to_string(stride);
   if (shuffle != 1) text += "s" + std::to_string(shuffle);
+  if (shortcut) text += "plus" + std::to_string(shortcut);
   text += "@" + (w == h ? "" : std::to_string(w) + "x") + std::to_string(h);
   return text;
 }
@@ -22,7 +23,7 @@ ConvShape parse_shape(const std::string& text) {
   const char* at = text.c_str();
   const auto bad = [&] {
     fail(Code::usage, "bench_gpu: --shape: got ", text,
-         ", expected CINxCOUT[kK][upU][strideS][sR]@[Wx]H, e.g. 64x32@512");
+         ", expected CINxCOUT[kK][upU][strideS][sR][plusC]@[Wx]H, e.g. 64x32@512");
   };
   const auto number = [&] {
     if (!std::isdigit(static_cast<unsigned char>(*at))) bad();
@@ -49,6 +50,8 @@ ConvShape parse_shape(const std::string& text) {
       s.k = number();
     else if (word("stride"))
       s.stride = number();
+    else if (word("plus"))
+      s.shortcut = number();
     else if (word("s"))
       s.shuffle = number();
     else
@@ -66,9 +69,11 @@ ConvShape parse_shape(const std::string& text) {
 std::vector<ConvShape> released_shapes() {
   std::vector<ConvShape> all;
   for (const char* text :
-       {"64x32@512", "96x32@512", "128x32@512", "160x32@512", "192x64@512", "64x64@512", "64x64up2@512",
-        "64x64@2048", "3x64@512", "64x3@2048", "64x48s4@512", "180x180@512", "180x60@512", "60x180@512",
-        "144x144@512", "180x540k1@512", "512x512@256", "128x128stride2@512", "256x256stride2@512"})
+       {"64x32@512",     "96x32@512",    "128x32@512",         "160x32@512",         "192x64@512",
+        "64x64@512",     "64x64up2@512", "64x64@2048",         "3x64@512",           "64x3@2048",
+        "64x48s4@512",   "180x180@512",  "180x60@512",         "60x180@512",         "144x144@512",
+        "180x540k1@512", "512x512@256",  "128x128stride2@512", "256x256stride2@512", "256x256plus512@256",
+        "256x256@256",   "512x256k1@256"})
     all.push_back(parse_shape(text));
   return all;
 }

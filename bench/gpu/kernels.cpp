@@ -1,6 +1,6 @@
 // Convolutions of the released networks, every variant that accepts, in the surroundings that the network
 // gives them (slices of a dense block's buffer, activation, addends), against cuDNN on the same convolution
-// alone.
+// alone; not of those with a shortcut, which it has no single call for.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -103,6 +103,13 @@ Case make_case(const ConvShape& s, DType dtype, Stream& stream) {
     op.scale = 0.2f;
   else if (s.cout > 3 && s.shuffle == 1)
     op.act = Act::lrelu, op.slope = 0.2f;
+  if (s.shortcut) {
+    weights.assign(size_t(s.cout) * s.shortcut, 0);
+    for (float& v : weights) v = normal(engine);
+    packed.resize(mma_layout(s.cout, s.shortcut, 1).elements() * size_t(dtype_bytes(dtype)));
+    pack_mma(weights.data(), WeightOrder::oihw, s.cout, s.shortcut, 1, dtype, packed.data());
+    op.shortcut.w = {1, s.cout, 1, s.shortcut, dtype, memory.raw(packed.data(), packed.size())};
+  }
   const size_t first = memory.bytes();
   const size_t enough = size_t(stream.device().l2_bytes) * 3;
   do {
@@ -119,6 +126,7 @@ Case make_case(const ConvShape& s, DType dtype, Stream& stream) {
       op.y = memory.image(s.grid_h() * r, s.grid_w() * r, s.cout / (r * r));
       if (r > 1) op.add = {memory.image(s.h, s.w, s.cout / (r * r)), 1.0f, r * r};
     }
+    if (s.shortcut) op.shortcut.t = memory.image(s.grid_h(), s.grid_w(), s.shortcut);
     c.sets.push_back(op);
   } while (c.sets.size() < 2 || (memory.bytes() - first < enough && c.sets.size() < 16));
   stream.synchronize();
@@ -178,7 +186,9 @@ void bench_shape(const ConvShape& s, DType dtype, double peak, const Options& o,
       }
     }
   }
-  if (!vendor || !o.vendor || !record.time_left() || (!o.variant.empty() && o.variant != "cudnn")) return;
+  if (!vendor || !o.vendor || s.shortcut || !record.time_left() ||
+      (!o.variant.empty() && o.variant != "cudnn"))
+    return;
   try {
     const VendorTiming t = vendor->conv2d(s, dtype, stream, o.quick ? o.seconds / 2 : o.seconds);
     report(s, dtype_name(dtype), "cudnn", t.timing, peak, record,

@@ -61,6 +61,7 @@ __device__ __forceinline__ void finish_wide(const Conv2d<Tensor>& op, int y0, in
     for (int i = 0; i < 8; i++) {
       const int at = mine + i / 2 * 8 + i % 2;
       bias[i] = op.w.bias && at < op.w.cout ? op.w.bias[at] : 0.0f;
+      if (op.shortcut.w.bias && at < op.w.cout) bias[i] += op.shortcut.w.bias[at];
     }
 #pragma unroll
     for (int m = 0; m < 2; m++) {

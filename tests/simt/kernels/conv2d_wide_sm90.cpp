@@ -11,6 +11,14 @@ namespace {
 
 const Conv2dVariant& wide() { return conv2d_variant("wgmma-wide"); }
 
+// Often a shortcut beside x, of channels that fill no block.
+void vary_shortcut(DeviceConvSpec& s, Random& random) {
+  s.whole_vectors = true;
+  if (random.integer(0, 1)) return;
+  s.shortcut = random.integer(1, 140);
+  s.shortcut_first = random.integer(0, 1) * 8, s.shortcut_extra = s.shortcut_first + 8;
+}
+
 // groups > 0: also the statistics, against those of what was stored.
 void check_spec(const DeviceConvSpec& spec, Random& random, int sms, int groups = 0) {
   Stream stream(hopper(sms));
@@ -70,6 +78,7 @@ TEST_CASE("the wide wgmma variant equals the double reference on random shapes",
     s.act = kActs[random.integer(0, 2)];
     s.x = s.y = s.adds_dtype = s.weight = i % 2 ? DType::bf16 : DType::f16;
     vary_operands(s, random);
+    vary_shortcut(s, random);
     check_spec(s, random, random.integer(1, 5));
   }
   take_schedule(0);
@@ -92,7 +101,7 @@ TEST_CASE("the wide wgmma variant takes channels that fill no block", "[simt][co
     s.act = kActs[i == 1 ? 3 : random.integer(0, s.k == 1 ? 2 : 3)];
     s.x = s.y = s.adds_dtype = s.weight = i % 2 ? DType::bf16 : DType::f16;
     vary_operands(s, random);
-    s.whole_vectors = true;
+    vary_shortcut(s, random);
     check_spec(s, random, random.integer(1, 5));
   }
   take_schedule(0);
@@ -110,7 +119,7 @@ TEST_CASE("the wide wgmma variant halves pictures", "[simt][conv2d][hopper][wide
     s.act = i % 2 ? Act::lrelu : Act::none;
     s.x = s.y = s.adds_dtype = s.weight = i % 2 ? DType::f16 : DType::bf16;
     vary_operands(s, random);
-    s.whole_vectors = true;
+    vary_shortcut(s, random);
     check_spec(s, random, random.integer(1, 5), i >= 4 ? 32 : 0);
   }
   take_schedule(0);

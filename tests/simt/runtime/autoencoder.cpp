@@ -3,6 +3,7 @@
 #include "runtime/backend_cuda.h"
 #include "tests/arch/vae_net.h"
 #include "tests/simt/emulator_test.h"
+#include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
 using namespace ups::testing;
@@ -10,11 +11,11 @@ using namespace ups::testing;
 namespace {
 
 // Largest error of both halves over the largest reference value.
-double error_of(const char* name, Precision precision) {
+double error_of(const char* name, Precision precision, const cuda::DeviceInfo& device) {
   const auto io = open_weights(std::string(UPS_GOLDEN) + "/vae/" + name + ".io.safetensors");
   const AutoencoderNetworks a = open_autoencoder(vae_weights(*io, VaeDialect::diffusers));
   auto run = [&](const Network& network, const Planes& in, const Planes& want, float scale, float shift) {
-    Session session(network, make_cuda_backend(cuda::devices().front(), precision));
+    Session session(network, make_cuda_backend(device, precision));
     const Planes got = run_half(session, in);
     REQUIRE(got.v.size() == want.v.size());
     double worst = 0, largest = 0;
@@ -53,11 +54,14 @@ double taesd_error(const char* name) {
 
 TEST_CASE("autoencoders through the CUDA backend give the numbers of the reference", "[simt][autoencoder]") {
   // As on the CPU (tests/arch/autoencoder.cpp).
-  for (const char* name : {"kl16", "kl4"}) CHECK(error_of(name, Precision::fp32) < 2e-5);
+  const cuda::DeviceInfo& device = test_device();
+  for (const char* name : {"kl16", "kl4"}) CHECK(error_of(name, Precision::fp32, device) < 2e-5);
   CHECK(taesd_error("taesd32") < 2e-5);  // a normalisation with ReLU
   // Storage rounds by half a unit of 2^-8, some fifty times on the way, at random: 5 sqrt(50) / sqrt(3)
   // units.
-  const double rounded = error_of("kl_no_attention", Precision::bf16);
-  CHECK(rounded < 21 * 0x1p-8);
-  CHECK(rounded > 0);
+  for (const cuda::DeviceInfo& d : {device, hopper()}) {
+    const double rounded = error_of("kl_no_attention", Precision::bf16, d);
+    CHECK(rounded < 21 * 0x1p-8);
+    CHECK(rounded > 0);
+  }
 }

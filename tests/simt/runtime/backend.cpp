@@ -29,12 +29,13 @@ double relative_rms(const std::vector<float>& a, const std::vector<float>& refer
   return std::sqrt(error / size);
 }
 
-// A block of HAT's: 3x3 to a third of the channels, GELU and back, around a residual.
+// 3x3 to a third of the channels, GELU and back, as in HAT, around a residual and beside a 1x1 shortcut.
 Network compressing(ups::testing::Random& random) {
   auto w = std::make_shared<StateDict>();
   ups::testing::add_conv(*w, random, "first", 180, 3);
   ups::testing::add_conv(*w, random, "narrow", 60, 180);
   ups::testing::add_conv(*w, random, "wide", 180, 60);
+  ups::testing::add_conv(*w, random, "beside", 180, 180, 1);
   ups::testing::add_conv(*w, random, "last", 3, 180);
   Network n;
   n.info.family = "compressing";
@@ -42,7 +43,9 @@ Network compressing(ups::testing::Random& random) {
   n.build = [](Graph& g, Value lr) {
     const Value x = g.conv2d(lr, Scope("first"));
     const Value narrow = g.conv2d(x, Scope("narrow"), {.act = Act::gelu});
-    return g.conv2d(g.conv2d(narrow, Scope("wide"), {.add = plus(x)}), Scope("last"));
+    const Value y = g.conv2d(narrow, Scope("wide"),
+                             {.add = plus(x, 0.5f), .shortcut = x, .shortcut_weights = Scope("beside")});
+    return g.conv2d(y, Scope("last"));
   };
   return n;
 }
@@ -101,6 +104,7 @@ TEST_CASE("on Hopper convolutions of 180 and 60 channels run on wgmma-wide",
     const std::string steps = gpu.backend().explain(gpu.prepare(lr));
     CHECK(steps.find("180->60 k3 up1 wgmma-wide") != std::string::npos);
     CHECK(steps.find("60->180 k3 up1 wgmma-wide") != std::string::npos);
+    CHECK(steps.find(" k1 ") == std::string::npos);  // the shortcut is further channels
     // As above: four convolutions round weights and outputs once each.
     const double unit = precision == Precision::fp16 ? 0x1p-11 : 0x1p-8;
     CHECK(relative_rms(run(gpu, lr, x), expected) < 4 * std::sqrt(8.0) * unit);
