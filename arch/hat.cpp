@@ -41,8 +41,10 @@ Value hybrid_block(Graph& g, Value x, const Scope& w, const Hyper& p, int heads,
 
 // Overlapping cross-attention block: queries of a window, keys of a larger patch around it.
 Value overlapping_block(Graph& g, Value x, const Scope& w, const Hyper& p, int heads, Addend<Value> also) {
-  x = g.attention_sublayer(x, NormAt::before, {w / "norm1", w / "qkv", w / "proj", (w / "bias").path(), ""},
-                           {.window = {p.window, p.window}, .keys = {p.overlap, p.overlap}, .heads = heads});
+  const Value n = g.layer_norm(x, w / "norm1");  // apart, because several windows read each of its pixels
+  x = g.attention_sublayer(n, NormAt::none, {Scope(), w / "qkv", w / "proj", (w / "bias").path(), ""},
+                           {.window = {p.window, p.window}, .keys = {p.overlap, p.overlap}, .heads = heads},
+                           x);
   return mlp(g, x, w, also);
 }
 

@@ -1,7 +1,9 @@
 // AttentionSublayer and MlpSublayer (kernels/sublayer_ops.h): choice and checks.
 //
 // mma:   one kernel (attention_sublayer_mma.cu, mlp_sublayer_mma.cu).
+// wide:  one kernel for windows of up to 256 pixels and keys around them (attention_sublayer_wide_mma.cu).
 // naive: the parts, one kernel after the other, in memory of their own; the device's own reference.
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
@@ -35,6 +37,7 @@ const char* accepts_all(const Operator&, const DeviceInfo&) {
 std::span<const AttentionSublayerVariant> attention_table() {
   static const AttentionSublayerVariant variants[] = {
       kAttentionSublayerMma,
+      kAttentionSublayerWideMma,
       {"naive", accepts_all<AttentionSublayer<Tensor>>, run_parts<AttentionSublayer<Tensor>>}};
   return variants;
 }
@@ -66,12 +69,23 @@ const char* variant_name(const MlpSublayer<Tensor>& op, const DeviceInfo& device
   return select(op.kName, mlp_table(), op, device).name;
 }
 
+namespace {
 // A forced variant that declines an operator leaves it to its parts.
+template <class Operator, class Variants>
+bool one_kernel(const Operator& op, const Variants& variants, const DeviceInfo& device) {
+  const std::string_view forced = forced_variant(op.kName);
+  return std::any_of(variants.begin(), variants.end(), [&](const auto& v) {
+    return v.name != std::string_view("naive") && (forced.empty() || forced == v.name) &&
+           !v.declines(op, device);
+  });
+}
+}  // namespace
+
 bool runs_whole(const AttentionSublayer<Tensor>& op, const DeviceInfo& device) {
-  return forced_variant(op.kName) != "naive" && !kAttentionSublayerMma.declines(op, device);
+  return one_kernel(op, attention_table(), device);
 }
 bool runs_whole(const MlpSublayer<Tensor>& op, const DeviceInfo& device) {
-  return forced_variant(op.kName) != "naive" && !kMlpSublayerMma.declines(op, device);
+  return one_kernel(op, mlp_table(), device);
 }
 
 void run(const AttentionSublayer<Tensor>& op, Stream& stream, Rows rows) {

@@ -5,7 +5,8 @@
 
 namespace ups::cuda {
 
-extern const AttentionSublayerVariant kAttentionSublayerMma;
+extern const AttentionSublayerVariant kAttentionSublayerMma;      // attention_sublayer_mma.cu
+extern const AttentionSublayerVariant kAttentionSublayerWideMma;  // attention_sublayer_wide_mma.cu
 extern const MlpSublayerVariant kMlpSublayerMma;
 
 }  // namespace ups::cuda

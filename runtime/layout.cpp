@@ -87,7 +87,10 @@ std::vector<Value> replaceable(const Op<Value>& op, InPlace in_place) {
     out.push_back(mlp->x), take(mlp->add);
   } else if (const auto* attention = std::get_if<AttentionSublayer<Value>>(&op)) {
     // A block reads its windows before it writes them; keys beyond a window belong to others.
-    if (attention->keys == attention->window) out = {attention->x, attention->residual};
+    if (attention->keys == attention->window)
+      out = {attention->x, attention->residual};
+    else if (attention->residual.id != attention->x.id)
+      out = {attention->residual};
   }
   return out;
 }

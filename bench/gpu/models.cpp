@@ -2,6 +2,7 @@
 // copies, device memory, and how far half precision is from fp32.
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -58,6 +59,23 @@ struct Case {
   std::string name, path;
   bool released;
   int w, h;
+};
+
+// HAT's attention halves as three kernels instead of one, while it lives. What the caller has forced stays.
+class InParts {
+ public:
+  explicit InParts(bool wanted) : set_(wanted && !std::getenv("UPSCALE_VARIANT")) {
+    if (set_) setenv("UPSCALE_VARIANT", "attention_sublayer=mma", 1);  // declines windows of 16
+  }
+  ~InParts() {
+    if (set_) unsetenv("UPSCALE_VARIANT");
+  }
+  InParts(const InParts&) = delete;
+  InParts& operator=(const InParts&) = delete;
+  bool set() const { return set_; }
+
+ private:
+  bool set_;
 };
 
 Json measure(const Case& c, ups_precision precision, const Options& o, const cuda::DeviceInfo& device) {
@@ -147,6 +165,13 @@ void bench_models(const Options& o, const cuda::DeviceInfo& device, Record& reco
           std::printf("  %.1f dB to fp32, worst %.2f/255", double(line["psnr_db"]),
                       double(line["worst_of_255"]));
         std::printf("\n");
+        if (const InParts parts(name == "hat"); parts.set() && record.time_left()) {
+          line = measure(c, UPS_PRECISION_FP16, o, device);
+          line["runner"] = "upscale, attention in three kernels";
+          record.add(line);
+          std::printf("  %-8s %9s network %9.3f ms  attention in three kernels\n", name.c_str(),
+                      sizes[s].c_str(), line.value("network_ms", 0.0));
+        }
       } catch (const Error& e) {
         std::printf("  %-8s %9s failed: %s\n", name.c_str(), sizes[s].c_str(), e.what());
         record.add({{"kind", "failure"}, {"model", name}, {"size", {c.w, c.h}}, {"why", e.what()}});

@@ -1,7 +1,8 @@
 // The halves of transformer layers and window attention in the shapes of SwinIR-M and HAT at 512 x 512, every
-// variant that accepts.
+// variant that accepts; HAT's attention halves beside the three kernels that they stand for.
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <random>
 
 #include "bench/gpu/bench.h"
@@ -81,6 +82,24 @@ struct Job {
   Record& record;
 };
 
+void report(const Job& job, const char* op, const char* shape, DType dtype, const char* variant,
+            const Timing& t, double flop) {
+  const double tflops = flop / t.ms * 1e-9;
+  job.record.add({{"kind", "kernel"},
+                  {"op", op},
+                  {"shape", shape},
+                  {"dtype", dtype_name(dtype)},
+                  {"variant", variant},
+                  {"ms", t.ms},
+                  {"ms_quartiles", {t.low, t.high}},
+                  {"samples", t.samples},
+                  {"batch", t.batch},
+                  {"gflop", flop * 1e-9},
+                  {"tflops", tflops}});
+  std::printf("  %-22s %-5s %-12s %9.4f ms %8.1f TFLOP/s\n", shape, dtype_name(dtype), variant, t.ms, tflops);
+  std::fflush(stdout);
+}
+
 // Times each variant of one operator on sets of buffers that are together larger than the L2 cache.
 template <class Operator, class Variants>
 void time_variants(const Job& job, const char* shape, const std::vector<Operator>& sets,
@@ -98,22 +117,23 @@ void time_variants(const Job& job, const char* shape, const std::vector<Operator
       const Operator& op = sets[size_t(i) % sets.size()];
       v.launch(op, job.stream, Rows{0, op.y.h});
     });
-    const double tflops = flop / t.ms * 1e-9;
-    job.record.add({{"kind", "kernel"},
-                    {"op", Operator::kName},
-                    {"shape", shape},
-                    {"dtype", dtype_name(dtype)},
-                    {"variant", v.name},
-                    {"ms", t.ms},
-                    {"ms_quartiles", {t.low, t.high}},
-                    {"samples", t.samples},
-                    {"batch", t.batch},
-                    {"gflop", flop * 1e-9},
-                    {"tflops", tflops}});
-    std::printf("  %-22s %-5s %-12s %9.4f ms %8.1f TFLOP/s\n", shape, dtype_name(dtype), v.name, t.ms,
-                tflops);
-    std::fflush(stdout);
+    report(job, Operator::kName, shape, dtype, v.name, t, flop);
   }
+}
+
+// The kernels of the parts one after the other, on memory of their own, as a plan would run them.
+void time_parts(const Job& job, Memory& memory, const char* shape,
+                const std::vector<AttentionSublayer<Tensor>>& sets, double flop) {
+  if (!job.record.time_left() || (!job.o.variant.empty() && job.o.variant != "parts")) return;
+  std::vector<std::vector<std::function<void()>>> parts(sets.size());
+  for (size_t i = 0; i < sets.size(); i++)
+    sets[i].parts(
+        [&](int c) { return memory.image(sets[i].x.h, c); },
+        [&](const auto& part) { parts[i].push_back([&stream = job.stream, part] { run(part, stream); }); });
+  const Timing t = time_launches(job.stream, int(sets.size()), job.o.seconds, [&](int i) {
+    for (const auto& part : parts[size_t(i) % sets.size()]) part();
+  });
+  report(job, AttentionSublayer<Tensor>::kName, shape, sets[0].x.dtype, "parts", t, flop);
 }
 
 template <class Operator, class Make>
@@ -127,18 +147,30 @@ std::vector<Operator> sets_of(Stream& stream, Make&& make) {
 void bench_dtype(const Job& job, DType dtype) {
   constexpr int kSide = 512;
   constexpr double kPixels = double(kSide) * kSide;
-  {
+  struct Shape {
+    const char* name;
+    int window, keys, shift;
+    bool norm;  // HAT's is read by others, too
+  };
+  for (const Shape& shape :
+       {Shape{"attention 180 w8@512", 8, 8, 4, true}, Shape{"attention 180 w16@512", 16, 16, 8, false},
+        Shape{"attention 180 24/16@512", 16, 24, 0, false}}) {
     Memory memory(job.stream, dtype);
     AttentionSublayer<Tensor> op;
-    op.norm = memory.norm(), op.qkv = memory.linear(3 * kWidth, kWidth),
-    op.proj = memory.linear(kWidth, kWidth);
-    op.bias = memory.bias(15 * 15), op.heads = kHeads, op.d = kWidth / kHeads;
-    op.scale = 1 / std::sqrt(float(op.d)), op.shift = {4, 4};
+    op.norm = memory.norm(), op.norm_at = shape.norm ? NormAt::before : NormAt::none;
+    op.qkv = memory.linear(3 * kWidth, kWidth), op.proj = memory.linear(kWidth, kWidth);
+    op.window = {shape.window, shape.window}, op.keys = {shape.keys, shape.keys};
+    op.shift = {shape.shift, shape.shift};
+    const int side = shape.window + shape.keys - 1;
+    op.bias = memory.bias(side * side), op.heads = kHeads, op.d = kWidth / kHeads;
+    op.scale = 1 / std::sqrt(float(op.d));
     const auto sets = sets_of<AttentionSublayer<Tensor>>(job.stream, [&] {
       op.x = op.residual = memory.image(kSide, kWidth), op.y = memory.image(kSide, kWidth);
+      if (!shape.norm) op.residual = memory.image(kSide, kWidth);
       return op;
     });
-    time_variants(job, "attention 180 w8@512", sets, attention_sublayer_variants(), op.flop() * kPixels);
+    time_variants(job, shape.name, sets, attention_sublayer_variants(), op.flop() * kPixels);
+    if (!shape.norm) time_parts(job, memory, shape.name, sets, op.flop() * kPixels);
   }
   {
     Memory memory(job.stream, dtype);

@@ -12,8 +12,9 @@ constexpr float kSeamMask = -100 * kLog2e;  // logits are in units of log 2: exp
 constexpr float kNoKey = -1e30f;
 
 // What the bias and the mask of a pair need of its key, in one word: the place of the key in a bias table
-// row, and the side of the seams it lies on (bits 24, 25). kAbsent: no such key, it has no weight.
-constexpr int kAbsent = -1;
+// row, and the side of the seams it lies on (bits 24, 25). kAbsent: no such key, it has no weight; its place
+// is one that may be read.
+constexpr int kAbsent = 4 << 24;
 __device__ __forceinline__ int key_word(int place, int side) { return place | side << 24; }
 
 // Along one axis: a pixel of the rolled image lies on the far side of the seam.
@@ -25,12 +26,15 @@ __device__ __forceinline__ int unrolled(int rolled, int shift, int size) {
   return at < size ? at : at - size;
 }
 
+// bias as it is for a key on the side of the query, less what the mask takes elsewhere. No branches.
+__device__ __forceinline__ float masked_logit(float bias, int query_side, int key) {
+  const float elsewhere = key >= kAbsent ? kNoKey : bias + kSeamMask;
+  return key >> 24 == query_side ? bias : elsewhere;
+}
 // The logit a pair starts with: bias and mask, in units of log 2. `table` is the bias of one head, `query`
 // the offset that brings a key's place to the place of key minus query.
 __device__ __forceinline__ float first_logit(const float* table, int query, int query_side, int key) {
-  if (key == kAbsent) return kNoKey;
-  const float bias = table[query + (key & 0xffffff)] * kLog2e;
-  return key >> 24 == query_side ? bias : bias + kSeamMask;
+  return masked_logit(table[query + (key & 0xffffff)] * kLog2e, query_side, key);
 }
 
 // Keys and values lie in shared memory as [tokens][DP], DP = 16 or 32 channels: rows of 32 or 64 bytes whose
@@ -43,45 +47,69 @@ __device__ __forceinline__ int key_unit(int row, int unit) {
     return row * 16 + ((unit ^ (row >> 2 & 1)) << 3);
 }
 
-// s[n] += q * keys [8 n, 8 n + 8)
-template <class T, int DP, int N>
-__device__ __forceinline__ void add_scores(float (&s)[N][4], const uint32_t (&q)[DP / 16][4], const T* keys) {
+// s[m][n] += q[m] * keys [8 n, 8 n + 8), for M times 16 queries: what is read of the keys serves all.
+template <class T, int DP, int M, int N>
+__device__ __forceinline__ void add_scores(float (&s)[M][N][4], const uint32_t (&q)[M][DP / 16][4],
+                                           const T* keys) {
   const int lane = lane_index();
   if constexpr (DP == 32) {
 #pragma unroll
     for (int n = 0; n < N; n++) {
       uint32_t b[4];
       ldmatrix_x4(b, keys + key_unit<32>(n * 8 + lane % 8, lane / 8));
-      mma_m16n8k16<T>(s[n], q[0], b[0], b[1]);
-      mma_m16n8k16<T>(s[n], q[1], b[2], b[3]);
+#pragma unroll
+      for (int m = 0; m < M; m++) {
+        mma_m16n8k16<T>(s[m][n], q[m][0], b[0], b[1]);
+        mma_m16n8k16<T>(s[m][n], q[m][1], b[2], b[3]);
+      }
     }
   } else {
 #pragma unroll
     for (int n = 0; n < N / 2; n++) {
       uint32_t b[4];
       ldmatrix_x4(b, keys + key_unit<16>(n * 16 + lane / 16 * 8 + lane % 8, lane / 8 % 2));
-      mma_m16n8k16<T>(s[2 * n], q[0], b[0], b[1]);
-      mma_m16n8k16<T>(s[2 * n + 1], q[0], b[2], b[3]);
+#pragma unroll
+      for (int m = 0; m < M; m++) {
+        mma_m16n8k16<T>(s[m][2 * n], q[m][0], b[0], b[1]);
+        mma_m16n8k16<T>(s[m][2 * n + 1], q[m][0], b[2], b[3]);
+      }
     }
   }
 }
 
-// o += p * values; p are N / 2 blocks of 16 keys made of the N octets of s.
-template <class T, int DP, int N>
-__device__ __forceinline__ void add_values(float (&o)[DP / 8][4], const float (&s)[N][4], const T* values) {
+// o[m] += p[m] * values; p are N / 2 blocks of 16 keys made of the N octets of s.
+template <class T, int DP, int M, int N>
+__device__ __forceinline__ void add_values(float (&o)[M][DP / 8][4], const float (&s)[M][N][4],
+                                           const T* values) {
   const int lane = lane_index();
 #pragma unroll
   for (int j = 0; j < N / 2; j++) {
-    uint32_t p[4];
-    pack_block<T>(p, s[2 * j], s[2 * j + 1]);
+    uint32_t p[M][4];
+#pragma unroll
+    for (int m = 0; m < M; m++) pack_block<T>(p[m], s[m][2 * j], s[m][2 * j + 1]);
 #pragma unroll
     for (int i = 0; i < DP / 16; i++) {
       uint32_t b[4];
       ldmatrix_x4_trans(b, values + key_unit<DP>(j * 16 + lane % 16, 2 * i + lane / 16));
-      mma_m16n8k16<T>(o[2 * i], p, b[0], b[1]);
-      mma_m16n8k16<T>(o[2 * i + 1], p, b[2], b[3]);
+#pragma unroll
+      for (int m = 0; m < M; m++) {
+        mma_m16n8k16<T>(o[m][2 * i], p[m], b[0], b[1]);
+        mma_m16n8k16<T>(o[m][2 * i + 1], p[m], b[2], b[3]);
+      }
     }
   }
+}
+
+// The same for 16 queries.
+template <class T, int DP, int N>
+__device__ __forceinline__ void add_scores(float (&s)[N][4], const uint32_t (&q)[DP / 16][4], const T* keys) {
+  add_scores<T, DP>(reinterpret_cast<float(&)[1][N][4]>(s),
+                    reinterpret_cast<const uint32_t(&)[1][DP / 16][4]>(q), keys);
+}
+template <class T, int DP, int N>
+__device__ __forceinline__ void add_values(float (&o)[DP / 8][4], const float (&s)[N][4], const T* values) {
+  add_values<T, DP>(reinterpret_cast<float(&)[1][DP / 8][4]>(o), reinterpret_cast<const float(&)[1][N][4]>(s),
+                    values);
 }
 
 // s -> 2^(s - largest of the row); sums of the two rows of this lane over its own columns.

@@ -28,7 +28,7 @@ inline std::vector<SublayerShape> sublayer_shapes() {
       {{8, 8}, {8, 8}, {0, 0}, 1, 2, 2, 12, 24, true, NormAt::after, 50, false},
       {{4, 8}, {4, 8}, {2, 4}, 3, 1, 2, 7, 14, false, NormAt::none, 15},
       {{16, 16}, {16, 16}, {8, 8}, 2, 1, 2, 24, 48, false, NormAt::none, 96},
-      {{16, 16}, {24, 24}, {0, 0}, 1, 2, 2, 15, 30, false, NormAt::before, 60},
+      {{16, 16}, {24, 24}, {0, 0}, 1, 2, 2, 15, 30, false, NormAt::none, 60},
       {{4, 4}, {6, 6}, {0, 0}, 2, 3, 3, 5, 15, false, NormAt::before, 33},
       {{8, 8}, {8, 8}, {4, 4}, 1, 1, 8, 30, 240, false, NormAt::before, 100},
       {{2, 3}, {2, 3}, {1, 1}, 3, 2, 1, 8, 8, false, NormAt::before, 9, false},
@@ -48,6 +48,22 @@ inline SublayerShape random_sublayer_shape(Random& random) {
   // rounding.
   s.norm_at = NormAt(random.integer(0, s.c < 48 ? 1 : 2));
   s.hidden = random.integer(1, 150), s.biases = random.integer(0, 3) != 0;
+  return s;
+}
+
+// Windows of up to 256 pixels and 192 channels, half of them with keys around the window.
+inline SublayerShape random_wide_shape(Random& random) {
+  SublayerShape s = random_sublayer_shape(random);
+  s.window = {random.integer(3, 16), random.integer(3, 16)}, s.keys = s.window;
+  s.windows_y = random.integer(1, 2), s.windows_x = random.integer(1, 2);
+  s.heads = std::min(s.heads, 3);
+  s.d = std::min(s.d, 192 / s.heads), s.c = s.heads * s.d;
+  if (random.integer(0, 1)) {
+    s.keys = {s.window.h + 2 * random.integer(0, 4), s.window.w + 2 * random.integer(0, 4)};
+    s.norm_at = s.norm_at == NormAt::before ? NormAt::none : s.norm_at;
+  }
+  const bool shifted = s.keys == s.window && random.integer(0, 2);
+  s.shift = shifted ? Extent{random.integer(0, s.window.h - 1), random.integer(0, s.window.w - 1)} : Extent{};
   return s;
 }
 

@@ -117,9 +117,63 @@ Difference check_difference(TwinImage& y, const reference::Pixels& expected, DTy
 // softmax weights, which it rounds and they do not. Half as much again covers the chance of few pixels.
 struct AgainstParts {
   double whole = 0, parts = 0;
-  void take(std::string_view variant, const Difference& e) { (variant == "naive" ? parts : whole) = e.rms; }
+  void take(std::string_view variant, const Difference& e) {
+    double& rms = variant == "naive" ? parts : whole;
+    rms = std::max(rms, e.rms);
+  }
   void check(DType d) const {
     if (d != DType::f32) CHECK(whole <= 1.5 * parts);
+  }
+};
+
+// An attention sublayer with operands and weights on the device, and what it should give.
+struct AttentionCase {
+  SublayerCase t;
+  Operands o;
+  AttentionSublayer<Tensor> op;
+  Layer qkv, proj;
+  std::unique_ptr<Twin<float>> gamma, beta, table, scales;
+  reference::Pixels expected;
+  AttentionCase(Random& random, const SublayerShape& s, DType d)
+      : t(sublayer_case(random, s)),
+        o(random, d, s.size(), s.c),
+        op(t.attention),
+        qkv(op.qkv, t.m.qkv, t.m.qkv_bias, d),
+        proj(op.proj, t.m.proj, t.m.proj_bias, d),
+        gamma(Layer::copy(t.gamma)),
+        beta(Layer::copy(t.beta)),
+        table(Layer::copy(t.table)),
+        scales(Layer::copy(t.scales)) {
+    attach_flat(t);
+    AttentionSublayer<Tensor> on_host = t.attention;
+    op.norm.w = gamma->data(), op.norm.bias = beta->data();
+    op.bias.w = table->data(), op.bias.bias = s.cosine ? scales->data() : nullptr;
+    op.x = o.x.on_device, op.y = o.y.on_device, on_host.x = o.x.on_host;
+    const bool apart = s.norm_at == NormAt::none || !(s.keys == s.window);
+    op.residual = apart ? o.beside.on_device : op.x;
+    on_host.residual = apart ? o.beside.on_host : on_host.x;
+    expected = reference::attention_sublayer(on_host, t.m);
+  }
+  // Every variant that accepts, and what run() takes with y in the place of x or, where others read x, of the
+  // residual. Returns how many kernels of their own accepted.
+  int check_variants(DType d, bool cosine) {
+    AgainstParts against;
+    int kernels = 0;
+    for (const AttentionSublayerVariant& v : attention_sublayer_variants()) {
+      if (v.declines(op, test_device())) continue;
+      INFO(v.name);
+      kernels += std::string(v.name) != "naive";
+      o.y.memory->poison();
+      v.launch(op, test_stream(), {});
+      against.take(v.name, check_difference(o.y, expected, d, cosine));
+    }
+    against.check(d);
+    if (kernels == 0) return 0;
+    TwinImage& place = op.keys == op.window ? o.x : o.beside;  // plans let y take it
+    op.y = place.on_device;
+    run(op, test_stream());
+    check_difference(place, expected, d, cosine);
+    return kernels;
   }
 };
 
@@ -127,68 +181,85 @@ struct AgainstParts {
 
 TEST_CASE("attention sublayers on the device equal their definition", "[simt][sublayers]") {
   UPS_RANDOM(random);
-  int round = 0, fused = 0;
+  int round = 0;
   for (const SublayerShape& s : all_shapes(random))
     for (DType d : {DType::f16, DType::bf16, DType::f32}) {
       if (d == DType::f32 && round % 2) continue;
       INFO(describe(s, d));
       take_schedule(round++);
-      SublayerCase t = sublayer_case(random, s);
-      Operands o(random, d, s.size(), s.c);
-      AttentionSublayer<Tensor> op = t.attention;
-      const Layer qkv(op.qkv, t.m.qkv, t.m.qkv_bias, d), proj(op.proj, t.m.proj, t.m.proj_bias, d);
-      attach_flat(t);
-      AttentionSublayer<Tensor> on_host = t.attention;
-      const auto gamma = Layer::copy(t.gamma), beta = Layer::copy(t.beta), table = Layer::copy(t.table),
-                 scales = Layer::copy(t.scales);
-      op.norm.w = gamma->data(), op.norm.bias = beta->data();
-      op.bias.w = table->data(), op.bias.bias = s.cosine ? scales->data() : nullptr;
-      op.x = o.x.on_device, op.y = o.y.on_device, on_host.x = o.x.on_host;
-      op.residual = s.norm_at == NormAt::none ? o.beside.on_device : op.x;
-      on_host.residual = s.norm_at == NormAt::none ? o.beside.on_host : on_host.x;
-      const reference::Pixels expected = reference::attention_sublayer(on_host, t.m);
-      AgainstParts against;
-      for (const AttentionSublayerVariant& v : attention_sublayer_variants()) {
-        if (v.declines(op, test_device())) continue;
-        INFO(v.name);
-        fused += std::string(v.name) != "naive";
-        o.y.memory->poison();
-        v.launch(op, test_stream(), {});
-        against.take(v.name, check_difference(o.y, expected, d, s.cosine));
-      }
-      against.check(d);
-      if (attention_sublayer_variants()[0].declines(op, test_device())) continue;
-      op.y = op.x;  // plans let y take the place of x
-      run(op, test_stream());
-      check_difference(o.x, expected, d, s.cosine);
+      // Windows of at most 64 pixels that attend to themselves; keys around them that need no norm.
+      const bool small = s.keys == s.window && s.window.pixels() <= 64;
+      const bool wide = s.c <= 192 && (s.keys == s.window || s.norm_at != NormAt::before);
+      CHECK(AttentionCase(random, s, d).check_variants(d, s.cosine) == (d == DType::f32 ? 0 : small + wide));
     }
-  // All windows that attend to themselves and have at most 64 pixels.
-  CHECK(fused == 2 * (9 + rounds(6, 40)));
   take_schedule(0);
+}
+
+TEST_CASE("attention sublayers with wide windows equal their definition", "[simt][sublayers]") {
+  UPS_RANDOM(random);
+  for (int round = 0; round < rounds(12, 60); round++) {
+    const SublayerShape s = random_wide_shape(random);
+    const DType d = round % 2 ? DType::bf16 : DType::f16;
+    INFO(describe(s, d));
+    take_schedule(round);
+    AttentionCase a(random, s, d);
+    CHECK_FALSE(attention_sublayer_variants()[1].declines(a.op, test_device()));
+    CHECK(a.check_variants(d, s.cosine) >= 1);
+  }
+  take_schedule(0);
+}
+
+TEST_CASE("HAT's windows run whole where shared memory allows", "[simt][sublayers]") {
+  UPS_RANDOM(random);
+  const auto variant = [](const AttentionSublayer<Tensor>& op, int kilobytes) {
+    DeviceInfo device = test_device();
+    device.smem_bytes = kilobytes << 10;
+    return std::string(variant_name(op, device));
+  };
+  {
+    AttentionCase own(random, {{16, 16}, {16, 16}, {8, 8}, 1, 1, 6, 30, 180, false, NormAt::none, 1},
+                      DType::f16);
+    CHECK(variant(own.op, 227) == "wide");
+    CHECK(variant(own.op, 99) == "naive");
+    REQUIRE(variant(own.op, 163) == "wide");  // with two chunks in flight
+    DeviceInfo device = test_device();
+    device.smem_bytes = 163 << 10;
+    Stream stream(device);
+    own.o.y.memory->poison();
+    run(own.op, stream);
+    stream.synchronize();
+    check_difference(own.o.y, own.expected, DType::f16);
+  }
+  AttentionCase around(random, {{16, 16}, {24, 24}, {0, 0}, 1, 1, 6, 30, 180, false, NormAt::none, 1},
+                       DType::bf16);
+  CHECK(variant(around.op, 163) == "naive");
+  REQUIRE(variant(around.op, 227) == "wide");
+  run(around.op, test_stream());
+  check_difference(around.o.y, around.expected, DType::bf16);
+  AttentionSublayer<Tensor> unfit = around.op;
+  unfit.y = unfit.x;  // other windows read it
+  CHECK(variant(unfit, 227) == "naive");
+  unfit = around.op, unfit.norm_at = NormAt::before;
+  CHECK(variant(unfit, 227) == "naive");
+  unfit = around.op, unfit.shift = {1, 0};
+  CHECK(variant(unfit, 227) == "naive");
 }
 
 TEST_CASE("sublayers fit the shared memory of each device", "[simt][sublayers]") {
   // As much as sm_86, sm_80 and sm_90 grant a block, and so little that stages and windows are fewest.
   UPS_RANDOM(random);
   const SublayerShape s{{8, 8}, {8, 8}, {4, 4}, 1, 3, 6, 30, 180, false, NormAt::before, 360};
-  SublayerCase t = sublayer_case(random, s);
-  Operands o(random, DType::f16, s.size(), s.c);
-  AttentionSublayer<Tensor> op = t.attention;
+  AttentionCase attention(random, s, DType::f16);
+  SublayerCase& t = attention.t;
+  Operands& o = attention.o;
+  const AttentionSublayer<Tensor>& op = attention.op;
   MlpSublayer<Tensor> mlp = t.mlp;
-  const Layer qkv(op.qkv, t.m.qkv, t.m.qkv_bias, DType::f16),
-      proj(op.proj, t.m.proj, t.m.proj_bias, DType::f16);
   const Layer fc1(mlp.fc1, t.m.fc1, t.m.fc1_bias, DType::f16),
       fc2(mlp.fc2, t.m.fc2, t.m.fc2_bias, DType::f16);
-  attach_flat(t);
-  AttentionSublayer<Tensor> on_host = t.attention;
   MlpSublayer<Tensor> mlp_on_host = t.mlp;
-  const auto gamma = Layer::copy(t.gamma), beta = Layer::copy(t.beta), table = Layer::copy(t.table);
-  op.norm.w = gamma->data(), op.norm.bias = beta->data(), op.bias.w = table->data();
   mlp.norm = op.norm;
-  op.x = op.residual = mlp.x = o.x.on_device, op.y = mlp.y = o.y.on_device;
-  on_host.x = on_host.residual = mlp_on_host.x = o.x.on_host;
-  const reference::Pixels expected = reference::attention_sublayer(on_host, t.m),
-                          mlp_expected = reference::mlp_sublayer(mlp_on_host, t.m);
+  mlp.x = op.x, mlp.y = op.y, mlp_on_host.x = o.x.on_host;
+  const reference::Pixels mlp_expected = reference::mlp_sublayer(mlp_on_host, t.m);
   for (int kilobytes : {227, 163, 99, 64}) {
     INFO(kilobytes << " KB");
     DeviceInfo device = test_device();
@@ -199,7 +270,7 @@ TEST_CASE("sublayers fit the shared memory of each device", "[simt][sublayers]")
     o.y.memory->poison();
     run(op, stream);
     stream.synchronize();
-    check_difference(o.y, expected, DType::f16);
+    check_difference(o.y, attention.expected, DType::f16);
     o.y.memory->poison();
     run(mlp, stream);
     stream.synchronize();

@@ -33,10 +33,10 @@ TEST_CASE("transformer sublayers run whole in 16 bits and in parts in fp32",
       const int side = session.info().multiple_of;
       const std::string steps = session.backend().explain(session.prepare({side, side}));
       const auto has = [&](const char* step) { return steps.find(step) != std::string::npos; };
-      const bool half = precision == Precision::fp16, hat = session.info().family == "HAT";
+      const bool half = precision == Precision::fp16;
       CHECK(has("mlp_sublayer") == half);
       CHECK(has("attention_sublayer") == half);
-      CHECK(has("window_attention") == (!half || hat));  // HAT's keys overlap
+      CHECK(has("window_attention") != half);
     }
   }
 }
