@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 
 #include "apps/compare_page_text.h"
 #include "apps/failure.h"
@@ -27,8 +28,15 @@ std::string link_of(const std::string& path) {
   return out;
 }
 
+// The name with an extension more; shortened where a file system would not take it.
+std::string file_of(const std::string& name, const char* extension) {
+  const size_t slash = name.rfind('/'), begin = slash == name.npos ? 0 : slash + 1;
+  if (name.size() - begin <= 240) return name + extension;
+  return name.substr(0, begin + 200) + "-" + std::to_string(std::hash<std::string>()(name)) + extension;
+}
+
 std::string path_in(const std::string& folder, const std::string& name, const char* extension) {
-  return (fs::path(folder) / (name + extension)).string();
+  return (fs::path(folder) / file_of(name, extension)).string();
 }
 
 }  // namespace
@@ -82,12 +90,12 @@ void PageIndex::put_thumbnail(const std::string& name, const Image& picture) con
 void PageIndex::add(const std::string& name, const std::string& shown,
                     const std::vector<std::string>& cells) {
   std::error_code ignored;
-  const std::string base = fs::path(folder_).filename().string() + "/" + name;
+  const std::string base = fs::path(folder_).filename().string() + "/";
   std::string text = "<tr><td>";
   const bool linked = fs::exists(path_in(folder_, name, ".html"), ignored);
-  if (linked) text += "<a href=\"" + link_of(base + ".html") + "\">";
+  if (linked) text += "<a href=\"" + link_of(base + file_of(name, ".html")) + "\">";
   if (fs::exists(path_in(folder_, name, ".jpg"), ignored))
-    text += "<img loading=\"lazy\" alt=\"\" src=\"" + link_of(base + ".jpg") + "\">";
+    text += "<img loading=\"lazy\" alt=\"\" src=\"" + link_of(base + file_of(name, ".jpg")) + "\">";
   text += escaped_html(shown) + (linked ? "</a>" : "");
   for (const std::string& c : cells) text += "<td>" + escaped_html(c);
   text += "\n";

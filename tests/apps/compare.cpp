@@ -297,4 +297,8 @@ TEST_CASE("--report of several pictures lists them and has a page for each", "[a
   }
   CHECK(slurp(folder / "r_pages/sub/c.png.html").find("16x12") != std::string::npos);
   CHECK_FALSE(fs::exists(folder / "r_pages/bad.png.html"));
+  const std::string longest(251, 'n');  // a page of that name and .html would have too long a name
+  spill(folder / ("in/" + longest + ".png"), random_rgb_png(r, 4, 4));
+  CHECK(run(arguments).code == 2);
+  CHECK(slurp(folder / "r.html").find("href=\"r_pages/" + longest.substr(0, 200) + "-") != std::string::npos);
 }

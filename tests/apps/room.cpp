@@ -55,7 +55,7 @@ TEST_CASE("results far beyond any picture are refused before work starts", "[app
 TEST_CASE("sizes in bytes are said in GB and MB", "[apps][room]") {
   CHECK(bytes_text(786e9) == "786 GB");
   CHECK(bytes_text(3.14e9) == "3.1 GB");
-  CHECK(bytes_text(2e6) == "2 MB");
+  CHECK(bytes_text(2e6) == "2.00 MB");
 }
 
 TEST_CASE("--depth 12 is an AVIF's, and 16 is not", "[apps][room]") {
