@@ -63,8 +63,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int tid = int(threadIdx.x), n0 = int(blockIdx.y) * kOutputs;
   int unit = int(blockIdx.x) * job.units_per_block;
   const int last_unit = min(job.units(), unit + job.units_per_block);
-  // Rows below those that the job needs may not exist: they count as padding.
-  const int in_h = min(op.x.h, job.end + 1);
 
   if (tid == 0) {
     for (int i = 0; i < job.stages; i++)
@@ -89,7 +87,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         unit += segment.rows;
         for (int y = segment.y - 1; y <= segment.y + segment.rows; y++) {
           const int uy = job.row(y);
-          if (uy < 0 || uy >= in_h) continue;
+          if (uy < 0 || uy >= op.x.h) continue;
           if (lane == 0)
             for (int chunk = 0; chunk < chunks; chunk++) {
               mbarrier_wait(&s.empty[slot], parity);
@@ -112,7 +110,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         const Segment segment = segment_at(job, unit, last_unit);
         unit += segment.rows;
         for (int y = segment.y - 1; y <= segment.y + segment.rows; y++)
-          rows += job.row(y) >= 0 && job.row(y) < in_h;
+          rows += job.row(y) >= 0 && job.row(y) < op.x.h;
       }
       const int pieces = rows * shares.streamed * 3;
       int piece = 0, slot = 0;
@@ -168,7 +166,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       for (int i = 0; i < 3 * N / 2; i++) acc[i] = bias[i % (N / 2) / 4 * 2 + i % 2];
       for (int y = segment.y - 1; y <= segment.y + segment.rows; y++) {
         const int uy = job.row(y);
-        if (uy >= 0 && uy < in_h) {
+        if (uy >= 0 && uy < op.x.h) {
           uint64_t a = 0;
           int stayed = 0, credit = 0;            // steps so far; how much of a streamed step is due
           int used_piece = -1, used_stage = -1;  // by the products before, and not after
