@@ -4,11 +4,12 @@ buttons by events, and what is painted by a screenshot.
 
   tests/apps/browser.py build/upscale model.pth
 
-Exit code 77 (skipped) where no Chromium is installed or none starts.
+Exit code 77 (skipped) where no Chromium is installed, or none starts (which fails in CI).
 """
 
 import html
 import json
+import os
 import re
 import shutil
 import struct
@@ -197,7 +198,7 @@ def main():
             starts = False
         if not starts:
             print("Chromium does not start here")
-            return 77
+            return 1 if os.environ.get("CI") else 77
         run = lambda *a: subprocess.run([upscale, *map(str, a)], check=True, capture_output=True, text=True)
         red, blue, ramp = folder / "red.png", folder / "blue & .png", folder / "ramp.png"
         write_png(red, 64, 48, lambda x, y: (220, 20, 30))
