@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/run.h"
+#include "kernels/cpu/winograd_tile.h"
 #include "kernels/error.h"
 #include "runtime/arena.h"
 #include "runtime/backend.h"
@@ -131,11 +132,15 @@ void CpuBackend::load(const Graph& graph) {
 // networks of 3x3 convolutions alone; large windows add what each thread holds of one.
 size_t CpuBackend::scratch_bytes(const Plan& plan) const {
   constexpr size_t kMost = 24 << 20, kWeights = 8 << 20, kInputs = 5 << 20, kThread = 768 << 10;
-  size_t windows = 0;
-  for (const PlanStep& step : plan.steps)
+  size_t windows = 0, large = 0;
+  for (const PlanStep& step : plan.steps) {
+    const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op);
+    if (conv && cpu::winograd_tile(*conv) > 4)
+      large = std::max(large, cpu::large_winograd_scratch_bytes(*conv, pool_.threads()));
     if (const auto* op = std::get_if<AttentionSublayer<Tensor>>(&step.op))
       windows = std::max(windows, cpu::thread_scratch_bytes(*op) * pool_.threads());
-  if (windows > 0) return kMost + windows;
+  }
+  if (windows > 0) return std::max(kMost, large) + windows;
   size_t weights = 0, inputs = 0, chain = 0;
   int last_cin = 0;
   for (const PlanStep& step : plan.steps) {
@@ -143,7 +148,7 @@ size_t CpuBackend::scratch_bytes(const Plan& plan) const {
         std::holds_alternative<PixelUnshuffle<Tensor>>(step.op))
       continue;
     const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op);
-    if (!conv || conv->w.k != 3) return kMost;
+    if (!conv || conv->w.k != 3) return std::max(kMost, large);
     // 36 products of floats; the layers of a dense block, each wider than the last, are kept together.
     const size_t one = size_t(144) * conv->w.cin * ((conv->w.cout + 31) / 32 * 32);
     chain = conv->w.cin > last_cin ? chain + one : one;
@@ -153,7 +158,7 @@ size_t CpuBackend::scratch_bytes(const Plan& plan) const {
     weights = std::max(weights, chain);
   }
   if (inputs > kInputs) inputs = 0;  // then they are not kept
-  return std::min(kMost, std::min(weights, kWeights) + inputs + kThread * pool_.threads());
+  return std::max(large, std::min(kMost, std::min(weights, kWeights) + inputs + kThread * pool_.threads()));
 }
 
 void CpuBackend::run(const Plan& plan, const Progress& progress) {

@@ -247,15 +247,14 @@ bool has_statistics(const Placement& p) {
   return std::any_of(p.buffers.begin(), p.buffers.end(), [](const auto& b) { return b.once; });
 }
 
-// Convolutions transform their weights for each strip, which costs as much as five tiles of 4x4 pixels. With
-// many weights, whose transform does not fit into a cache, strips have some 48 tiles (EDSR at 64x64: 304 ->
-// 286 ms).
+// Convolutions transform their weights for each strip, which costs as much as some seven tiles of 8x8 pixels.
+// With very many weights strips have some 32 such tiles.
 size_t least_strip_rows(const Placement& p, Extent lr) {
   const bool heavy = std::any_of(p.ops.begin(), p.ops.end(), [](const Op<Value>& op) {
     const auto* conv = std::get_if<Conv2d<Value>>(&op);
     return conv && conv->w.k == 3 && conv->w.cin * conv->w.cout >= 256 * 256;
   });
-  return heavy ? std::clamp<size_t>(48 / std::max(1, lr.w / 4) * 4, 4, 12) : 4;
+  return heavy ? std::clamp<size_t>(32 * 64 / lr.w / 8 * 8, 8, 32) : 4;
 }
 
 }  // namespace

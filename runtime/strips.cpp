@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <climits>
 
+#include "kernels/cpu/winograd_tile.h"
+
 namespace ups {
 
 namespace {
@@ -15,6 +17,7 @@ struct RowMap {
   std::vector<Value> complete;  // must be there before the first row
   RowUse use;
   int grid_rows = 0;
+  int step = 4;  // strips begin at multiples of so many grid rows
 
   // Grid rows computable when `done` rows of an h-row input exist.
   int available(int done, int h) const {
@@ -31,6 +34,7 @@ RowMap row_map(const Op<Value>& op) {
   std::visit(
       [&](auto o) {
         m.use = o.rows();
+        m.step = cpu::row_step(o);
         bool first = true;
         if constexpr (requires { o.complete([](Value) {}); })
           o.complete([&](Value v) { m.complete.push_back(v); });
@@ -125,8 +129,8 @@ StripSchedule schedule_strips(const Placement& p, Extent lr, int first_op, int e
       };
       limit(m.x, true);
       for (Value v : m.beside) limit(v, false);
-      // Strips start on multiples of 4, so that blocked algorithms see the same blocks as without strips.
-      if (end < m.grid_rows) end = end / 4 * 4;
+      // Blocked algorithms see the same blocks as without strips.
+      if (end < m.grid_rows) end = end / m.step * m.step;
       if (end <= next[i]) continue;
       strip.runs.push_back({first_op + int(i), next[i], end});
       next[i] = end;

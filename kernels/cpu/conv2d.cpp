@@ -10,6 +10,7 @@
 #include "kernels/cpu/denormals.h"
 #include "kernels/cpu/isa_ready.h"
 #include "kernels/cpu/run.h"
+#include "kernels/cpu/winograd_tile.h"
 #include "kernels/error.h"
 
 namespace ups::cpu {
@@ -44,6 +45,15 @@ const char* forced_variant() {
     if (item.substr(0, 7) == "conv2d=") return (name = item.substr(7)).c_str();
   }
   return nullptr;
+}
+
+constexpr const char* kWinograd[] = {"winograd_f4", "winograd_f6", "winograd_f8"};
+
+// 4, 6 or 8 pixels, 0 for other variants.
+int tile_of(std::string_view variant) {
+  for (int i = 0; i < 3; i++)
+    if (variant == kWinograd[i]) return 4 + 2 * i;
+  return 0;
 }
 
 Epilogue::Add addend(const Addend<Tensor>& add, int image) {
@@ -158,17 +168,24 @@ const char* variant_name(const Conv2d<Tensor>& op) {
   const bool linear = op.w.k == 1 && op.stride == 1 && op.up == 1;
   if (const char* forced = forced_variant()) {
     const std::string_view name(forced);
-    check(name == "direct" || name == "winograd_f4" || name == "gemm", Code::usage,
-          "UPSCALE_VARIANT: conv2d got '", forced, "', expected direct, winograd_f4 or gemm");
-    return name == "winograd_f4" && fits ? "winograd_f4" : name == "gemm" && linear ? "gemm" : "direct";
+    check(name == "direct" || name == "gemm" || tile_of(name) > 0, Code::usage,
+          "UPSCALE_VARIANT: conv2d got '", forced,
+          "', expected direct, winograd_f4, winograd_f6, winograd_f8 or gemm");
+    if (fits && tile_of(name) > 0) return kWinograd[tile_of(name) / 2 - 2];
+    return name == "gemm" && linear ? "gemm" : "direct";
   }
   if (linear && op.w.cout > 4) return "gemm";
+  if (!fits || op.w.cin < 12 || op.w.cout <= 4) return "direct";
   // Multiply-adds per pair of channels. Measured: transforms add 40 % to the products of Winograd, and U
-  // costs as much as five tiles.
+  // costs as much as five tiles, or seven large ones.
   const Extent out = conv_extent(op);
-  const double direct = 9.0 * out.h * out.w;
-  const double winograd = 36 * (1.4 * ceil_div(out.h, 4) * ceil_div(out.w, 4) + 5);
-  return fits && op.w.cin >= 12 && op.w.cout > 4 && winograd < direct ? "winograd_f4" : "direct";
+  const auto winograd = [&](int tile) {
+    const double tiles = double(ceil_div(out.h, tile)) * ceil_div(out.w, tile);
+    return (tile + 2) * (tile + 2) * (1.4 * tiles + (tile == 4 ? 5 : 7));
+  };
+  const int large = winograd_tile(op);
+  const int tile = large > 4 && winograd(large) < winograd(4) ? large : 4;
+  return winograd(tile) < 9.0 * out.h * out.w ? kWinograd[tile / 2 - 2] : "direct";
 }
 
 bool makes_statistics(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats) {
@@ -203,9 +220,12 @@ void run(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   rows.begin = std::max(rows.begin, 0);
   rows.end = std::min(rows.end, conv_extent(op).h);
   if (rows.begin >= rows.end) return;
-  if (std::string_view(variant_name(op)) == "winograd_f4")
+  const std::string_view variant = variant_name(op);
+  if (variant == "winograd_f4")
     run_winograd(op, context, rows);
-  else if (std::string_view(variant_name(op)) == "gemm")
+  else if (tile_of(variant) > 0)
+    run_large_winograd(op, context, rows, tile_of(variant));
+  else if (variant == "gemm")
     run_gemm(op, context, rows);
   else
     run_direct(op, context, rows);

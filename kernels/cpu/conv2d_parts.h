@@ -22,5 +22,6 @@ void run_direct(const Conv2d<Tensor>& op, Context& context, Rows rows,
 void run_gemm(const Conv2d<Tensor>& op, Context& context, Rows rows);
 void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows,
                   const GroupStats<Tensor>* stats = nullptr);
+void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, int tile);
 
 }  // namespace ups::cpu

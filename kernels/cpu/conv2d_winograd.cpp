@@ -25,7 +25,7 @@ void sort_by_phase(float* values, int count, int phases) {
 
 }  // namespace
 
-WinogradArgs make_winograd(const Conv2d<Tensor>& op, Rows rows) {
+WinogradArgs make_winograd(const Conv2d<Tensor>& op, Rows rows, int tile) {
   const Extent out = conv_extent(op);
   WinogradArgs a;
   a.h = op.x.h, a.w = op.x.w, a.cin = op.w.cin, a.cout = op.w.cout, a.up = op.up;
@@ -33,10 +33,20 @@ WinogradArgs make_winograd(const Conv2d<Tensor>& op, Rows rows) {
   a.weight = op.w.w, a.weight_f16 = op.w.dtype == DType::f16;
   a.out_w = out.w, a.row_begin = rows.begin, a.row_end = rows.end;
   a.in_begin = std::max(0, rows.begin - 1), a.in_end = std::min(op.x.h * op.up, rows.end + 1);
-  a.tile_row = rows.begin / 4;
-  a.tiles_x = ceil_div(out.w, 4);
-  a.tiles = (ceil_div(rows.end, 4) - a.tile_row) * a.tiles_x;
+  a.tile_row = rows.begin / tile;
+  a.tiles_x = ceil_div(out.w, tile);
+  a.tiles = (ceil_div(rows.end, tile) - a.tile_row) * a.tiles_x;
   return a;
+}
+
+void sort_phases(WinogradArgs& a, const Conv2d<Tensor>& op, float* room, int lanes) {
+  const int phases = op.shuffle * op.shuffle, padded = round_up(a.cout, kCoutPad);
+  // Sorting the weights costs as much as about cin / 2 tiles of 4 x 4 pixels save.
+  const bool pays = 2 * int64_t(a.row_end - a.row_begin) * a.out_w > 16 * int64_t(a.cin);
+  if (phases == 1 || a.epilogue.adds > 0 || !pays || a.cout % (phases * 2 * lanes) != 0) return;
+  a.phases = phases;
+  sort_by_phase(room, a.cout, phases);
+  if (a.epilogue.slopes) sort_by_phase(room + padded, a.cout, phases);
 }
 
 void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, const GroupStats<Tensor>* stats) {
@@ -75,13 +85,7 @@ void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, const G
       context.scratch.get((u_floats + cout_floats + threads * thread_floats + stats_floats) * sizeof(float)));
   a.u = memory;
   a.epilogue = make_epilogue(op, memory + u_floats);
-  const int phases = op.shuffle * op.shuffle;
-  // Sorting the weights costs as much as about cin / 2 tiles save.
-  if (phases > 1 && a.epilogue.adds == 0 && 2 * a.tiles > a.cin && a.cout % (phases * 2 * lanes) == 0) {
-    a.phases = phases;
-    sort_by_phase(memory + u_floats, a.cout, phases);
-    if (a.epilogue.slopes) sort_by_phase(memory + u_floats + cout_floats / 2, a.cout, phases);
-  }
+  sort_phases(a, op, memory + u_floats, lanes);
   float* per_thread = memory + u_floats + cout_floats;
   if (stats) a.sums = chunk_sums(*stats, rows, per_thread + threads * thread_floats);
 

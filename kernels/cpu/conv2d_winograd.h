@@ -66,7 +66,11 @@ inline int64_t winograd_m_floats(int count, int lanes) {
 }
 
 struct Rows;
-// Shapes of `op` for output rows [begin, end), image 0; U, V, x and the epilogue are left to the caller.
-WinogradArgs make_winograd(const Conv2d<Tensor>& op, Rows rows);
+// Shapes of `op` for output rows [begin, end) in tiles of tile x tile pixels, image 0; U, V, x and the
+// epilogue are left to the caller.
+WinogradArgs make_winograd(const Conv2d<Tensor>& op, Rows rows, int tile = 4);
+// Before a pixel shuffle, where it pays, sorts output channels by the pixel they go to: a.phases, and bias
+// and slopes in make_epilogue()'s room.
+void sort_phases(WinogradArgs& a, const Conv2d<Tensor>& op, float* room, int lanes);
 
 }  // namespace ups::cpu

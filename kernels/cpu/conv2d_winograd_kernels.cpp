@@ -14,6 +14,7 @@
 #include "kernels/cpu/conv2d_winograd.h"
 #include "kernels/cpu/epilogue-inl.h"
 #include "kernels/cpu/statistics-inl.h"
+#include "kernels/cpu/winograd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace ups::cpu {
@@ -59,21 +60,6 @@ HWY_INLINE void output_1d(D d, V m0, V m1, V m2, V m3, V m4, V m5, V* y) {
   y[1] = hn::MulAdd(q, hn::Set(d, kS), hn::Mul(z, hn::Set(d, kT)));
   y[2] = hn::MulAdd(p, hn::Set(d, 0.5f), hn::Add(r, r));
   y[3] = hn::MulAdd(z, hn::Set(d, 2 * kT), hn::MulAdd(q, hn::Set(d, kS / 2), m5));
-}
-
-// n <= 2 * kLanes weights that lie `step` apart.
-HWY_INLINE void widen_apart(const void* from, bool f16, int64_t first, int step, int n, float* to) {
-  const D d;
-  if (!f16) {
-    const hn::RebindToSigned<D> di;
-    const float* at = static_cast<const float*>(from) + first;
-    const auto index = hn::Mul(hn::Iota(di, 0), hn::Set(di, step));
-    for (int i = 0; i + kLanes <= n; i += kLanes)
-      hn::Store(hn::GatherIndex(d, at + int64_t(i) * step, index), d, to + i);
-    for (int i = n / kLanes * kLanes; i < n; i++) to[i] = at[int64_t(i) * step];
-  } else {
-    for (int i = 0; i < n; i++) widen(from, f16, first + int64_t(i) * step, 1, to + i);
-  }
 }
 
 void winograd_weights(const WinogradArgs& a, int item) {
@@ -134,9 +120,6 @@ HWY_INLINE void input_tile(D d, const float* x, const int64_t* row, const int64_
     for (int i = 0; i < 6; i++) hn::StoreU(o[i], d, v + (i * 6 + j) * v_xi);
   }
 }
-
-// floor(a / 2) or a: the source coordinate of upsampled coordinate a >= -1.
-HWY_INLINE int source(int a, int up) { return up == 1 ? a : (a + 2) / 2 - 1; }
 
 void winograd_input(const WinogradArgs& a, int first, int count, int c0, int c1, float* v, float* patch) {
   const D d;
@@ -339,13 +322,8 @@ HWY_NOINLINE void output_block(const WinogradArgs& a, int first, int count, int 
 
 // Output channels of one phase: an ordinary convolution to every r-th pixel.
 void output_phase(WinogradArgs a, int first, int count, int co, const float* v, const float* u, float* m) {
-  const int channels = a.cout / a.phases, phase = co / channels;
-  Epilogue& e = a.epilogue;
-  const int r = e.shuffle;
-  e.bias += phase * channels;
-  if (e.slopes) e.slopes += phase * channels;
-  e.y += phase / r * e.y_row + phase % r * e.y_px;
-  e.y_row *= r, e.y_px *= r, e.shuffle = 1;
+  const int channels = a.cout / a.phases;
+  aim_phase(a.epilogue, co / channels, channels);
   a.co_end = channels;
   output_block<2>(a, first, count, co % channels, v, u, m);
 }

@@ -1,24 +1,15 @@
 // run(Conv2d) against the double-precision definition: shapes, epilogues, rows, threads, instruction sets.
 #include "kernels/error.h"
 #include "tests/kernels/conv2d_case.h"
+#include "tests/kernels/conv2d_machine.h"
 
 using namespace ups;
 using testing::ConvCase;
 using testing::ConvSpec;
+using testing::Machine;
+using testing::pick;
 
 namespace {
-
-struct Machine {
-  explicit Machine(int threads) : pool(threads), context{pool, scratch} {}
-  Pool pool;
-  cpu::Scratch scratch;
-  cpu::Context context;
-};
-
-template <class T>
-T pick(testing::Random& random, std::initializer_list<T> from) {
-  return from.begin()[random.integer(0, int(from.size()) - 1)];
-}
 
 ConvSpec random_spec(testing::Random& random) {
   ConvSpec s;
@@ -247,7 +238,8 @@ TEST_CASE("variant_name is a function of the shape, and UPSCALE_VARIANT override
   Machine machine(2);
   check_case(c, machine);
   setenv("UPSCALE_VARIANT", "conv2d=fft", 1);
-  CHECK_THROWS_WITH(cpu::variant_name(c.op), Catch::Contains("expected direct, winograd_f4 or gemm"));
+  CHECK_THROWS_WITH(cpu::variant_name(c.op),
+                    Catch::Contains("expected direct, winograd_f4, winograd_f6, winograd_f8 or gemm"));
   unsetenv("UPSCALE_VARIANT");
 }
 

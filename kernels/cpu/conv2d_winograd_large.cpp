@@ -1,0 +1,76 @@
+// Driver of Winograd convolution with large tiles: memory, parts of the image, threads.
+#include "kernels/cpu/conv2d_winograd_large.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/conv2d_parts.h"
+#include "kernels/cpu/denormals.h"
+#include "kernels/cpu/winograd_tile.h"
+
+namespace ups::cpu {
+namespace {
+
+constexpr int64_t kMaxVBytes = 8 << 20;  // of one part of the image: stays in L3
+constexpr int kInputTiles = 8;           // per work item of the input transform
+constexpr int kMaxTiles = 128;           // products of one part and a block of channels: about a core's L2
+
+}  // namespace
+
+size_t large_winograd_scratch_bytes(const Conv2d<Tensor>& op, int threads) {
+  constexpr int kMaxLanes = 16;
+  const int tile = winograd_tile(op), xi = (tile + 2) * (tile + 2), cin = round_up(op.w.cin, kMaxLanes);
+  const int64_t v = std::max<int64_t>(kMaxVBytes, int64_t(xi) * cin * 4) + xi * kXiGap * 4;
+  const int64_t room = std::max(large_winograd_room(tile, cin, kMaxTiles, kMaxLanes), int64_t(xi) * cin);
+  return size_t(v + 4 * (2 * round_up(op.w.cout, kCoutPad) + 128 + threads * (room + 64)));
+}
+
+void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, int tile) {
+  const LargeWinogradKernels& kernels = large_winograd_kernels(tile);
+  WinogradArgs a = make_winograd(op, rows, tile);
+  const int lanes = kernels.lanes, threads = context.pool.threads(), xi = (tile + 2) * (tile + 2);
+  const int cin_pad = round_up(a.cin, lanes), blocks = ceil_div(a.cout, 2 * lanes);
+
+  const int fit = std::clamp(int(kMaxVBytes / 4 / xi / cin_pad), 1, kMaxTiles);
+  const int parts = ceil_div(a.tiles, fit), most = ceil_div(a.tiles, parts);
+  // Too few blocks of channels for the threads: each block's tiles in as many pieces, each with U of its own.
+  int pieces = 1;
+  while (blocks * pieces % threads != 0 && blocks * pieces < 3 * threads && most / (pieces + 1) >= 12)
+    pieces++;
+  const int piece_most = ceil_div(most, pieces);
+  a.v_tile = cin_pad, a.v_xi = int64_t(most) * cin_pad + kXiGap;
+
+  const int64_t cout_floats = 2 * round_up(a.cout, kCoutPad), v_floats = xi * a.v_xi;
+  const int64_t room = std::max(large_winograd_room(tile, a.cin, piece_most, lanes), int64_t(xi) * cin_pad);
+  const int64_t thread_floats = (room + 63) / 64 * 64;
+  float* memory = static_cast<float*>(
+      context.scratch.get((cout_floats + v_floats + 64 + threads * thread_floats) * sizeof(float)));
+  a.epilogue = make_epilogue(op, memory);
+  sort_phases(a, op, memory, lanes);
+  float* v = memory + cout_floats;
+  float* per_thread = v + (v_floats + 63) / 64 * 64;
+
+  for (int image = 0; image < op.x.n; image++) {
+    a.x = static_cast<const float*>(op.x.data) + image * op.x.image;
+    aim_epilogue(a.epilogue, op, image);
+    for (int part = 0; part < parts; part++) {
+      const int begin = int(int64_t(a.tiles) * part / parts);
+      const int count = int(int64_t(a.tiles) * (part + 1) / parts) - begin;
+      context.pool.for_each(ceil_div(count, kInputTiles), [&](int item, int thread) {
+        const FlushDenormals flush;
+        const int first = item * kInputTiles;
+        kernels.input(a, begin + first, std::min(kInputTiles, count - first), v + first * a.v_tile,
+                      per_thread + thread * thread_floats);
+      });
+      context.pool.for_each(blocks * pieces, [&](int item, int thread) {
+        const FlushDenormals flush;
+        const int piece = item % pieces, first = count * piece / pieces, block = item / pieces;
+        // Channels of all phases lie side by side in the weights: one after the other, they read them once.
+        const int co = block % a.phases * (a.cout / a.phases) + block / a.phases * 2 * lanes;
+        kernels.output(a, begin + first, count * (piece + 1) / pieces - first, co, v + first * a.v_tile,
+                       per_thread + thread * thread_floats);
+      });
+    }
+  }
+}
+
+}  // namespace ups::cpu
