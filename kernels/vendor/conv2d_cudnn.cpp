@@ -15,6 +15,7 @@ namespace ups::cuda {
 namespace {
 
 constexpr size_t kMostWorkspace = size_t(1) << 30;
+constexpr int kMostTried = 12;  // per shape, best guesses first: preparing one may take a tenth of a second
 
 struct Chosen {
   std::unique_ptr<CudnnPlan> plan;
@@ -44,6 +45,7 @@ std::mutex& mutex() {
 std::unique_ptr<CudnnPlan> fastest(const VendorConv& conv, VendorBuffers& buffers, std::string* why) {
   std::unique_ptr<CudnnPlan> best;
   float best_ms = 0;
+  int tried = 0;
   Stream& stream = buffers.stream();
   Event begin(stream.device()), end(stream.device());
   const auto try_one = [&](std::unique_ptr<CudnnPlan> plan) {
@@ -55,7 +57,7 @@ std::unique_ptr<CudnnPlan> fastest(const VendorConv& conv, VendorBuffers& buffer
     end.record(stream);
     const float ms = end.elapsed_ms(begin);
     if (!best || ms < best_ms) best = std::move(plan), best_ms = ms;
-    return true;
+    return ++tried < kMostTried;
   };
   Cudnn::get().for_each_plan(conv, try_one, why);
   return best;
