@@ -171,6 +171,19 @@ TEST_CASE("PGM and PPM are scaled by their maximum value", "[apps][codecs]") {
   CHECK(int(g.pixels[0]) == 0);
   CHECK(int(g.pixels[1]) == 128);
   CHECK(int(g.pixels[2]) == 255);
+  const auto code = [](const std::string& bytes) {
+    try {
+      decode_image(bytes, "a.pnm");
+    } catch (const Failure& e) {
+      return e.code;
+    }
+    return int(kOk);
+  };
+  CHECK(code("P2 2 2 255\n1 2 3 4") == kOk);
+  CHECK(code("P2 2 2 255\n1 2 3 x") == kIo);  // as many bytes as pixels, but no number
+  const std::string pam = "P7\nWIDTH 1\nHEIGHT 1\nMAXVAL 255\nDEPTH ";
+  CHECK(code(pam + "4\nENDHDR\n1234") == kOk);
+  CHECK(code(pam + "5\nENDHDR\n12345") == kIo);
   Image wide = decode_image(std::string("P5 2 1 65535\n") + "\x12\x34\xff\xff", "a.pgm");
   REQUIRE(wide.depth == UPS_U16);
   CHECK(reinterpret_cast<uint16_t*>(wide.pixels.get())[0] == 0x1234);

@@ -58,11 +58,12 @@ TEST_CASE("arguments out of their documented range are refused by name", "[arch]
       {"size", [](Call& c) { c.o.width = 8; }},
       {"size", [](Call& c) { c.o.width = -8, c.o.height = -6; }},
       {"factor", [](Call& c) { c.o.scale = -2; }},
+      {"normal map", [](Call& c) { c.o.kind = UPS_KIND_NORMAL, c.lr.channels = c.hr.channels = 2; }},
       {"ups_options", [](Call& c) { c.o.size = 4; }},
       {"lr", [](Call& c) { c.lr.width = 0; }},
-      {"lr", [](Call& c) { c.lr.channels = 5; }},
+      {"lr: has 5 channels", [](Call& c) { c.lr.channels = 5, c.lr.stride_bytes = 20; }},
       {"lr", [](Call& c) { c.lr.channels = 0; }},
-      {"lr", [](Call& c) { c.lr.depth = ups_depth(3); }},
+      {"lr: depth", [](Call& c) { c.lr.depth = ups_depth(3), c.lr.stride_bytes = 64; }},
       {"lr", [](Call& c) { c.lr.data = nullptr; }},
       {"lr", [](Call& c) { c.lr.stride_bytes = 11; }},
       {"hr", [](Call& c) { c.hr.data = nullptr; }},
@@ -85,6 +86,39 @@ TEST_CASE("arguments out of their documented range are refused by name", "[arch]
   CHECK(right.run(model) == UPS_OK);
   CHECK(ups_upscale(model.handle, nullptr, &right.hr, nullptr) == UPS_ERROR_USAGE);
   CHECK(ups_upscale(nullptr, &right.lr, &right.hr, nullptr) == UPS_ERROR_USAGE);
+}
+
+TEST_CASE("the rules of a loop count, and are checked", "[arch][api]") {
+  const Model model;
+  ups_loop loop{};
+  loop.size = sizeof loop, loop.brightness = -1;  // below 0 is 0
+  Call call;
+  call.o.loop = &loop;
+  REQUIRE(call.run(model) == UPS_OK);
+  CHECK(std::count(call.out.begin(), call.out.begin() + 8 * 6 * 3, 0) == 8 * 6 * 3);
+  const std::vector<std::function<void(ups_loop&)>> wrong = {
+      [](ups_loop& l) { l.ease = ups_ease(13); },
+      [](ups_loop& l) { l.colour_fix = ups_colour_fix(4); },
+      [](ups_loop& l) { l.detail = 101; },
+      [](ups_loop& l) { l.filter_count = 1; },
+      [](ups_loop& l) { l.denoise_change = 0.5; },  // of a model that has no twin
+      [](ups_loop& l) { l.size = 1; },
+  };
+  for (size_t i = 0; i < wrong.size(); i++) {
+    INFO("case " << i);
+    Call refused;
+    ups_loop bad{};
+    bad.size = sizeof bad;
+    wrong[i](bad);
+    refused.o.loop = &bad;
+    CHECK(refused.run(model) == UPS_ERROR_USAGE);
+    CHECK(refused.untouched());
+  }
+  Call blended;
+  loop = {}, loop.size = sizeof loop, loop.faithful = 1;
+  blended.o.loop = &loop, blended.o.blend = 0.5;
+  CHECK(blended.run(model) == UPS_ERROR_USAGE);
+  CHECK(said("blend"));
 }
 
 TEST_CASE("a model that does not open is NULL", "[arch][api]") {
@@ -171,6 +205,50 @@ TEST_CASE("rows arrive in order, and any callback stops the run", "[arch][api]")
   CHECK(seen.steps == 1);
 }
 
+TEST_CASE("the picture between two steps is as the result will be", "[arch][api]") {
+  const Model model;
+  Call call;
+  call.o.steps = 2, call.o.step_mode = UPS_STEPS_SIMPLE;
+  std::vector<float> seen;
+  call.o.user = &seen;
+  call.o.step_done = [](void* user, int, int, const ups_image* image) {
+    CHECK(image->channels == 3);
+    const auto* rows = static_cast<const float*>(image->data);
+    static_cast<std::vector<float>*>(user)->assign(
+        rows, rows + size_t(image->width) * image->height * image->channels);
+    return 0;
+  };
+  call.o.kind = UPS_KIND_NORMAL;
+  REQUIRE(call.run(model) == UPS_OK);
+  REQUIRE(seen.size() == 6 * 5 * 3);  // half way from 4x3 to 8x6: 4.5 is rounded up
+  for (size_t i = 0; i < seen.size(); i += 3) {
+    double length = 0;
+    for (size_t k = 0; k < 3; k++) length += std::pow(2 * seen[i + k] - 1, 2);
+    REQUIRE(length == Approx(1).epsilon(1e-5));
+  }
+  call.o.kind = UPS_KIND_COLOR, call.o.alpha = UPS_ALPHA_DROP;
+  call.lr.channels = 4, call.lr.stride_bytes = 16;
+  for (size_t i = 3; i < call.in.size(); i += 4) call.in[i] = uint8_t(20 * i);
+  CHECK(call.run(model) == UPS_OK);
+}
+
+TEST_CASE("a network that colours gray pictures sees the luma", "[arch][api]") {
+  const Model model(golden_folder() + "/nets/srvgg_grey_to_rgb_x2.safetensors");
+  std::vector<float> results[2];
+  for (int gray = 0; gray < 2; gray++) {
+    std::vector<float> in, out(8 * 6 * 3);
+    for (int i = 0; i < 4 * 3; i++) {
+      const float r = i / 11.0f, luma = 0.299f * r;  // of red alone, BT.601
+      in.insert(in.end(), {gray ? luma : r, gray ? luma : 0, gray ? luma : 0});
+    }
+    const ups_image lr{in.data(), 4, 3, 3, UPS_F32, 48};
+    ups_image hr{out.data(), 8, 6, 3, UPS_F32, 96};
+    REQUIRE(ups_upscale(model.handle, &lr, &hr, nullptr) == UPS_OK);
+    results[gray] = out;
+  }
+  for (size_t i = 0; i < results[0].size(); i++) CHECK(results[0][i] == Approx(results[1][i]).margin(1e-5));
+}
+
 TEST_CASE("a model says what it is, and of what it was mixed", "[arch][api]") {
   const std::string keys =
       "architecture variant scale default_scale in_channels out_channels hyperparameters parameters "
@@ -245,7 +323,9 @@ TEST_CASE("a plan says what a run does, without pixels too", "[arch][api]") {
   CHECK(plan()["output"] == json({w, h}));
   CHECK(ups_output_size(model.handle, 0, 3, nullptr, &w, &h) == UPS_ERROR_USAGE);
 
-  // Three values are repeated, and no network runs.
+  // Masks of several channels and of three values are repeated, and no network runs.
+  call.o = options(), call.o.kind = UPS_KIND_MASK;
+  CHECK(plan()["flop"] == 0);
   call.in = {0, 100, 200, 0, 0, 100, 200, 0, 0, 100, 200, 0};
   call.lr = {call.in.data(), 4, 3, 1, UPS_U8, 4};
   call.o = options(), call.o.kind = UPS_KIND_MASK;

@@ -105,6 +105,19 @@ TEST_CASE("bleeding does not depend on the depth, and takes every pixel once", "
   }
 }
 
+TEST_CASE("bleeding rounds means, and values are told apart at full depth", "[runtime][alpha]") {
+  uint8_t ends[] = {10, 255, 0, 0, 11, 255};  // gray with alpha; the mean is 10.5
+  const auto mean = bled({ends, 1, 3, 2, Depth::u8, 6}, {});
+  CHECK(int(mean[2]) == 11);
+  uint16_t words[] = {7, 0x1234, 7, 0x1334};  // equal in their low bytes
+  CHECK_FALSE(constant_alpha({words, 1, 2, 2, Depth::u16, 8}));
+  words[3] = 0x1234;
+  CHECK(constant_alpha({words, 1, 2, 2, Depth::u16, 8}) == Approx(0x1234 / 65535.0).epsilon(1e-6));
+  uint8_t mask[] = {255, 0, 255, 51};
+  CHECK(two_values({mask, 1, 3, 1, Depth::u8, 3}) == std::pair(0.0f, 1.0f));  // the lower first
+  CHECK_FALSE(two_values({mask, 1, 4, 1, Depth::u8, 4}));
+}
+
 TEST_CASE("constant alpha is copied in every depth and mode", "[runtime][alpha]") {
   UPS_RANDOM(random);
   Pool pool(2);

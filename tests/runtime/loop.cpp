@@ -129,11 +129,12 @@ TEST_CASE("progress rises from 0 to 1", "[runtime][loop]") {
   UPS_RANDOM(random);
   Pool pool(2);
   Session session(ups::testing::tiny_rrdb(random), make_cpu_backend(pool));
-  Picture8 lr = random_picture8(random, 50, 30, 3);
+  Picture8 lr = random_picture8(random, 25, 15, 3);
   LoopOptions o;
-  o.steps = 2, o.mode = StepMode::geometric, o.scale = 3;
+  o.steps = 2, o.mode = StepMode::geometric, o.scale = 6;
   o.tiles.tile_px = 48, o.tiles.overlap_px = 8;
   const LoopPlan plan = plan_loop(session, lr.image, o);
+  REQUIRE(plan.steps[0].passes.size() == 2);
   Picture8 hr(plan.hr.w, plan.hr.h, 3);
   Output output(lr.image, hr.image, 3, {}, pool, {});
   double last = 0;

@@ -278,6 +278,8 @@ TEST_CASE("tile requests that cannot be met are refused", "[runtime][tiles]") {
   CHECK_THROWS_AS(tile_grid({0, 5}, {}), Error);
   CHECK_THROWS_AS(tile_grid({5, -1}, {}), Error);
   CHECK_THROWS_AS(tile_grid({5, 5}, {.multiple_of = 0}), Error);
+  CHECK_THROWS_AS(tile_grid({5, (1 << 30) + 1}, {}), Error);
+  CHECK_NOTHROW(tile_grid({5, 1 << 30}, {}));
   CHECK_THROWS_AS(tile_grid({100, 100}, {.tile = {32, 32}, .overlap_px = 32}), Error);
   CHECK_THROWS_AS(tile_grid({100, 100}, {.tile = {32, 32}, .overlap_px = 8, .halo_px = 5}), Error);
   CHECK_THROWS_AS(tile_grid({100, 100}, {.tile = {32, 32}, .overlap_px = -2}), Error);
