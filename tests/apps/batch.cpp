@@ -99,6 +99,11 @@ TEST_CASE("patterns and lists name inputs", "[apps][batch]") {
   CHECK(f.code == 2);  // one is missing; the others are made
   CHECK(names_in(b.folder / "out") == std::set<std::string>{"2.png", "deep.png"});
   CHECK(go("@" + (b.folder / "no list")).code == 6);
+  // Mirrored folders do not lead out of the output folder.
+  spill(b.folder / "list",
+        "../" + fs::relative(b.folder / "in/2.png", fs::current_path().parent_path()).string());
+  CHECK(go("@" + (b.folder / "list"), {"-R"}).code == 0);
+  CHECK(names_in(b.folder / "out") == std::set<std::string>{"2.png"});
 }
 
 TEST_CASE("results in a folder inside the input folder are not enlarged again", "[apps][batch]") {
