@@ -98,7 +98,7 @@ void launch_f32(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
 
 const char* declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (op.x.dtype != DType::f32 || op.w.dtype != DType::f32) return "needs f32";
-  return conv_tile_declines(op, device, sizeof(Smem<3, 64>));
+  return ordinary_conv_declines(op, device, sizeof(Smem<3, 64>));
 }
 
 }  // namespace

@@ -117,7 +117,7 @@ void launch_tf32(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
 const char* declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (!op.w.tf32) return "needs weights that allow it";
   if (op.x.dtype != DType::f32 || op.w.dtype != DType::f32) return "needs f32";
-  return conv_tile_declines(op, device, sizeof(Smem<3, 64>));
+  return ordinary_conv_declines(op, device, sizeof(Smem<3, 64>));
 }
 
 }  // namespace

@@ -15,6 +15,12 @@ bool wide_sums_groups(const Conv2d<Tensor>& op, int groups);
 void launch_wide_with_sums(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Stream& stream,
                            Rows rows);
 
+// conv2d_mma.cu; the second form also makes the statistics of y where the first one says so.
+extern const Conv2dVariant kConv2dMma, kConv2dMmaF16Sums;
+bool mma_makes_sums(const Conv2d<Tensor>& op, int groups);
+void launch_mma_with_sums(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Stream& stream,
+                          Rows rows);
+
 extern const Conv2dVariant kConv2dTf32;  // conv2d_tf32.cu
 
 extern const Conv2dVariant kConv2dF32;  // conv2d_f32.cu

@@ -1,13 +1,15 @@
-// What a block of a convolution (stride 1, k 1 or 3) keeps in shared memory, and how it gets there: the halo
-// tile of its input pixels, loaded once for all taps, and the weights of all taps, 32 bytes of channels at a
-// time (16 halves or 8 floats), by cp.async, two steps in flight; zero fill makes the padding.
+// What a block of a convolution (k 1 or 3) keeps in shared memory, and how it gets there: the halo tile of
+// its input pixels, loaded once for all taps, and the weights of all taps, 32 bytes of channels at a time (16
+// halves or 8 floats), by cp.async, two steps in flight; zero fill makes the padding.
 //
 // Rows of shared memory are 32 bytes; their two halves ("units") are swapped by bit 2 of the row number, so
-// that any 8 consecutive rows lie in different banks.
+// that any 8 consecutive rows lie in different banks. For stride 2 a row of pixels keeps its even columns
+// before its odd ones: what a tap reads for neighbouring outputs are neighbours again.
 #pragma once
 
 #include "kernels/device/copy.cuh"
 #include "kernels/device/epilogue.cuh"
+#include "kernels/device/group_sums.cuh"
 #include "kernels/device/run.h"
 
 namespace ups::cuda {
@@ -17,14 +19,19 @@ struct ConvJob {
   int begin, end, w;
   int tiles_x;
   bool vector_x, vector_epilogue, upward;
+  // Statistics of what is stored: [tile][group], of so many channels each. Null: none.
+  GroupSum* partial = nullptr;
+  int group_size = 0;
 };
 
 // A block makes TileH x TileW output pixels x N channels.
-template <class T, int K, int N, int TileH, int TileW>
+template <class T, int K, int N, int TileH, int TileW, int Stride = 1>
 struct ConvTile {
+  static_assert(Stride == 1 || Stride == 2);
   using Element = T;
-  static constexpr int kK = K, kN = N, kTaps = K * K, kTileH = TileH, kTileW = TileW;
-  static constexpr int kHaloH = TileH + K - 1, kHaloW = TileW + K - 1;
+  static constexpr int kK = K, kN = N, kTaps = K * K, kTileH = TileH, kTileW = TileW, kStride = Stride;
+  static constexpr int kHaloH = (TileH - 1) * Stride + K, kHaloW = (TileW - 1) * Stride + K;
+  static constexpr int kEven = (kHaloW + 1) / 2;                            // even columns of a row, stride 2
   static constexpr int kUnit = 16 / int(sizeof(T)), kChannels = 2 * kUnit;  // per step
   struct Stage {
     alignas(16) T x[kHaloH * kHaloW * kChannels];  // [y, x, channel]
@@ -35,6 +42,15 @@ struct ConvTile {
   // Element offset of unit `unit` of a row.
   static __device__ __forceinline__ int at(int row, int unit) {
     return row * kChannels + ((unit ^ (row >> 2 & 1)) * kUnit);
+  }
+  // Which place of a row of the halo output column 0 reads for column kx of taps; the next column is beside
+  // it.
+  static __device__ __forceinline__ constexpr int column(int kx) {
+    return Stride == 1 ? kx : kx % 2 * kEven + kx / 2;
+  }
+  // The column of the halo in place i of a row.
+  static __device__ __forceinline__ int column_at(int i) {
+    return Stride == 1 ? i : i < kEven ? 2 * i : 2 * (i - kEven) + 1;
   }
   static __device__ __forceinline__ int steps(int cin) { return (cin + kChannels - 1) / kChannels; }
 };
@@ -48,28 +64,35 @@ class ConvTileLoader {
 
   __device__ __forceinline__ ConvTileLoader(const Conv2d<Tensor>& op, const ConvJob& job, int image,
                                             int tile_y, int tile_x, int n0)
-      : op_(op), job_(job), n0_(n0) {
+      : ConvTileLoader(op.x, op.w, op.up, Tile::kStride == 1 ? Tile::kK / 2 : op.pad(), job, image, tile_y,
+                       tile_x, n0) {}
+
+  // x, w and job are kernel parameters.
+  __device__ __forceinline__ ConvTileLoader(const Tensor& x, const Weight& w, int up, int pad,
+                                            const ConvJob& job, int image, int tile_y, int tile_x, int n0)
+      : w_(w), job_(job), n0_(n0) {
     const int tid = int(threadIdx.x);
     // Rows below those that the job needs may not exist: they count as padding.
-    const int in_h = min(op.x.h * op.up, job.end + Tile::kK / 2), in_w = op.x.w * op.up;
-    const int first_row = max(0, tile_y - Tile::kK / 2) / op.up;
-    x_ = static_cast<const T*>(op.x.data) + image * op.x.image + first_row * op.x.row;
+    const int in_h = min(x.h * up, job.end * Tile::kStride + (Tile::kK - Tile::kStride - pad)),
+              in_w = x.w * up;
+    const int y0 = tile_y * Tile::kStride, x0 = tile_x * Tile::kStride, first_row = max(0, y0 - pad) / up;
+    x_ = static_cast<const T*>(x.data) + image * x.image + first_row * x.row;
 #pragma unroll
     for (int i = 0; i < kRounds; i++) {
       const int p = (tid + i * Threads) / 2;
-      const int uy = tile_y + p / Tile::kHaloW - Tile::kK / 2, ux = tile_x + p % Tile::kHaloW - Tile::kK / 2;
+      const int uy = y0 + p / Tile::kHaloW - pad, ux = x0 + Tile::column_at(p % Tile::kHaloW) - pad;
       const bool inside = uy >= 0 && ux >= 0 && uy < in_h && ux < in_w;
-      from_[i] = inside ? (uy / op.up - first_row) * int(op.x.row) + ux / op.up * int(op.x.px) : -1;
+      from_[i] = inside ? (uy / up - first_row) * int(x.row) + ux / up * int(x.px) : -1;
     }
   }
 
   // Starts the copies of one step; the caller commits them.
   __device__ __forceinline__ void load(int step, typename Tile::Stage& stage) const {
     constexpr int kUnit = Tile::kUnit;
-    const int tid = int(threadIdx.x), cout_pad = (op_.w.cout + 15) / 16 * 16;
-    const T* w = static_cast<const T*>(op_.w.w);
+    const int tid = int(threadIdx.x), cout_pad = (w_.cout + 15) / 16 * 16;
+    const T* w = static_cast<const T*>(w_.w);
     const int c = step * Tile::kChannels + tid % 2 * kUnit;
-    const int channels = max(0, min(kUnit, op_.w.cin - c));
+    const int channels = max(0, min(kUnit, w_.cin - c));
 #pragma unroll
     for (int i = 0; i < kRounds; i++) {
       const int unit = tid + i * Threads;
@@ -110,7 +133,7 @@ class ConvTileLoader {
     }
   }
 
-  const Conv2d<Tensor>& op_;  // kernel parameters: they cost no registers
+  const Weight& w_;  // kernel parameters: they cost no registers
   const ConvJob& job_;
   int n0_;
   const T* x_;
@@ -119,16 +142,21 @@ class ConvTileLoader {
   int from_[kRounds];
 };
 
+// Whether pixels allow 16-byte accesses to units of so many elements.
+inline bool in_units(const Tensor& x, int unit) {
+  return x.px % unit == 0 && x.row % unit == 0 && (x.n == 1 || x.image % unit == 0) &&
+         reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
+}
+
 // Runs a kernel whose blocks make Tile's output pixels and channels. T is x's type, and y's where the
-// epilogue moves vectors.
+// epilogue moves vectors. With `partial` it leaves sums of groups of so many channels there.
 template <class Tile, class Smem>
 void launch_conv(void (*kernel)(Conv2d<Tensor>, ConvJob), const Conv2d<Tensor>& op, unsigned threads,
-                 Stream& stream, Rows rows) {
-  constexpr int kUnit = Tile::kUnit;
-  ConvJob job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false, rows.upward};
+                 Stream& stream, Rows rows, GroupSum* partial = nullptr, int group_size = 0) {
+  ConvJob job{rows.begin, rows.end, op.y.w / op.shuffle, 0, false, false, rows.upward, partial, group_size};
   job.tiles_x = (job.w + Tile::kTileW - 1) / Tile::kTileW;
-  job.vector_x = op.x.px % kUnit == 0 && op.x.row % kUnit == 0 && (op.x.n == 1 || op.x.image % kUnit == 0) &&
-                 reinterpret_cast<uintptr_t>(op.x.data) % 16 == 0;
+  job.vector_x =
+      in_units(op.x, Tile::kUnit) && (!op.shortcut.present() || in_units(op.shortcut.t, Tile::kUnit));
   job.vector_epilogue = vector_epilogue(op, dtype_of<typename Tile::Element>());
   const int tiles_y = (job.end - job.begin + Tile::kTileH - 1) / Tile::kTileH;
   launch(kernel,
@@ -149,17 +177,25 @@ void for_conv_form(const Conv2d<Tensor>& op, const Form& form) {
     op.w.cout <= 32 ? form.template operator()<1, 32>() : form.template operator()<1, 64>();
 }
 
+constexpr int64_t kMostRow = (1 << 30) / 18;  // elements
+
 // Why a kernel whose blocks need smem_bytes at most cannot run op; null if it can.
 inline const char* conv_tile_declines(const Conv2d<Tensor>& op, const DeviceInfo& device, size_t smem_bytes) {
   if (device.sm < 80) return "needs sm_80 or newer";
   if (device.smem_bytes < int(smem_bytes)) return "needs more shared memory than the device has";
   if (op.w.k != 1 && op.w.k != 3) return "needs k 1 or 3";
+  if (op.x.row > kMostRow) return "needs rows of x of less than 59 million elements";
+  if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
+  return nullptr;
+}
+
+// The same for kernels that know the ordinary convolution only.
+inline const char* ordinary_conv_declines(const Conv2d<Tensor>& op, const DeviceInfo& device,
+                                          size_t smem_bytes) {
   if (op.stride != 1) return "needs stride 1";
   if (op.pad_end) return "needs padding on all sides";
   if (op.shortcut.present()) return "sums no shortcut";
-  if (op.x.row > (1 << 30) / 18) return "needs rows of x of less than 59 million elements";
-  if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
-  return nullptr;
+  return conv_tile_declines(op, device, smem_bytes);
 }
 
 }  // namespace ups::cuda

@@ -64,16 +64,16 @@ __device__ __forceinline__ void add_vector(float (&v)[8], const Addend<Tensor>& 
 }
 
 // Outputs co .. co+7 from sums[8], which this thread owns and may overwrite; co is a multiple of 8. `vector`
-// is vector_epilogue(op, dtype of T). Loops over erf, exp and scalar stores stay rolled: unrolled, they were
-// 95 % of a kernel's code and of its compile time.
+// is vector_epilogue(op, dtype of T): then it returns what it stored. Loops over erf, exp and scalar stores
+// stay rolled: unrolled, they were 95 % of a kernel's code and of its compile time.
 template <class T>
-__device__ __forceinline__ void finish_eight(const Conv2d<Tensor>& op, bool vector, int n, int y, int x,
-                                             int co, float* sums) {
+__device__ __forceinline__ Vec16 finish_eight(const Conv2d<Tensor>& op, bool vector, int n, int y, int x,
+                                              int co, float* sums) {
   if (!vector || co + 8 > op.w.cout) {
 #pragma unroll 1
     for (int i = 0; i < 8; i++)
       if (co + i < op.w.cout) finish_one(op, n, y, x, co + i, sums[i]);
-    return;
+    return {};
   }
   const bool smooth = op.act == Act::gelu || op.act == Act::silu;
   if (smooth) {
@@ -102,6 +102,7 @@ __device__ __forceinline__ void finish_eight(const Conv2d<Tensor>& op, bool vect
   for (int i = 0; i < 4; i++) out.v[i] = pack2<T>(v[2 * i], v[2 * i + 1]);
   *reinterpret_cast<Vec16*>(static_cast<T*>(op.y.data) + n * op.y.image + y * op.y.row + x * op.y.px + co) =
       out;
+  return out;
 }
 
 }  // namespace ups::cuda

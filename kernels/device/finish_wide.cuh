@@ -4,14 +4,10 @@
 
 #include "kernels/device/arithmetic.cuh"
 #include "kernels/device/epilogue.cuh"
+#include "kernels/device/group_sums.cuh"
 #include "kernels/device/quad.cuh"
 
 namespace ups::cuda {
-
-// Of what a warp stores of four channels.
-struct FloatSum {
-  float sum, square;
-};
 
 // Output channels c, c + 1 of pixel (y, x) from their sums with bias.
 template <class T, bool Gelu>

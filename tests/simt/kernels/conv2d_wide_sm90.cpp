@@ -1,6 +1,7 @@
 // conv2d_wide_sm90.cu: in the emulator as a device with sm_90 would run it, or on one.
 #include <algorithm>
 
+#include "tests/simt/kernels/conv_sums.h"
 #include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
@@ -34,30 +35,7 @@ void check_spec(const DeviceConvSpec& spec, Random& random, int sms, int groups 
     CHECK(c.verdict() == "");
     return;
   }
-  Twin<double> stats(size_t(2 * groups));
-  std::vector<double> expected(size_t(2 * groups), spec.row_begin > 0 ? 3.0 : 0.0);
-  for (size_t i = 0; i < stats.size(); i++) stats[i] = 3;
-  stats.upload();
-  const GroupStats<Tensor> sums{c.op.y, dense_f32(reinterpret_cast<float*>(stats.data()), 1, 1, 4 * groups),
-                                groups};
-  REQUIRE(makes_statistics(c.op, sums, stream.device()));
-  run(c.op, sums, stream, rows);
-  stream.synchronize();
-  CHECK(c.verdict() == "");
-  stats.download();
-  const Tensor& y = c.y.mirror;
-  std::vector<double> magnitude(size_t(2 * groups), 1e-30);
-  for (int row = rows.begin; row < rows.end; row++)
-    for (int x = 0; x < y.w; x++)
-      for (int ch = 0; ch < y.c; ch++) {
-        const double v = load_element(y, row * y.row + x * y.px + ch);
-        const size_t g = size_t(ch / (y.c / groups)) * 2;
-        expected[g] += v, expected[g + 1] += v * v;
-        magnitude[g] += std::abs(v), magnitude[g + 1] += v * v;
-      }
-  // A tile's sums are f32: at most 64 values per thread and 5 + 8 additions after that.
-  for (size_t i = 0; i < stats.size(); i++)
-    CHECK(std::abs(stats[i] - expected[i]) <= 0x1p-24 * 80 * magnitude[i] + 1e-12);
+  check_with_sums(c, groups, stream);
 }
 
 }  // namespace
