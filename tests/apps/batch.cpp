@@ -157,6 +157,9 @@ TEST_CASE("--resume leaves out what is done and unchanged", "[apps][batch]") {
   spill(manifest, slurp(manifest) + "null\n[1]\n{\"state\":\"done\",\"input\":5}\n\xff\n");
   CHECK(go({"-s", "3"}) == std::pair{0, std::string()});
   CHECK(b.go({"--resume", b.folder / "none/m"}).code == 6);
+  std::string line = text.substr(text.rfind('\n', text.size() - 2) + 1);  // the last word about a file counts
+  spill(manifest, slurp(manifest) + line.replace(line.find("\"done\""), 6, "\"failed\""));
+  CHECK(go({"-s", "3"}) == std::pair{0, std::string("1 done")});
 
   auto last = nlohmann::json::parse(text.substr(text.rfind('\n', text.size() - 2) + 1));
   for (const char* key : {"state", "input", "input_bytes", "input_modified_ns", "output", "output_bytes",
