@@ -183,7 +183,9 @@ const char* variant_name(const Conv2d<Tensor>& op) {
     const double tiles = double(ceil_div(out.h, tile)) * ceil_div(out.w, tile);
     return (tile + 2) * (tile + 2) * (1.4 * tiles + (tile == 4 ? 5 : 7));
   };
-  const int large = winograd_tile(op);
+  // Larger images of 64 channels wait for memory, whatever the tile.
+  constexpr int64_t kMostPixels = 128 * 128;
+  const int large = winograd_tile(op) == 6 && out.pixels() > kMostPixels ? 4 : winograd_tile(op);
   const int tile = large > 4 && winograd(large) < winograd(4) ? large : 4;
   return winograd(tile) < 9.0 * out.h * out.w ? kWinograd[tile / 2 - 2] : "direct";
 }

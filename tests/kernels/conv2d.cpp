@@ -226,6 +226,10 @@ TEST_CASE("variant_name is a function of the shape, and UPSCALE_VARIANT override
   const auto variant = [&](ConvSpec s) { return std::string(cpu::variant_name(ConvCase(s, random).op)); };
   CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 64}) == "winograd_f4");
   CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 32, .up = 2}) == "winograd_f4");
+  CHECK(variant({.h = 64, .w = 64, .cin = 64, .cout = 64}) == "winograd_f6");
+  CHECK(variant({.h = 129, .w = 128, .cin = 64, .cout = 64}) == "winograd_f4");  // waits for memory
+  CHECK(variant({.h = 64, .w = 64, .cin = 192, .cout = 192}) == "winograd_f4");  // may be normalised
+  CHECK(variant({.h = 64, .w = 64, .cin = 192, .cout = 192, .act = Act::relu}) == "winograd_f8");
   CHECK(variant({.h = 4, .w = 4, .cin = 64, .cout = 64}) == "direct");  // U would cost more than it saves
   CHECK(variant({.h = 32, .w = 32, .cin = 3, .cout = 64}) == "direct");
   CHECK(variant({.h = 32, .w = 32, .cin = 64, .cout = 3}) == "direct");
