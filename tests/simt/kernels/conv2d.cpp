@@ -12,6 +12,8 @@ namespace {
 
 Stream& stream() { return test_stream(); }
 
+int summed_in_f16 = 0;  // how often that variant ran
+
 // Runs the spec by every variant that accepts it; returns how many did.
 int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_wanted = 0) {
   int ran = 0;
@@ -25,6 +27,7 @@ int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_
     INFO(c.describe() << " variant " << v.name);
     v.launch(c.op, stream(), {spec.row_begin, std::min(spec.row_end, rows), spec.upward});
     c.summed_in_f16 = std::string(v.name) == "mma_f16_sums";
+    if (c.summed_in_f16) summed_in_f16++;
     const std::string verdict = c.verdict();
     CHECK(verdict == "");
   }
@@ -83,6 +86,12 @@ TEST_CASE("every conv2d variant equals the double reference on random shapes", "
   }
   take_schedule(0);
   CHECK(mma >= count / 5);
+  DeviceConvSpec sums;  // rare among the random ones
+  sums.h = 5, sums.w = 7, sums.cin = sums.cout = 48, sums.k = 3;
+  sums.x = sums.y = sums.adds_dtype = sums.weight = DType::f16;
+  sums.f16_sums = true;
+  check_all_variants(sums, random);
+  CHECK(summed_in_f16 > 0);
 }
 
 TEST_CASE("every conv2d variant equals the double reference on shapes of several tiles", "[simt][conv2d]") {

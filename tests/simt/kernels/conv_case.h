@@ -89,8 +89,8 @@ struct DeviceConvCase {
             packed.data(),
             s.bias ? bias.data() : nullptr,
             s.act == Act::prelu ? slopes.data() : nullptr,
-            s.tf32,
-            s.f16_sums};
+            s.tf32};
+    op.w.f16_sums = s.f16_sums;
     op.act = s.act, op.slope = s.slope, op.scale = s.scale;
     op.stride = s.stride, op.up = s.up, op.shuffle = r;
     op.act_last = s.act_last, op.pad_end = s.pad_end;
