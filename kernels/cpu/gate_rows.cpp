@@ -24,7 +24,7 @@ HWY_INLINE V load_part(D d, const float* from, int n) {
 HWY_INLINE void store_part(D d, V v, float* to, int n) {
   if (n == kLanes) return hn::StoreU(v, d, to);
   if (kMasked) return hn::BlendedStore(v, hn::FirstN(d, size_t(n)), d, to);
-  HWY_ALIGN float lanes[kLanes];
+  HWY_ALIGN float lanes[kLanes] = {};
   hn::Store(v, d, lanes);
   for (int i = 0; i < n; i++) to[i] = lanes[i];
 }
@@ -55,7 +55,7 @@ void sum(PixelRow x, int w, int c, double* out) {
         odd = hn::Add(odd, load_part(d, at + x.px, n));
       }
       if (i < end) even = hn::Add(even, load_part(d, at, n));
-      HWY_ALIGN float lanes[kLanes];
+      HWY_ALIGN float lanes[kLanes] = {};
       hn::Store(hn::Add(even, odd), d, lanes);
       for (int l = 0; l < n; l++) out[first + l] += double(lanes[l]);
     }

@@ -98,7 +98,7 @@ __device__ __forceinline__ void let_next_start() {
 }
 
 // Brings the line of an address to the L2 cache.
-__device__ __forceinline__ void prefetch_l2(const void* p) {
+__device__ __forceinline__ void prefetch_l2([[maybe_unused]] const void* p) {
 #if defined(__CUDA_ARCH__)
   asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
 #endif
