@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "apps/options.h"
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 

@@ -4,7 +4,7 @@
 #include "apps/commands.h"
 #include "apps/help.h"
 #include "apps/options/option.h"
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 namespace {

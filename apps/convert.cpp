@@ -5,7 +5,7 @@
 #include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/output_file.h"
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 

@@ -2,7 +2,7 @@
 #include "apps/finish_rows.h"
 
 #include "apps/failure.h"
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 

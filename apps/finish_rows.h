@@ -3,7 +3,7 @@
 
 #include <exception>
 
-#include "apps/image_io.h"
+#include "apps/codecs/image_io.h"
 #include "upscale.h"
 
 namespace ups::apps {

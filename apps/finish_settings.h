@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "apps/image_io.h"
+#include "apps/codecs/image_io.h"
 #include "apps/size.h"
 #include "upscale.h"
 

@@ -1,9 +1,9 @@
 // `upscale formats`: what this build reads and writes.
 #include <cstdio>
 
+#include "apps/codecs/image_io.h"
 #include "apps/command_list.h"
 #include "apps/failure.h"
-#include "apps/image_io.h"
 
 namespace ups::apps {
 

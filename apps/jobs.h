@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/image_io.h"
+#include "apps/codecs/image_io.h"
 #include "apps/options.h"
 
 namespace ups::apps {

@@ -6,13 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cancel.h"
+#include "apps/codecs/pixel_format.h"
 #include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/latent_options.h"
 #include "apps/options/values.h"
 #include "apps/output_file.h"
-#include "apps/pixel_format.h"
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 namespace {

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cancel.h"
+#include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
 #include "apps/options/values.h"
 #include "apps/output_file.h"
-#include "apps/pixel_format.h"
 
 namespace ups::apps {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/codecs/image_io.h"
 #include "apps/commands.h"
-#include "apps/image_io.h"
 #include "upscale.h"
 
 namespace ups::apps {

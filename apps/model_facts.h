@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 

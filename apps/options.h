@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/codecs/image_io.h"
 #include "apps/finish_settings.h"
-#include "apps/image_io.h"
 #include "apps/loop_settings.h"
 #include "apps/size.h"
 #include "upscale.h"

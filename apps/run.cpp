@@ -7,10 +7,10 @@
 #include <exception>
 
 #include "apps/cancel.h"
+#include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
 #include "apps/finish_rows.h"
 #include "apps/model_facts.h"
-#include "apps/pixel_format.h"
 #include "apps/run_plan.h"
 
 namespace ups::apps {

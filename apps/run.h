@@ -5,11 +5,11 @@
 #include <optional>
 #include <string>
 
-#include "apps/image_io.h"
+#include "apps/codecs/image_io.h"
 #include "apps/options.h"
 #include "apps/progress.h"
 #include "apps/run_time.h"
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/image_io.h"
+#include "apps/codecs/image_io.h"
 #include "apps/options.h"
 #include "apps/size.h"
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
 #include "apps/finish_rows.h"
 #include "apps/model_facts.h"
-#include "apps/pixel_format.h"
 #include "apps/progress.h"
 #include "apps/run.h"
 

@@ -2,8 +2,8 @@
 #include <filesystem>
 
 #include "apps/chain.h"
-#include "apps/model_name.h"
 #include "apps/options/registry.h"
+#include "apps/store/model_name.h"
 
 namespace ups::apps {
 

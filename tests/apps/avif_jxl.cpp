@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "apps/exif.h"
+#include "apps/codecs/exif.h"
 #include "apps/failure.h"
 #include "tests/apps/process.h"
 

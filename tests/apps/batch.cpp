@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "apps/codecs/pixel_count.h"
 #include "apps/manifest.h"
-#include "apps/pixel_count.h"
 #include "tests/apps/process.h"
 
 using namespace ups::testing;

@@ -4,8 +4,8 @@
 
 #include <map>
 
+#include "apps/codecs/png_chunks.h"
 #include "apps/failure.h"
-#include "apps/png_chunks.h"
 #include "tests/apps/process.h"
 
 using namespace ups::apps;

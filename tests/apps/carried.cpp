@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 
-#include "apps/exif.h"
-#include "apps/image_io.h"
-#include "apps/metadata.h"
-#include "apps/png_chunks.h"
+#include "apps/codecs/exif.h"
+#include "apps/codecs/image_io.h"
+#include "apps/codecs/metadata.h"
+#include "apps/codecs/png_chunks.h"
 #include "tests/apps/process.h"
 
 using namespace ups::apps;

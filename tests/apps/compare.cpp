@@ -2,8 +2,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/compare_folders.h"
-#include "apps/metrics.h"
+#include "apps/compare/folders.h"
+#include "apps/compare/metrics.h"
 #include "tests/apps/process.h"
 
 using namespace ups::apps;

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
-#include "apps/pixel_format.h"
 #include "tests/apps/jpeg_file.h"
 #include "tests/apps/process.h"
 #ifdef UPS_TIFF

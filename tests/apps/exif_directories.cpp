@@ -1,9 +1,9 @@
 // The directories of EXIF blocks and TIFF files: copied whole, bounded by the file, never followed in
 // circles.
-#include "apps/exif_directories.h"
+#include "apps/codecs/exif_directories.h"
 
-#include "apps/exif.h"
-#include "apps/image_io.h"
+#include "apps/codecs/exif.h"
+#include "apps/codecs/image_io.h"
 #include "tests/apps/process.h"
 #ifdef UPS_TIFF
 #include "tests/apps/tiff_file.h"

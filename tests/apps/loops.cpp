@@ -1,6 +1,6 @@
 // Loops through the tool: sizes in the plan, files of steps, refusals.
+#include "apps/codecs/image_io.h"
 #include "apps/failure.h"
-#include "apps/image_io.h"
 #include "apps/options.h"
 #include "tests/apps/process.h"
 

@@ -1,12 +1,12 @@
 // Profiles, EXIF, XMP, resolution and text survive; checked with libpng and libjpeg, not with our own
 // readers.
-#include "apps/metadata.h"
+#include "apps/codecs/metadata.h"
 
 #include <cstring>
 
-#include "apps/exif.h"
-#include "apps/exif_directories.h"
-#include "apps/image_io.h"
+#include "apps/codecs/exif.h"
+#include "apps/codecs/exif_directories.h"
+#include "apps/codecs/image_io.h"
 #include "tests/apps/jpeg_file.h"
 #include "tests/apps/process.h"
 

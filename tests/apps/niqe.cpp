@@ -1,13 +1,13 @@
 // NIQE against BasicSR's, on pictures that tests/golden/make_niqe.py makes by the same arithmetic; hostile
 // parameter files.
-#include "apps/niqe.h"
+#include "apps/compare/niqe.h"
 
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "apps/compare/niqe_store.h"
 #include "apps/failure.h"
-#include "apps/niqe_store.h"
 #include "tests/apps/process.h"
 
 using namespace ups::apps;

@@ -1,6 +1,6 @@
 // Kinds of pictures, chains and mixes on the command line, with tiny networks.
 #include "apps/chain.h"
-#include "apps/image_io.h"
+#include "apps/codecs/image_io.h"
 #include "tests/apps/process.h"
 
 using namespace ups::testing;

@@ -1,8 +1,8 @@
 // The stations between network and file, and recipes.
 #include <cmath>
 
+#include "apps/codecs/image_io.h"
 #include "apps/failure.h"
-#include "apps/image_io.h"
 #include "apps/options.h"
 #include "apps/recipe.h"
 #include "tests/apps/process.h"

@@ -2,8 +2,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "apps/codecs/image_io.h"
 #include "apps/failure.h"
-#include "apps/image_io.h"
 #include "tests/apps/process.h"
 
 using namespace ups::apps;

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/image_io.h"
+#include "apps/codecs/image_io.h"
 #include "tests/testing.h"
 
 extern char** environ;

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "apps/image_io.h"
+#include "apps/codecs/image_io.h"
 #include "tests/apps/process.h"
 
 using namespace ups::testing;

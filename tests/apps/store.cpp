@@ -1,6 +1,6 @@
 // The model store. With UPS_TEST_WEIGHTS naming a folder that holds the ncnn files, the real conversion is
 // tested too.
-#include "apps/store.h"
+#include "apps/store/store.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,9 +1,9 @@
 // Images of which only some rows are in memory, encoded while they are computed.
 #include <thread>
 
+#include "apps/codecs/image_io.h"
+#include "apps/codecs/png_strips.h"
 #include "apps/failure.h"
-#include "apps/image_io.h"
-#include "apps/png_strips.h"
 #include "tests/apps/process.h"
 
 using namespace ups::apps;

@@ -1,8 +1,8 @@
 // Fuzzes what stands before stb_image: the checks of BMP and TGA and the unpacking of runs.
 #include <string_view>
 
+#include "apps/codecs/image_io.h"
 #include "apps/failure.h"
-#include "apps/image_io.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ups::apps;

@@ -1,9 +1,9 @@
 // Fuzzes what reads, changes and copies EXIF blocks; the block's byte order mark is put in front.
-#include "apps/exif.h"
+#include "apps/codecs/exif.h"
 
 #include <string>
 
-#include "apps/exif_directories.h"
+#include "apps/codecs/exif_directories.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ups::apps;

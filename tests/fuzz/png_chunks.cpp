@@ -1,6 +1,6 @@
 // Fuzzes the reader of PNG's metadata chunks with what follows the signature. Checksums would keep the fuzzer
 // out: each chunk gets the right one.
-#include "apps/png_chunks.h"
+#include "apps/codecs/png_chunks.h"
 
 #include <zlib.h>
 

@@ -1,8 +1,8 @@
 // Fuzzes the readers of PBM, PGM, PPM, PAM and PFM with whole files.
 #include <string_view>
 
+#include "apps/codecs/image_io.h"
 #include "apps/failure.h"
-#include "apps/image_io.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace ups::apps;

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/ usr / bin / env python3
 """Plants one violation after another in an empty tree: a rule that lets one pass is itself broken."""
 
 import sys

@@ -5,9 +5,9 @@
 #include <iostream>
 #include <string>
 
+#include "apps/codecs/image_io.h"
+#include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
-#include "apps/image_io.h"
-#include "apps/pixel_format.h"
 
 using namespace ups::apps;
 
