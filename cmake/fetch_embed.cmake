@@ -6,7 +6,7 @@ set(UPS_EMBED AUTO CACHE STRING "embed a model: ON (fail without), OFF, AUTO (wa
 set_property(CACHE UPS_EMBED PROPERTY STRINGS ON OFF AUTO)
 
 function(ups_fetch_embed)
-  set(folder ${CMAKE_BINARY_DIR}/embed)
+  set(folder ${PROJECT_BINARY_DIR}/embed)
   set(param ${folder}/realesr-animevideov3-x4.param)
   set(bin ${folder}/realesr-animevideov3-x4.bin)
   set(param_sha256 850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e)
