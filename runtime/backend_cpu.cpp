@@ -135,8 +135,7 @@ size_t CpuBackend::scratch_bytes(const Plan& plan) const {
   size_t windows = 0, large = 0;
   for (const PlanStep& step : plan.steps) {
     const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op);
-    if (conv && cpu::winograd_tile(*conv) > 4)
-      large = std::max(large, cpu::large_winograd_scratch_bytes(*conv, pool_.threads()));
+    if (conv) large = std::max(large, cpu::large_winograd_scratch_bytes(*conv, pool_.threads()));
     if (const auto* op = std::get_if<AttentionSublayer<Tensor>>(&step.op))
       windows = std::max(windows, cpu::thread_scratch_bytes(*op) * pool_.threads());
   }

@@ -34,7 +34,6 @@ RowMap row_map(const Op<Value>& op) {
   std::visit(
       [&](auto o) {
         m.use = o.rows();
-        m.step = cpu::row_step(o);
         bool first = true;
         if constexpr (requires { o.complete([](Value) {}); })
           o.complete([&](Value v) { m.complete.push_back(v); });
@@ -82,6 +81,8 @@ StripSchedule schedule_strips(const Placement& p, Extent lr, int first_op, int e
     if (m.use.whole) return {};
     m.grid_rows = rows_of(m.use.of_x ? m.x : m.y) / m.use.shuffle;
     const auto& buffer = p.buffers[buffer_of(m.y)];
+    const Extent y = p.extent(buffer, lr), out{y.h / m.use.shuffle, y.w / m.use.shuffle};
+    m.step = std::visit([&](const auto& o) { return cpu::row_step(o, out); }, p.ops[i]);
     if (buffer.concat) return {};
     windowed[buffer_of(m.y)] = !buffer.once && buffer.first_op >= first_op && buffer.last_op < end_op;
   }

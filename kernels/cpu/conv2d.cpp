@@ -49,19 +49,18 @@ const char* forced_variant() {
 
 constexpr const char* kWinograd[] = {"winograd_f4", "winograd_f6", "winograd_f8"};
 
-// 4, 6 or 8 pixels, 0 for other variants.
-int tile_of(std::string_view variant) {
-  for (int i = 0; i < 3; i++)
-    if (variant == kWinograd[i]) return 4 + 2 * i;
-  return 0;
-}
-
 Epilogue::Add addend(const Addend<Tensor>& add, int image) {
   return {static_cast<const float*>(add.t.data) + image * add.t.image, add.t.row, add.t.px, add.group,
           add.scale};
 }
 
 }  // namespace
+
+int variant_tile(std::string_view variant) {
+  for (int i = 0; i < 3; i++)
+    if (variant == kWinograd[i]) return 4 + 2 * i;
+  return 0;
+}
 
 Extent conv_extent(const Conv2d<Tensor>& op) { return {op.y.h / op.shuffle, op.y.w / op.shuffle}; }
 
@@ -168,10 +167,10 @@ const char* variant_name(const Conv2d<Tensor>& op) {
   const bool linear = op.w.k == 1 && op.stride == 1 && op.up == 1;
   if (const char* forced = forced_variant()) {
     const std::string_view name(forced);
-    check(name == "direct" || name == "gemm" || tile_of(name) > 0, Code::usage,
+    check(name == "direct" || name == "gemm" || variant_tile(name) > 0, Code::usage,
           "UPSCALE_VARIANT: conv2d got '", forced,
           "', expected direct, winograd_f4, winograd_f6, winograd_f8 or gemm");
-    if (fits && tile_of(name) > 0) return kWinograd[tile_of(name) / 2 - 2];
+    if (fits && variant_tile(name) > 0) return kWinograd[variant_tile(name) / 2 - 2];
     return name == "gemm" && linear ? "gemm" : "direct";
   }
   if (linear && op.w.cout > 4) return "gemm";
@@ -183,9 +182,7 @@ const char* variant_name(const Conv2d<Tensor>& op) {
     const double tiles = double(ceil_div(out.h, tile)) * ceil_div(out.w, tile);
     return (tile + 2) * (tile + 2) * (1.4 * tiles + (tile == 4 ? 5 : 7));
   };
-  // Larger images of 64 channels wait for memory, whatever the tile.
-  constexpr int64_t kMostPixels = 128 * 128;
-  const int large = winograd_tile(op) == 6 && out.pixels() > kMostPixels ? 4 : winograd_tile(op);
+  const int large = winograd_tile(op, out);
   const int tile = large > 4 && winograd(large) < winograd(4) ? large : 4;
   return winograd(tile) < 9.0 * out.h * out.w ? kWinograd[tile / 2 - 2] : "direct";
 }
@@ -225,8 +222,8 @@ void run(const Conv2d<Tensor>& op, Context& context, Rows rows) {
   const std::string_view variant = variant_name(op);
   if (variant == "winograd_f4")
     run_winograd(op, context, rows);
-  else if (tile_of(variant) > 0)
-    run_large_winograd(op, context, rows, tile_of(variant));
+  else if (variant_tile(variant) > 0)
+    run_large_winograd(op, context, rows, variant_tile(variant));
   else if (variant == "gemm")
     run_gemm(op, context, rows);
   else

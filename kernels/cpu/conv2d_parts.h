@@ -1,6 +1,8 @@
 // What the convolution drivers (conv2d.cpp, winograd.cpp, chain.cpp) share.
 #pragma once
 
+#include <string_view>
+
 #include "kernels/cpu/conv2d_args.h"
 #include "kernels/cpu/run.h"
 
@@ -14,6 +16,9 @@ void check_conv2d(const Conv2d<Tensor>& op);
 Epilogue make_epilogue(const Conv2d<Tensor>& op, float* room);
 // Points the epilogue at image `image` of y and of the addends.
 void aim_epilogue(Epilogue& e, const Conv2d<Tensor>& op, int image);
+
+// Side of the output tile of a Winograd variant: 4, 6 or 8; 0 for other variants.
+int variant_tile(std::string_view variant);
 
 // Rows within the output; neither checks the operator.
 // stats: of the output, taken along.

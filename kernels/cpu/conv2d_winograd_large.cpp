@@ -14,14 +14,21 @@ constexpr int64_t kMaxVBytes = 8 << 20;  // of one part of the image: stays in L
 constexpr int kInputTiles = 8;           // per work item of the input transform
 constexpr int kMaxTiles = 128;           // products of one part and a block of channels: about a core's L2
 
+// Of a part.
+int most_tiles(int xi, int cin_pad) { return std::clamp(int(kMaxVBytes / 4 / xi / cin_pad), 1, kMaxTiles); }
+
 }  // namespace
 
 size_t large_winograd_scratch_bytes(const Conv2d<Tensor>& op, int threads) {
   constexpr int kMaxLanes = 16;
-  const int tile = winograd_tile(op), xi = (tile + 2) * (tile + 2), cin = round_up(op.w.cin, kMaxLanes);
-  const int64_t v = std::max<int64_t>(kMaxVBytes, int64_t(xi) * cin * 4) + xi * kXiGap * 4;
-  const int64_t room = std::max(large_winograd_room(tile, cin, kMaxTiles, kMaxLanes), int64_t(xi) * cin);
-  return size_t(v + 4 * (2 * round_up(op.w.cout, kCoutPad) + 128 + threads * (room + 64)));
+  const int tile = variant_tile(variant_name(op)), xi = (tile + 2) * (tile + 2);
+  if (tile <= 4) return 0;
+  const Extent out = conv_extent(op);
+  const int cin = round_up(op.w.cin, kMaxLanes), tiles = ceil_div(out.h, tile) * ceil_div(out.w, tile);
+  const int most = std::min(tiles, most_tiles(xi, cin));
+  const int64_t room = std::max(large_winograd_room(tile, cin, most, kMaxLanes), int64_t(xi) * cin);
+  return sizeof(float) * size_t(xi * (int64_t(most) * cin + kXiGap) + 2 * round_up(op.w.cout, kCoutPad) +
+                                128 + threads * (room + 64));
 }
 
 void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, int tile) {
@@ -30,8 +37,7 @@ void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, i
   const int lanes = kernels.lanes, threads = context.pool.threads(), xi = (tile + 2) * (tile + 2);
   const int cin_pad = round_up(a.cin, lanes), blocks = ceil_div(a.cout, 2 * lanes);
 
-  const int fit = std::clamp(int(kMaxVBytes / 4 / xi / cin_pad), 1, kMaxTiles);
-  const int parts = ceil_div(a.tiles, fit), most = ceil_div(a.tiles, parts);
+  const int parts = ceil_div(a.tiles, most_tiles(xi, cin_pad)), most = ceil_div(a.tiles, parts);
   // Too few blocks of channels for the threads: each block's tiles in as many pieces, each with U of its own.
   int pieces = 1;
   while (blocks * pieces % threads != 0 && blocks * pieces < 3 * threads && most / (pieces + 1) >= 12)

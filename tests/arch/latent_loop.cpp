@@ -132,11 +132,11 @@ TEST_CASE("latents are scaled means, or samples around them", "[arch][latent]") 
 TEST_CASE("a budget of memory moves intermediates to a file and changes no bit", "[arch][latent]") {
   for (const char* name : {"kl4", "taesd", "taesd32"}) {
     Fixture f(name);
-    Picture3 p(200, 152);
+    Picture3 p(328, 280);  // large enough for strips to be less than the whole
     const Latent latent = f.autoencoder->encode(p.image, Fit::pad, {}, {});
     const int64_t encode_bytes = f.autoencoder->working_bytes();
     CHECK(!f.autoencoder->spilled());
-    std::vector<float> whole(size_t(200) * 152 * 3), strips(whole.size());
+    std::vector<float> whole(size_t(328) * 280 * 3), strips(whole.size());
     f.autoencoder->decode(latent, whole.data(), {});
     const int64_t bytes = f.autoencoder->working_bytes();
     f.autoencoder->set_budget(bytes - (int64_t(4) << 20));
