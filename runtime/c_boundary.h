@@ -46,11 +46,14 @@ T read_struct(const T* given, const char* name) {
   return out;
 }
 
-// Error{Code::usage} unless an enumerator that came in is one of 0..last.
+// Error{Code::usage} unless an enumerator that came in is one of 0..last. It is read as the integer it is in
+// C: in C++ a value beyond the enumeration must not even be loaded.
 template <class E>
-void check_choice(const char* name, E got, E last) {
-  check(int(got) >= 0 && int(got) <= int(last), Code::usage, name, ": got ", int(got), ", expected 0 to ",
-        int(last));
+void check_choice(const char* name, const E& got, E last) {
+  int value;
+  static_assert(sizeof got == sizeof value);
+  std::memcpy(&value, &got, sizeof value);
+  check(value >= 0 && value <= int(last), Code::usage, name, ": got ", value, ", expected 0 to ", int(last));
 }
 
 // A checked view; `who` names it in messages. Error{Code::usage} for NULL, sizes, channels, depth, stride.
