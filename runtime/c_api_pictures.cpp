@@ -61,8 +61,7 @@ ups_status ups_finisher_open(ups_model* model, const ups_image* in, const ups_fi
     ups::check(out && rows && finisher, ups::Code::usage, "ups_finisher_open: an argument is NULL");
     *finisher = nullptr;
     const ups::Image from = ups::view(in, "in", false);
-    ups::check(out->depth >= UPS_U8 && out->depth <= UPS_F32, ups::Code::usage, "out: depth is ",
-               int(out->depth), ", expected 0 to 2");
+    ups::check_choice("out: depth", out->depth, UPS_F32);
     auto made = std::make_unique<ups_finisher>();
     if (!model) made->own.emplace();
     made->line.emplace(from.extent(), from.c, ups::Depth(out->depth), ups::finish_options(finish, from.c),

@@ -21,8 +21,7 @@ Image view(const ups_image* image, const char* who, bool needs_data) {
         ", expected at least 1x1");
   check(image->channels >= 1 && image->channels <= 4, Code::usage, who, ": has ", image->channels,
         " channels, expected 1 to 4");
-  check(image->depth >= UPS_U8 && image->depth <= UPS_F32, Code::usage, who, ": depth is ", int(image->depth),
-        ", expected 0 to 2");
+  check_choice((std::string(who) + ": depth").c_str(), image->depth, UPS_F32);
   Image v{image->data,     image->height,       image->width,
           image->channels, Depth(image->depth), image->stride_bytes};
   const int64_t row = int64_t(v.w) * v.c * depth_bytes(v.depth);
