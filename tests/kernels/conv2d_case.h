@@ -95,9 +95,11 @@ struct ConvCase {
   // K. 8 sqrt(K) covers the roundings after the sum. Winograd F(4,3) with the points 0, +-sqrt(1/2),
   // +-sqrt(2), inf: sums over cin alone, but A^T amplifies their roundings, 1.9 times the rms error of a
   // direct sum at K = 576 and 1728; and the transforms' own roundings of V and U come on top, 5 * eps *
-  // sqrt(K) rms, of which again the tail of 1e6 outputs is five times as large. F(6,3) has 4 and F(8,3) 23
-  // times the rms error of F(4,3), unevenly: the pixels of a far end of a tile have most of it, 6 and 60
-  // times, and of the transforms up to four times as much again where few channels are summed.
+  // sqrt(K) rms, of which again the tail of 1e6 outputs is five times as large. Of larger
+  // tiles the matrices say how much more: a pixel's error goes with the root of the sum over products of A^2
+  // (sum of G^2) (sum of B^2), which is 4.3 times that of F(4,3) for F(6,3) and 24 times for F(8,3) in rms,
+  // and 7 and 68 times at the far corner of a tile. Taken: 6 and 60, and for the transforms, whose roundings
+  // show where few channels are summed, 20 and 200.
   double tolerance() const {
     const double eps = std::numeric_limits<float>::epsilon();
     const double k = double(spec.k) * spec.k * spec.cin;
