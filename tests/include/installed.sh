@@ -1,7 +1,8 @@
 #!/bin/sh
-# installed.sh SOURCE BUILD: programs in C find the installed library, by CMake and by pkg-config, also where its tree was moved.
+# installed.sh SOURCE BUILD GENERATOR: programs in C find the installed library, by CMake and by pkg-config, also
+# where its tree was moved.
 set -eu
-source=$1 build=$2
+source=$1 build=$2 generator=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cmake --install "$build" --component development --prefix "$work/first" >"$work/log"
@@ -15,7 +16,7 @@ find_package(upscale 0.1 REQUIRED)
 add_executable(program $source/tests/include/c99.c)
 target_link_libraries(program PRIVATE upscale::upscale)
 END
-cmake -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/moved" >"$work/log" 2>&1 ||
+cmake -G "$generator" -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$work/moved" >"$work/log" 2>&1 ||
   { cat "$work/log"; exit 1; }
 cmake --build "$work/project/build" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 "$work/project/build/program"
