@@ -125,7 +125,8 @@ bool run_device_loop(Session& session, const Image& lr, const LoopPlan& plan, co
           job_for(session, pass.lr, channels, grid), result,
           [&](int y, int n, const void* rows) { output.put_packed(y, n, rows); },
           [&](double done) {
-            if (progress) progress(finished + done * share);
+            if (progress)
+              progress(std::min(1.0, finished + done * share));  // shares add up to 1 but for rounding
           });
       finished += share;
     }

@@ -141,7 +141,8 @@ class LoopRun {
         session, pool_, input, pass, o_.tiles,
         [&](int y, int n, const float* rows) { sink(y, n, to_state(rows, n * width)); },
         [&](double done) {
-          if (progress_) progress_(finished_ + done * share);
+          if (progress_)
+            progress_(std::min(1.0, finished_ + done * share));  // shares add up to 1 but for rounding
         });
   }
 
