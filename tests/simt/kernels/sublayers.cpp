@@ -114,15 +114,16 @@ Difference check_difference(TwinImage& y, const reference::Pixels& expected, DTy
 }
 
 // The parts of a sublayer store all that the whole keeps in f32 or rounds, too; the whole may be off by the
-// softmax weights, which it rounds and they do not. Half as much again covers the chance of few pixels.
+// softmax weights, which it rounds and they do not. A pixel's errors go together, through its norm and its
+// weights: an rms over fewer than a hundred pixels says little, over more half as much again covers chance.
 struct AgainstParts {
   double whole = 0, parts = 0;
   void take(std::string_view variant, const Difference& e) {
     double& rms = variant == "naive" ? parts : whole;
     rms = std::max(rms, e.rms);
   }
-  void check(DType d) const {
-    if (d != DType::f32) CHECK(whole <= 1.5 * parts);
+  void check(DType d, int64_t pixels) const {
+    if (d != DType::f32 && pixels >= 100) CHECK(whole <= 1.5 * parts);
   }
 };
 
@@ -167,7 +168,7 @@ struct AttentionCase {
       v.launch(op, test_stream(), {});
       against.take(v.name, check_difference(o.y, expected, d, cosine));
     }
-    against.check(d);
+    against.check(d, op.y.extent().pixels());
     if (kernels == 0) return 0;
     TwinImage& place = op.keys == op.window ? o.x : o.beside;  // plans let y take it
     op.y = place.on_device;
@@ -312,7 +313,7 @@ TEST_CASE("MLP sublayers on the device equal their definition", "[simt][sublayer
         v.launch(op, test_stream(), {0, size.h});
         against.take(v.name, check_difference(o.y, expected, d));
       }
-      against.check(d);
+      against.check(d, size.pixels());
       if (d == DType::f32) continue;
       op.y = op.x;
       for (int row = 0; row < size.h; row += 2) run(op, test_stream(), {row, row + 2});  // strips
