@@ -71,6 +71,7 @@ TEST_CASE("bombs are refused or defused within the stated memory, and a batch go
       {"wide.png", {png(200000, 200000, "", pixels), 6}},
       {"plain.png", {png(16000, 16000, "", std::string(300, 'x')), 6}},
       {"short.png", {png(5000, 5000, "", pixels), 6}},
+      {"claim.png", {png(8, 8, std::string("\x5f\0\0\0tEXtkey", 11), pixels), 6}},  // a text of 1.5 GB
       {"flat.webp",
        {std::string("RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xff\xff\xff\x0f\0\0\0\0\0\0\0\0\0", 34), 6}},
       {"flat.jxl", {std::string("\xff\x0a\xf8\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12), 6}},
