@@ -115,7 +115,8 @@ Difference check_difference(TwinImage& y, const reference::Pixels& expected, DTy
 
 // The parts of a sublayer store all that the whole keeps in f32 or rounds, too; the whole may be off by the
 // softmax weights, which it rounds and they do not. A pixel's errors go together, through its norm and its
-// weights: an rms over fewer than a hundred pixels says little, over more half as much again covers chance.
+// weights: over fewer than 50 pixels a ratio of two rms says little (up to 1.7, where 0.92 is that of all
+// such images together); over more it stays below 1.2.
 struct AgainstParts {
   double whole = 0, parts = 0;
   void take(std::string_view variant, const Difference& e) {
@@ -123,7 +124,7 @@ struct AgainstParts {
     rms = std::max(rms, e.rms);
   }
   void check(DType d, int64_t pixels) const {
-    if (d != DType::f32 && pixels >= 100) CHECK(whole <= 1.5 * parts);
+    if (d != DType::f32 && pixels >= 50) CHECK(whole <= 1.5 * parts);
   }
 };
 
