@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   T* attended = all_values + size_t(job.windows) * kWindowTokens * DP;
   const Chunks<T, DP> weights{op, job, attended + size_t(job.windows) * kWindowTokens * job.row};
 
-  const int lane = lane_index(), warp = warp_index(), group = lane / 4, pair = lane % 4;
+  const int lane = lane_index(), warp = warp_index(), pair = lane % 4;
   const int local = warp / kWindowWarps,
             first = warp % kWindowWarps * 16 * M;  // window of the block, token of it
   const int window = int(blockIdx.x) * job.windows + local, n = int(blockIdx.y);
@@ -70,24 +70,9 @@ __global__ void __launch_bounds__(kMostThreads, 1)
   T* mine = attended + (local * kWindowTokens + first) * job.row;  // 16 M rows
   weights.begin();
 
-  // Of this lane's tokens:
   int query[M][2], side[M][2];
   uint32_t a[M][KB][4];
-#pragma unroll
-  for (int m = 0; m < M; m++) {
-    const T* pixel[2];
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const int t = first + m * 16 + group + 8 * half;
-      const Place p = place_of(op, window_y, window_x, t, exists);
-      pixel[half] = pixel_of<T>(op.x, n, p);
-      side[m][half] = p.side;
-      const int qy = t / op.window.w, qx = t % op.window.w;
-      query[m][half] = p.exists ? (op.window.h - 1 - qy) * bias_w + op.window.w - 1 - qx : 0;
-    }
-    load_tokens(a[m], pixel, c, job.words_x);
-    if (op.norm_at == NormAt::before) normalise_tokens<T>(a[m], op.norm, c, op.eps);
-  }
+  load_queries<T>(a, query, side, op, job, n, window_y, window_x, first, exists, bias_w);
   if (lane < 16 * M) {
     const int t = first + lane;
     const Place p = place_of(op, window_y, window_x, t, exists);

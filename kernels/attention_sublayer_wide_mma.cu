@@ -97,23 +97,12 @@ __global__ void __launch_bounds__(kMostThreads, 1)
                       (op.shift.w > 0 && window_x + 1 == job.grid_w);
   weights.begin();
 
-  // Of this lane's tokens:
   int query[M][2], side[M][2];
   uint32_t a[M][KB][4];
+  load_queries<T>(a, query, side, op, job, n, window_y, window_x, first, true, bias_w);
+  if (kAround) {  // such windows are not shifted
 #pragma unroll
-  for (int m = 0; m < M; m++) {
-    const T* pixel[2];
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const int t = first + m * 16 + group + 8 * half;
-      const Place p = place_of(op, window_y, window_x, t, true);
-      pixel[half] = pixel_of<T>(op.x, n, p);
-      side[m][half] = kAround ? 0 : p.side;
-      const int qy = t / op.window.w, qx = t % op.window.w;
-      query[m][half] = p.exists ? (op.window.h - 1 - qy) * bias_w + op.window.w - 1 - qx : 0;
-    }
-    load_tokens(a[m], pixel, c, job.words_x);
-    if (op.norm_at == NormAt::before) normalise_tokens<T>(a[m], op.norm, c, op.eps);
+    for (int m = 0; m < M; m++) side[m][0] = side[m][1] = 0;
   }
   {
     const int t = first + lane, y = t / op.window.w, x = t % op.window.w;

@@ -20,11 +20,6 @@ HWY_BEFORE_NAMESPACE();
 namespace ups::cpu {
 namespace HWY_NAMESPACE {
 
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr int kTiles = 12;  // 12 x 2 sums, two weights and a broadcast in 32 registers
-#else
-constexpr int kTiles = 6;
-#endif
 constexpr int kTileStep = kTiles / 3;
 
 constexpr float kS = 0.70710678118654752f;  // sqrt(1/2)

@@ -20,12 +20,6 @@ namespace ups::cpu {
 namespace HWY_NAMESPACE {
 namespace large {
 
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr int kTiles = 12;  // 12 x 2 sums, two weights and a broadcast in 32 registers
-#else
-constexpr int kTiles = 6;
-#endif
-
 // Weights of NV vectors of output channels from co: g [ci][tap][NV vectors], zero beyond the last channel.
 template <int NV>
 void pack_weights(const WinogradArgs& a, int co, float* g) {

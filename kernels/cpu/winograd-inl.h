@@ -12,6 +12,13 @@ HWY_BEFORE_NAMESPACE();
 namespace ups::cpu {
 namespace HWY_NAMESPACE {
 
+// Tiles of a register tile of products.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr int kTiles = 12;  // 12 x 2 sums, two weights and a broadcast in 32 registers
+#else
+constexpr int kTiles = 6;
+#endif
+
 // n <= 2 * kLanes weights that lie `step` apart.
 HWY_INLINE void widen_apart(const void* from, bool f16, int64_t first, int step, int n, float* to) {
   const D d;

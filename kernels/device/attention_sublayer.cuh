@@ -61,6 +61,30 @@ __device__ __forceinline__ const T* pixel_of(const Tensor& t, int n, const Place
   return p.exists ? static_cast<const T*>(t.data) + n * t.image + p.y * t.row + p.x * t.px : nullptr;
 }
 
+// This lane's tokens of the warp's 16 M from `first` on, normalised where the norm stands in front; where in
+// a head's bias table each one's row begins, and the side of the seams it lies on.
+template <class T, int M, int KB>
+__device__ __forceinline__ void load_queries(uint32_t (&a)[M][KB][4], int (&query)[M][2], int (&side)[M][2],
+                                             const AttentionSublayer<Tensor>& op, const SublayerJob& job,
+                                             int n, int window_y, int window_x, int first, bool exists,
+                                             int bias_w) {
+#pragma unroll
+  for (int m = 0; m < M; m++) {
+    const T* pixel[2];
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      const int t = first + m * 16 + lane_index() / 4 + 8 * half;
+      const Place p = place_of(op, window_y, window_x, t, exists);
+      pixel[half] = pixel_of<T>(op.x, n, p);
+      side[m][half] = p.side;
+      const int qy = t / op.window.w, qx = t % op.window.w;
+      query[m][half] = p.exists ? (op.window.h - 1 - qy) * bias_w + op.window.w - 1 - qx : 0;
+    }
+    load_tokens(a[m], pixel, op.x.c, job.words_x);
+    if (op.norm_at == NormAt::before) normalise_tokens<T>(a[m], op.norm, op.x.c, op.eps);
+  }
+}
+
 template <class T, int DP>
 struct Chunks {
   const AttentionSublayer<Tensor>& op;

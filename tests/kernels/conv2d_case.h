@@ -117,6 +117,16 @@ struct ConvCase {
     return eps * (sum + 8 * std::sqrt(k) + 8) * std::max(1.0, std::abs(double(spec.scale))) * slope;
   }
 
+  // x with rows [first, last] only, as a strip has them; the vector holds them. ASan guards its ends.
+  std::vector<float> cut_rows(int first, int last) {
+    const size_t row = size_t(spec.w) * (spec.cin + spec.x_extra);
+    std::vector<float> strip(x.begin() + first * row, x.begin() + (last + 1) * row);
+    op.x.data =
+        reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(strip.data()) - first * row * sizeof(float)) +
+        spec.x_extra / 2;
+    return strip;
+  }
+
   // Largest error over rows [begin, end) before the shuffle; checks that nothing else was written.
   double worst_error(const std::vector<double>& expected, int begin, int end, bool* untouched) const {
     double worst = 0;

@@ -75,27 +75,39 @@ Run run(Backend& backend, const Graph& graph, Extent lr, size_t segment_bytes,
   return r;
 }
 
+// The graph of a tiny autoencoder, and the size of a picture for it.
+struct AutoencoderGraph {
+  explicit AutoencoderGraph(testing::Random& random)
+      : network(tiny_autoencoder(random)),
+        graph(network.weights),
+        lr{2 * random.integer(20, 45), 2 * random.integer(5, 20)} {
+    graph.output(network.build(graph, graph.input(3)));
+  }
+  const Network network;
+  Graph graph;
+  const Extent lr;
+};
+
 }  // namespace
 
 TEST_CASE("a graph with whole-image statistics gives the same bits in strips of any height",
           "[runtime][segments]") {
   UPS_RANDOM(random);
-  const Network network = tiny_autoencoder(random);
-  Graph graph(network.weights);
-  graph.output(network.build(graph, graph.input(3)));
-  const int h = 2 * random.integer(20, 45), w = 2 * random.integer(5, 20);
-  INFO(h << "x" << w);
+  AutoencoderGraph net(random);
+  Graph& graph = net.graph;
+  const Extent lr = net.lr;
+  INFO(lr.h << "x" << lr.w);
   for (int threads : {1, 3}) {
     Pool pool(threads);
     const auto backend = make_cpu_backend(pool);
     backend->load(graph);
-    const Run whole = run(*backend, graph, {h, w}, 0);
+    const Run whole = run(*backend, graph, lr, 0);
     CHECK(whole.plan.strip_first_op == -1);
-    CHECK(whole.plan.hr.h == h / 2 * 4);
-    CHECK(whole.plan.hr.w == w / 2 * 4);
+    CHECK(whole.plan.hr.h == lr.h / 2 * 4);
+    CHECK(whole.plan.hr.w == lr.w / 2 * 4);
     REQUIRE(std::isfinite(whole.y[0]));
     for (size_t bytes : {size_t(1), size_t(20000), size_t(100000)}) {
-      const Run strips = run(*backend, graph, {h, w}, bytes);
+      const Run strips = run(*backend, graph, lr, bytes);
       CHECK(strips.plan.strip_first_op >= 0);
       CHECK(strips.plan.steps.size() > whole.plan.steps.size());
       // Large strips of a narrow image hold most of it.
@@ -109,18 +121,17 @@ TEST_CASE("a graph with whole-image statistics gives the same bits in strips of 
 TEST_CASE("in strips an output takes the place of what its readers have passed, to the same bits",
           "[runtime][segments]") {
   UPS_RANDOM(random);
-  const Network network = tiny_autoencoder(random);
-  Graph graph(network.weights);
-  graph.output(network.build(graph, graph.input(3)));
-  const int h = 2 * random.integer(20, 45), w = 2 * random.integer(5, 20);
-  INFO(h << "x" << w);
+  AutoencoderGraph net(random);
+  Graph& graph = net.graph;
+  const Extent lr = net.lr;
+  INFO(lr.h << "x" << lr.w);
   Pool pool(2);
   const auto backend = make_cpu_backend(pool);
   backend->load(graph);
-  const Run whole = run(*backend, graph, {h, w}, 0);
+  const Run whole = run(*backend, graph, lr, 0);
   for (size_t bytes : {size_t(1), size_t(20000)}) {
-    const Run apart = run(*backend, graph, {h, w}, bytes),
-              strips = run(*backend, graph, {h, w}, bytes, InPlace::convolutions);
+    const Run apart = run(*backend, graph, lr, bytes),
+              strips = run(*backend, graph, lr, bytes, InPlace::convolutions);
     CHECK(strips.plan.arena_bytes < apart.plan.arena_bytes);
     CHECK(strips.y == whole.y);
     // The last convolution of block c, 24 channels in and 16 out, writes to where its input was.
