@@ -105,6 +105,16 @@ std::vector<std::string> texts_of(const Metadata& m, std::string_view key) {
   return out;
 }
 
+bool png_chunks_fit(std::string_view b) {
+  for (size_t at = 8; at + 8 <= b.size();) {
+    const size_t n = u32be(b, at);
+    if (n + 12 > b.size() - at) return false;
+    if (b.substr(at + 4, 4) == "IEND") break;
+    at += n + 12;
+  }
+  return true;
+}
+
 Metadata png_metadata(std::string_view b) {
   Metadata m;
   for (size_t at = 8; at + 12 <= b.size();) {

@@ -12,6 +12,9 @@ namespace ups::apps {
 // Chunks with a wrong CRC or a damaged profile are left out. Never fails.
 Metadata png_metadata(std::string_view file);
 
+// Whether every chunk up to IEND lies within the file.
+bool png_chunks_fit(std::string_view file);
+
 // The chunks to write behind IHDR, in a permitted order.
 std::vector<Metadata::Chunk> png_chunks_of(const Metadata& metadata);
 

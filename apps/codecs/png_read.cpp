@@ -27,18 +27,6 @@ void on_read(png_structp png, png_bytep out, size_t n) {
   r->at += n;
 }
 
-// Whether every chunk lies within the file: libpng allocates what one claims before it reads it.
-bool chunks_fit(std::string_view b) {
-  for (size_t at = 8; at + 8 <= b.size();) {
-    size_t length = 0;
-    for (int i = 0; i < 4; i++) length = length << 8 | uint8_t(b[at + i]);
-    if (length + 12 > b.size() - at) return false;
-    if (b.substr(at + 4, 4) == "IEND") break;
-    at += length + 12;
-  }
-  return true;
-}
-
 void on_error(png_structp png, png_const_charp message) {
   Reader* r = static_cast<Reader*>(png_get_error_ptr(png));
   snprintf(r->error, sizeof r->error, "%s", message);
@@ -89,7 +77,8 @@ Image decode_png(std::string_view bytes, const std::string& name) {
   png_set_read_fn(s.png, &reader, on_read);
   auto damaged = [&] { fail(kIo, name, ": is a damaged PNG (", reader.error, ")"); };
 
-  if (!chunks_fit(bytes)) fail(kIo, name, ": is a damaged PNG (the file ends too early)");
+  // libpng allocates what a chunk claims before it reads it.
+  if (!png_chunks_fit(bytes)) fail(kIo, name, ": is a damaged PNG (the file ends too early)");
   if (!read_header(s)) damaged();
   int64_t width = png_get_image_width(s.png, s.info), height = png_get_image_height(s.png, s.info);
   // Deflate expands at most 1032:1, and a byte holds up to eight 1-bit pixels.
