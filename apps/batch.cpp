@@ -82,6 +82,7 @@ class Batch {
   }
 
   int run() {
+    const Clock::time_point start = Clock::now();
     ups_wake_device(options_.device.c_str());
     std::thread loader([this] { load(); });
     Joiner join_loader{loader, loaded_};
@@ -111,8 +112,9 @@ class Batch {
     if (cancelled()) throw Failure(kCancelled, cancelled_text());
     const bool several = jobs_.size() + size_t(skipped_) > 1;
     if (several && !options_.quiet && !options_.dry_run) {
-      printf("%zu files: %d done, %d failed%s\n", jobs_.size() + size_t(skipped_), done_, failed_,
-             skipped_ ? (", " + std::to_string(skipped_) + " left out").c_str() : "");
+      printf("%zu files: %d done, %d failed%s, %s in all\n", jobs_.size() + size_t(skipped_), done_, failed_,
+             skipped_ ? (", " + std::to_string(skipped_) + " left out").c_str() : "",
+             seconds_text(seconds_since(start)).c_str());
     }
     if (jobs_.size() > 1 && options_.dry_run && !options_.quiet)
       printf("%zu files: estimated at most %s in all\n", jobs_.size(),
@@ -283,9 +285,11 @@ class Batch {
     if (!w.notes.empty() && !progress_.json())
       fprintf(stderr, "%s%s: %s\n", clear_line(), w.job.in.c_str(), w.notes.c_str());
     FILE* const out = messages(options_);
-    fprintf(out, "%s%s: %s %dx%d -> %s %dx%d, %s\n", clear_line(), model_text_.c_str(), w.job.in.c_str(),
-            w.lr_width, w.lr_height, w.job.out.c_str(), w.hr_width, w.hr_height,
-            seconds_text(seconds_since(w.start)).c_str());
+    const bool several = jobs_.size() > 1;  // then the model has a line of its own
+    if (several && done_ == 1) fprintf(out, "%s%s\n", clear_line(), model_text_.c_str());
+    fprintf(out, "%s%s%s%s %dx%d -> %s %dx%d, %s\n", clear_line(), several ? "" : model_text_.c_str(),
+            several ? "" : ": ", w.job.in.c_str(), w.lr_width, w.lr_height, w.job.out.c_str(), w.hr_width,
+            w.hr_height, seconds_text(seconds_since(w.start)).c_str());
     fflush(out);
     if (options_.verbose) {
       fprintf(stderr, "  read %s, computed %s, wrote %s%s\n", seconds_text(w.load_seconds).c_str(),
@@ -342,9 +346,10 @@ int run_command(const std::vector<std::string>& arguments) {
   };
   if (options->skip_existing)
     leave_out([&](const Job& j) { return std::filesystem::exists(j.out, ignored); });
-  std::unique_ptr<Manifest> manifest = options->resume.empty() || options->dry_run
-                                           ? std::make_unique<Manifest>()
-                                           : std::make_unique<Manifest>(options->resume, options->settings);
+  std::unique_ptr<Manifest> manifest =
+      options->resume.empty()
+          ? std::make_unique<Manifest>()
+          : std::make_unique<Manifest>(options->resume, options->settings, !options->dry_run);
   leave_out([&](const Job& j) { return manifest->done(j); });
   if (jobs.empty()) {
     if (!options->quiet) puts(listed ? "nothing to do: every output is there" : "nothing to do");

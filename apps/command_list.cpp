@@ -21,7 +21,7 @@ const std::vector<Command>& commands() {
 }
 
 const char* const kExitCodes =
-    "Exit codes: 0 done, 1 usage, 2 some of several inputs failed, 3 model, 4 device, 5 memory, 6 file,\n"
+    "Exit codes: 0 done, 1 usage, 2 some of several inputs failed, 3 model, 4 device, 5 memory, 6 file, "
     "130 cancelled.";
 
 }  // namespace ups::apps

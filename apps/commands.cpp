@@ -7,21 +7,10 @@
 #include <map>
 
 #include "apps/failure.h"
+#include "apps/help.h"
 #include "apps/options.h"
 
 namespace ups::apps {
-namespace {
-
-std::string usage_line(const SmallSyntax& s) {
-  std::string out = std::string("upscale ") + s.command;
-  if (*s.arguments) out += std::string(" ") + s.arguments;
-  for (const SmallOption& o : s.options)
-    out += " [" + o.name + (o.argument.empty() ? "" : " " + o.argument) + "]";
-  return out;
-}
-
-}  // namespace
-
 bool SmallArguments::flag(const std::string& name) const { return value(name) != nullptr; }
 
 const char* SmallArguments::value(const std::string& name) const {
@@ -29,16 +18,6 @@ const char* SmallArguments::value(const std::string& name) const {
     if (key == name) return v.c_str();
   }
   return nullptr;
-}
-
-std::string usage_text(const SmallSyntax& s) {
-  std::string out = "Usage: " + usage_line(s) + "\n" + s.summary + ".\n";
-  for (const SmallOption& o : s.options) {
-    std::string name = "  " + o.name + (o.argument.empty() ? "" : " " + o.argument);
-    name.resize(std::max<size_t>(name.size() + 2, 22), ' ');
-    out += name + o.help + "\n";
-  }
-  return out + s.details;
 }
 
 bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& arguments, SmallArguments& out) {
@@ -51,10 +30,11 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
   app.add_flag("-h,--help", help);
   app.add_option("arguments", out.positional);
   for (const auto& o : syntax.options) {
+    const std::string names = o.also.empty() ? o.name : o.also + "," + o.name;
     if (o.argument.empty())
-      app.add_flag(o.name, flags[o.name]);
+      app.add_flag(names, flags[o.name]);
     else
-      app.add_option(o.name, values[o.name]);
+      app.add_option(names, values[o.name]);
   }
   std::vector<std::string> reversed = normalise_long_options(arguments);
   std::reverse(reversed.begin(), reversed.end());
@@ -70,7 +50,9 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
   if (!extras.empty()) {
     std::vector<std::string> known;
     for (const auto& o : syntax.options) known.push_back(o.name);
-    throw Failure(kUsage, std::string(syntax.command) + ": " + unknown_option(extras.front(), known) + usage);
+    const std::string command = syntax.command;
+    throw Failure(kUsage,
+                  command + ": " + unknown_option(extras.front(), known, "upscale " + command + " --help"));
   }
   size_t n = out.positional.size();
   if (n < syntax.least || n > syntax.most) {

@@ -16,6 +16,7 @@ struct SmallOption {
   std::string name;      // "--json"
   std::string argument;  // "N"; empty: a flag
   std::string help;      // a few words, no full stop
+  std::string also{};    // "-s,--outscale": other names, as the main use has them
 };
 struct SmallSyntax {
   const char* command;
@@ -33,7 +34,6 @@ struct SmallArguments {
 };
 // Returns false when --help was printed. Throws Failure(kUsage).
 bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& arguments, SmallArguments& out);
-std::string usage_text(const SmallSyntax& syntax);  // what COMMAND --help prints
 
 struct Command {
   const SmallSyntax& (*syntax)();

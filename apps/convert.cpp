@@ -21,7 +21,7 @@ const SmallSyntax& convert_syntax() {
        {"--scale", "N", "3 for an old-style ESRGAN, whose keys are those of x2"}},
       2,
       2,
-      "--act and --scale state what tensors cannot tell: the activation of a Compact network\n"
+      "--act and --scale state what tensors cannot tell: the activation of a Compact network "
       "without PReLU slopes, and that an old-style ESRGAN is x3 (its keys are those of x2).\n"};
   return syntax;
 }

@@ -1,25 +1,34 @@
 // --help, --help-all and `help TOPIC`.
 #include "apps/help.h"
 
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <sstream>
 
-#include "apps/commands.h"
 #include "apps/options/option.h"
 
 namespace ups::apps {
 namespace {
 
-constexpr size_t kWidth = 110;
+// That of the terminal, also where a pager stands between.
+size_t width() {
+  winsize window{};
+  for (int fd : {1, 2})
+    if (ioctl(fd, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
+      return std::clamp<size_t>(window.ws_col, 72, 110);
+  return 110;
+}
 
 // Words of `text` after `start` columns, further lines indented by `indent`.
 std::string wrapped(const std::string& text, size_t start, size_t indent) {
   std::istringstream words(text);
   std::string out, word;
+  const size_t most = width();
   size_t column = start;
   bool first = true;
   while (words >> word) {
-    if (!first && column + 1 + word.size() > kWidth) {
+    if (!first && column + 1 + word.size() > most) {
       out += "\n" + std::string(indent, ' ');
       column = indent;
       first = true;
@@ -45,7 +54,36 @@ std::string details_of(const Option& o, size_t indent) {
   return o.details.empty() ? "" : std::string(indent, ' ') + wrapped(o.details, indent, indent);
 }
 
+// Lines of whole sentences, wrapped; those that are indented are tables and stay as they are.
+std::string paragraphs(const std::string& text) {
+  std::istringstream lines(text);
+  std::string out;
+  for (std::string line; std::getline(lines, line);)
+    out += line.empty() || line[0] == ' ' ? line + "\n" : wrapped(line, 0, 0);
+  return out;
+}
+
+std::string shown_names(const SmallOption& o) {
+  std::string out = o.also.size() > 1 && o.also[1] != '-' ? o.also.substr(0, 2) + ", " : "";
+  return out + o.name + (o.argument.empty() ? "" : " " + o.argument);
+}
+
 }  // namespace
+
+std::string usage_line(const SmallSyntax& s) {
+  std::string out = std::string("upscale ") + s.command;
+  if (*s.arguments) out += std::string(" ") + s.arguments;
+  if (s.options.size() > 3) return out + " [options]";
+  for (const SmallOption& o : s.options) out += " [" + shown_names(o) + "]";
+  return out;
+}
+
+std::string usage_text(const SmallSyntax& s) {
+  constexpr size_t kIndent = 27;
+  std::string out = "Usage: " + usage_line(s) + "\n" + wrapped(s.summary + std::string("."), 0, 0);
+  for (const SmallOption& o : s.options) out += two_columns(shown_names(o), o.help, kIndent);
+  return out + paragraphs(s.details);
+}
 
 std::string help_text(bool all) {
   constexpr size_t kIndent = 27;
@@ -68,7 +106,7 @@ std::string help_text(bool all) {
     out +=
         "\nMore options: upscale --help-all. About one of them: upscale help NAME, e.g. upscale help "
         "scale.\n";
-  return out + "\n" + kExitCodes + "\n";
+  return out + "\n" + wrapped(kExitCodes, 0, 0);
 }
 
 std::string help_about(const std::string& topic) {

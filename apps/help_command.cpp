@@ -34,7 +34,12 @@ std::string hint_for(const std::string& topic) {
 
 int help_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
-  if (!parse_small(help_syntax(), arguments, a)) return kOk;
+  // `upscale help -m`, where parsing would look for an option of help itself.
+  const bool option = arguments.size() == 1 && arguments[0].size() > 1 && arguments[0][0] == '-';
+  if (option && !help_about(arguments[0]).empty())
+    a.positional = arguments;
+  else if (!parse_small(help_syntax(), arguments, a))
+    return kOk;
   std::string text;
   if (a.flag("--man"))
     text = manual_page();

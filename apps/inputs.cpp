@@ -1,6 +1,7 @@
 // Walks folders, expands patterns, reads lists.
 #include "apps/inputs.h"
 
+#include <fnmatch.h>
 #include <glob.h>
 #include <unistd.h>
 
@@ -55,7 +56,35 @@ std::string own_folder(const std::string& path, const Options& o) {
   return folder.string();
 }
 
-std::vector<std::string> matches(const std::string& pattern) {
+bool parts_match(const fs::path& pattern, fs::path::iterator p, const fs::path& path, fs::path::iterator q) {
+  if (p == pattern.end()) return q == path.end();
+  if (*p == "**")
+    return parts_match(pattern, std::next(p), path, q) ||
+           (q != path.end() && parts_match(pattern, p, path, std::next(q)));
+  return q != path.end() && fnmatch(p->c_str(), q->c_str(), FNM_PERIOD) == 0 &&
+         parts_match(pattern, std::next(p), path, std::next(q));
+}
+
+// `**` is any number of folders, which glob(3) does not know: all images below the part without wildcards are
+// compared.
+std::vector<std::string> deep_matches(const std::string& pattern, const std::string& output) {
+  fs::path fixed, parts = fs::path(pattern).lexically_normal();
+  for (const fs::path& part : parts) {
+    if (part.string().find_first_of("*?[") != std::string::npos) break;
+    fixed /= part;
+  }
+  std::vector<std::string> found;
+  std::error_code ignored;
+  if (!fixed.empty() && !fs::is_directory(fixed, ignored)) return found;
+  for (const Input& in : images_in<fs::recursive_directory_iterator>(fixed.empty() ? "." : fixed, output)) {
+    const fs::path path = fs::path(in.path).lexically_normal();
+    if (parts_match(parts, parts.begin(), path, path.begin())) found.push_back(path.string());
+  }
+  return found;
+}
+
+std::vector<std::string> matches(const std::string& pattern, const std::string& output) {
+  if (("/" + pattern + "/").find("/**/") != pattern.npos) return deep_matches(pattern, output);
   glob_t g{};
   std::vector<std::string> found;
   if (glob(pattern.c_str(), GLOB_TILDE, nullptr, &g) == 0) found.assign(g.gl_pathv, g.gl_pathv + g.gl_pathc);
@@ -81,6 +110,15 @@ void add_folder(Inputs& inputs, const std::string& folder, const Options& o) {
   inputs.files.insert(inputs.files.end(), found.begin(), found.end());
 }
 
+// For those who know ffmpeg's way to say frame%04d.png.
+std::string sequence_hint(const std::string& name) {
+  const size_t percent = name.find('%');
+  if (percent == name.npos) return "";
+  const size_t end = name.find_first_not_of("0123456789", percent + 1);
+  if (end == name.npos || name[end] != 'd') return "";
+  return " (a sequence of files is '" + name.substr(0, percent) + "*" + name.substr(end + 1) + "')";
+}
+
 }  // namespace
 
 Inputs list_inputs(const Options& o) {
@@ -95,7 +133,7 @@ Inputs list_inputs(const Options& o) {
     } else if (fs::exists(in, ignored)) {
       inputs.files.push_back({in, ""});
     } else if (in.size() > 1 && in[0] == '@') {
-      for (const std::string& path : lines_of(in.substr(1))) {
+      for (const std::string& path : lines_of(in == "@-" ? "/dev/stdin" : in.substr(1))) {
         if (fs::is_directory(path, ignored))
           add_folder(inputs, path, o);
         else
@@ -103,7 +141,7 @@ Inputs list_inputs(const Options& o) {
       }
       inputs.several = true;
     } else if (in.find_first_of("*?[") != in.npos) {
-      const std::vector<std::string> found = matches(in);
+      const std::vector<std::string> found = matches(in, o.output);
       if (found.empty()) fail(kIo, in, ": matches no file");
       for (const std::string& path : found) {
         if (fs::is_directory(path, ignored))
@@ -112,8 +150,10 @@ Inputs list_inputs(const Options& o) {
           inputs.files.push_back({path, own_folder(path, o)});
       }
       inputs.several = true;
+    } else if (fs::is_symlink(in, ignored)) {
+      fail(kIo, in, ": is a link that leads to no file");
     } else {
-      fail(kIo, in, fs::is_symlink(in, ignored) ? ": is a link that leads to no file" : ": does not exist");
+      fail(kIo, in, ": does not exist", sequence_hint(in));
     }
   }
   return inputs;

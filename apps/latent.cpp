@@ -48,12 +48,12 @@ const SmallSyntax& latent_syntax() {
       "IN OUT",
       "enlarge in steps through an autoencoder",
       with_autoencoder_options(
-          {{"--scale", "F", "total factor (2)"},
-           {"--latent-steps", "N", "steps to reach it (3)"},
+          {{"--scale", "F", "total factor (2)", "-s"},
+           {"--latent-steps", "N", "steps to reach it (3)", "--steps"},
            {"--step-mode", "MODE", "simple (the default) or geometric"},
            {"--faithful", "",
             "sizes, cropping and encode/decode pairs of Impact Pack's IterativeImageUpscale"},
-           {"--model", "FILE|ALIAS", "a network enlarges in every step; else --filter"},
+           {"--model", "FILE|ALIAS", "a network enlarges in every step; else --filter", "-m"},
            {"--filter", "F", "lanczos3, bicubic, mitchell, bilinear, box or nearest (lanczos3)"},
            {"--refine", "WHAT", "none, noise or low-pass: what happens to latents (none)"},
            {"--denoise", "A[,B]", "strength of --refine, 0..1, from the first to the last step (0.3)"},
@@ -64,8 +64,7 @@ const SmallSyntax& latent_syntax() {
       2,
       2,
       "Without --faithful the result has exactly the size asked for, and a step encodes and decodes only "
-      "when\n"
-      "--refine has something to do there; the last one always does.\n"};
+      "when --refine has something to do there; the last one always does.\n"};
   return syntax;
 }
 

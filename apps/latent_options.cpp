@@ -7,6 +7,7 @@
 #include "apps/cancel.h"
 #include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
+#include "apps/options.h"
 #include "apps/options/values.h"
 #include "apps/output_file.h"
 
@@ -23,8 +24,8 @@ std::vector<SmallOption> autoencoder_options() {
           {"--scaling", "F[,SHIFT]", "latents are (z - SHIFT) * F; else as the file says"},
           {"--max-ram", "SIZE", "memory for weights and intermediates, e.g. 800M; a file takes the rest"},
           {"--max-vram", "SIZE", "the same on a GPU, by smaller strips, then memory of the host"},
-          {"--threads", "N", "CPU threads (all cores)"},
-          {"--device", "WHERE", "cpu (the default), auto, an index or a name"},
+          {"--threads", "N", "CPU threads (all cores)", "-j"},
+          {"--device", "WHERE", "cpu (the default), auto, an index or a name", "-g,--gpu"},
           {"--precision", "P", "auto (TAESD fp16, else bf16), fp32, tf32, fp16 or bf16 on a GPU"}};
 }
 
@@ -32,21 +33,6 @@ std::vector<SmallOption> with_autoencoder_options(std::vector<SmallOption> own) 
   std::vector<SmallOption> all = autoencoder_options();
   own.insert(own.begin(), all.begin(), all.end());
   return own;
-}
-
-int64_t memory_size(const std::string& option, const std::string& text) {
-  char* end = nullptr;
-  double v = std::strtod(text.c_str(), &end);
-  const std::string unit = end;
-  const double factor = unit.empty()  ? 1
-                        : unit == "K" ? 1 << 10
-                        : unit == "M" ? 1 << 20
-                        : unit == "G" ? 1 << 30
-                                      : 0;
-  if (end == text.c_str() || factor == 0 || !(v * factor >= 1) || !(v * factor < 1e18)) {
-    fail(kUsage, option, ": got '", text, "', expected a size such as 500M or 2G");
-  }
-  return int64_t(v * factor);
 }
 
 Autoencoder::Autoencoder(const SmallArguments& a) {
@@ -64,9 +50,9 @@ Autoencoder::Autoencoder(const SmallArguments& a) {
   std::string device = "cpu";
   if (const char* v = a.value("--device")) device = v;
   if (const char* v = a.value("--threads")) options_.threads = int(Value{"--threads", v}.integer(1, 4096));
-  if (const char* v = a.value("--max-ram")) options_.max_memory_bytes = memory_size("--max-ram", v);
+  if (const char* v = a.value("--max-ram")) options_.max_memory_bytes = parse_size(v, "--max-ram");
   if (const char* v = a.value("--max-vram"); v && device != "cpu" && device != "-1")
-    options_.max_memory_bytes = memory_size("--max-vram", v);
+    options_.max_memory_bytes = parse_size(v, "--max-vram");
   if (const char* v = a.value("--precision"))
     options_.precision = Value{"--precision", v}.choice<ups_precision>({{"auto", UPS_PRECISION_AUTO},
                                                                         {"fp32", UPS_PRECISION_FP32},

@@ -41,9 +41,6 @@ class OwnedLatent {
   ups_latent* latent = nullptr;
 };
 
-// "512M", "2G", "300000": bytes. Throws Failure(kUsage).
-int64_t memory_size(const std::string& option, const std::string& text);
-
 // --depth, and what it says for a picture at `path`. Throws Failure(kUsage) for what cannot be written there.
 SmallOption depth_option();
 ups_depth result_depth(const SmallArguments& arguments, const std::string& path, ups_depth otherwise);

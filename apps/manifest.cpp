@@ -40,7 +40,8 @@ FileStamp stamp_of(const std::string& path) {
   return {int64_t(s.st_size), int64_t(s.st_mtim.tv_sec) * 1000000000 + s.st_mtim.tv_nsec};
 }
 
-Manifest::Manifest(const std::string& path, const std::string& settings) : path_(path), settings_(settings) {
+Manifest::Manifest(const std::string& path, const std::string& settings, bool append)
+    : path_(path), settings_(settings) {
   bool whole = true;
   if (fs::exists(path)) {
     const std::string text = read_file(path, kMaxManifestBytes);
@@ -59,9 +60,10 @@ Manifest::Manifest(const std::string& path, const std::string& settings) : path_
       }
     }
   }
+  if (!append) return;
   fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (fd_ < 0) fail(kIo, "--resume: cannot write ", path, " (", strerror(errno), ")");
-  if (!whole) append("\n");  // a line was cut off; the next must not continue it
+  if (!whole) write_line("\n");  // a line was cut off; the next must not continue it
 }
 
 Manifest::~Manifest() {
@@ -74,35 +76,35 @@ bool Manifest::done(const Job& job) const {
          stamp_of(job.out).bytes == it->second.output_bytes;
 }
 
-void Manifest::append(const std::string& line) {
+void Manifest::write_line(const std::string& line) {
   if (write(fd_, line.data(), line.size()) != ssize_t(line.size()))
     fail(kIo, "--resume: cannot write ", path_, " (", strerror(errno), ")");
 }
 
 void Manifest::add_done(const Job& job, const FileStamp& input, double seconds) {
   if (fd_ < 0) return;
-  append(dumped({{"state", "done"},
-                 {"input", absolute(job.in)},
-                 {"input_bytes", input.bytes},
-                 {"input_modified_ns", input.modified_ns},
-                 {"output", absolute(job.out)},
-                 {"output_bytes", stamp_of(job.out).bytes},
-                 {"settings", settings_},
-                 {"seconds", seconds}}) +
-         "\n");
+  write_line(dumped({{"state", "done"},
+                     {"input", absolute(job.in)},
+                     {"input_bytes", input.bytes},
+                     {"input_modified_ns", input.modified_ns},
+                     {"output", absolute(job.out)},
+                     {"output_bytes", stamp_of(job.out).bytes},
+                     {"settings", settings_},
+                     {"seconds", seconds}}) +
+             "\n");
 }
 
 void Manifest::add_failed(const Job& job, const FileStamp& input, int code, const std::string& sentence) {
   if (fd_ < 0) return;
-  append(dumped({{"state", "failed"},
-                 {"input", absolute(job.in)},
-                 {"input_bytes", input.bytes},
-                 {"input_modified_ns", input.modified_ns},
-                 {"output", absolute(job.out)},
-                 {"settings", settings_},
-                 {"code", code},
-                 {"message", sentence}}) +
-         "\n");
+  write_line(dumped({{"state", "failed"},
+                     {"input", absolute(job.in)},
+                     {"input_bytes", input.bytes},
+                     {"input_modified_ns", input.modified_ns},
+                     {"output", absolute(job.out)},
+                     {"settings", settings_},
+                     {"code", code},
+                     {"message", sentence}}) +
+             "\n");
 }
 
 }  // namespace ups::apps

@@ -21,8 +21,9 @@ class Manifest {
  public:
   Manifest() = default;
   // Reads what is there; lines that are cut off or foreign are ignored. `settings` is what else decides the
-  // result: entries made with other settings do not count. Throws Failure(kIo).
-  Manifest(const std::string& path, const std::string& settings);
+  // result: entries made with other settings do not count. With `append` false nothing is written, nor the
+  // file made. Throws Failure(kIo).
+  Manifest(const std::string& path, const std::string& settings, bool append);
   ~Manifest();
   Manifest(const Manifest&) = delete;
   Manifest& operator=(const Manifest&) = delete;
@@ -38,7 +39,7 @@ class Manifest {
     FileStamp input;
     int64_t output_bytes;
   };
-  void append(const std::string& line);
+  void write_line(const std::string& line);
   std::string path_, settings_;
   std::unordered_map<std::string, Entry> entries_;  // by input and output
   int fd_ = -1;

@@ -30,6 +30,11 @@ const std::map<std::string, const char*> kForeign = {
     {"--alpha-upsampler", "transparency is --alpha HOW"},
     {"--upscale-repeats", "the factor of the result is -s F, and the network runs as often as that takes"},
     {"--strip", "metadata is left out by --meta strip"},
+    {"--circular", "seamless textures are --wrap xy"},
+    {"--circularx", "seamless textures are --wrap x"},
+    {"--circulary", "seamless textures are --wrap y"},
+    {"--list", "models are listed by upscale models"},
+    {"--list-models", "models are listed by upscale models"},
     {"--info", "facts about weights come from upscale info FILE"},
     {"--compare", "pictures are compared by upscale compare A B"},
     {"--vae", "steps through latents are upscale latent IN OUT --vae FILE"},
@@ -124,13 +129,14 @@ std::string parser_sentence(std::string what) {
   return what;
 }
 
-std::string unknown_option(const std::string& argument, const std::vector<std::string>& known) {
+std::string unknown_option(const std::string& argument, const std::vector<std::string>& known,
+                           const std::string& help) {
   std::string name = argument.substr(0, argument.find('='));
   if (auto it = kForeign.find(name); it != kForeign.end()) {
     return name + " is not an option here: " + it->second;
   }
   const std::string best = nearest_name(name, known);
-  return "unknown option " + name + (best.empty() ? " (see upscale --help)" : ", did you mean " + best + "?");
+  return "unknown option " + name + (best.empty() ? " (see " + help + ")" : ", did you mean " + best + "?");
 }
 
 std::optional<Options> parse_options(std::vector<std::string> arguments) {

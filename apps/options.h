@@ -69,8 +69,9 @@ std::optional<Options> parse_options(std::vector<std::string> arguments);
 std::vector<std::string> normalise_long_options(std::vector<std::string> arguments);
 // What CLI11 complains of, in the words of this tool.
 std::string parser_sentence(std::string what);
-// The sentence for an option nobody knows, with a hint.
-std::string unknown_option(const std::string& argument, const std::vector<std::string>& known);
+// The sentence for an option nobody knows, with a hint; `help` is the command that lists those there are.
+std::string unknown_option(const std::string& argument, const std::vector<std::string>& known,
+                           const std::string& help = "upscale --help");
 
 // "500M", "2G", "1.5GiB", "800000" -> bytes. Throws Failure(kUsage).
 int64_t parse_size(const std::string& text, const std::string& option = "--max-ram");

@@ -291,25 +291,20 @@ const SmallSyntax& compare_syntax() {
       {{"--reference", "R", "what A, B ... are measured against; default: A"},
        {"--crop-border", "N", "pixels left out at each side (0); papers leave out as many as the scale"},
        {"--sheet", "OUT.png", "a contact sheet: one column a picture, whole and a detail"},
-       {"--html", "OUT.html", "one page with a slider between any two, zoom and the figures"},
+       {"--html", "OUT.html", "one page with a slider between any two, zoom and the figures", "--report"},
        {"--json", "", "figures for programs"}},
       1,
       64,
       "PSNR and SSIM are those of BasicSR: of colours rounded to 8 bits, and of their luma Y (16..235); SSIM "
-      "with\n"
-      "a Gaussian window of 11 pixels. The largest difference is in levels of 255, at full depth, with its "
-      "place.\n"
-      "NIQE (lower is better) needs no reference, so that one picture will do, but numbers that\n"
-      "`upscale fetch niqe` gets.\n"
-      "The detail of the sheet lies where the last picture differs most from the first or the reference.\n"
+      "with a Gaussian window of 11 pixels. The largest difference is in levels of 255, at full depth, with "
+      "its place. NIQE (lower is better) needs no reference, so that one picture will do, but numbers that "
+      "`upscale fetch niqe` gets. The detail of the sheet lies where the last picture differs most from the "
+      "first or the reference.\n"
       "\n"
       "Folders: each picture of the first or the reference is compared with that of its name in the others, "
-      "whatever\n"
-      "the extension and a suffix like _x4; then the means. Pictures that cannot be compared are named, the "
-      "others\n"
-      "go on, and the exit code is 2. --html writes a list and, in a folder beside it, a page for each "
-      "picture;\n"
-      "--sheet one row for each picture, of those that differ most at most 24.\n"};
+      "whatever the extension and a suffix like _x4; then the means. Pictures that cannot be compared are "
+      "named, the others go on, and the exit code is 2. --html writes a list and, in a folder beside it, a "
+      "page for each picture; --sheet one row for each picture, of those that differ most at most 24.\n"};
   return syntax;
 }
 

@@ -10,7 +10,8 @@ void add_file_options(OptionTable& table) {
              .level = Level::basic,
              .help = "input file, folder, \"pattern*\" or @LIST, may be repeated",
              .details =
-                 "@LIST is a text file of paths, one a line. A name that exists is taken as it is, whatever "
+                 "@LIST is a text file of paths, one a line (@- the standard input). In a pattern ** is any "
+                 "number of folders: \"mod/**/*_n.png\". A name that exists is taken as it is, whatever "
                  "characters it has. - is the standard input.",
              .set = [](Options& o, const Value& v) { o.inputs.push_back(v.text); },
              .repeats = true,

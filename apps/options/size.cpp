@@ -48,6 +48,9 @@ void set_size(Options& o, const Value& v) {
 // upscayl's -r: stb's names of filters, the aspect not kept.
 void set_upscayl_size(Options& o, const Value& v) {
   size_t colon = std::min(v.text.find(':'), v.text.size());
+  if (v.text.find_first_of("0123456789") == v.text.npos)
+    fail(kUsage, "-r: got '", v.text,
+         "', expected WxH, as with upscayl (folders with their sub-folders: -R)");
   set_size(o, v.with(v.text.substr(0, colon)));
   o.size.fit = Fit::fill;
   if (colon == v.text.size()) return;

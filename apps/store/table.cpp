@@ -82,7 +82,7 @@ const std::vector<StoreModel>& store_models() {
        release("v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth")},
       {"video",
        kEmbeddedName,
-       "anime and video frames, fast; video-x2 and video-x3 give 2x and 3x",
+       "anime and video frames, 4x, fast",
        kRealEsrganLicense,
        {"realesr-animevideov3-x4.param",
         {"850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e",

@@ -93,6 +93,19 @@ TEST_CASE("patterns and lists name inputs", "[apps][batch]") {
   CHECK(run({b.folder / "in/odd[1].png", b.folder / "odd.png", "-m", tiny_model()}).code == 0);
   CHECK(go(b.folder / "in/*.gif").code == 6);
 
+  CHECK(go(b.folder / "in/**/*.png").code == 0);
+  CHECK(names_in(b.folder / "out") ==
+        std::set<std::string>{"0.png", "1.png", "2.png", "deep.png", "odd[1].png"});
+  for (const char* deep : {"in/**/deep*", "**/sub/*.png", "in/s*/**/*.png", "in/**/**/sub/**"}) {
+    INFO(deep);
+    CHECK(go(b.folder / deep).code == 0);
+    CHECK(names_in(b.folder / "out") == std::set<std::string>{"deep.png"});
+  }
+  CHECK(go(b.folder / "in/**/sub").code == 6);  // a folder is no image
+  CHECK(go(b.folder / "none/**/*.png").code == 6);
+  CHECK(go(b.folder / "in/%02d.png").err.find("(a sequence of files is '" + (b.folder / "in/*.png'")) !=
+        std::string::npos);
+
   spill(b.folder / "list",
         b.folder / "in/2.png" + "\r\n\n" + (b.folder / "in/missing.png") + "\n" + (b.folder / "in/sub"));
   Finished f = go("@" + (b.folder / "list"));
@@ -137,7 +150,12 @@ TEST_CASE("--resume leaves out what is done and unchanged", "[apps][batch]") {
     size_t at = f.out.find("files: ");
     return std::pair{f.code, at == std::string::npos ? "" : f.out.substr(at + 7, 6)};
   };
+  CHECK(go({"--dry-run"}).first == 2);
+  CHECK_FALSE(fs::exists(manifest));
   CHECK(go() == std::pair{2, std::string("3 done")});
+  const std::string written = slurp(manifest), planned = b.go({"--dry-run", "--resume", manifest}).out;
+  CHECK(planned.empty());  // all but the damaged one are done
+  CHECK(slurp(manifest) == written);
   CHECK(go() == std::pair{2, std::string("0 done")});  // one is left, and it is one of several
   spill(b.folder / "in/2.png", random_rgb_png(r, 4, 4));
   CHECK(go() == std::pair{0, std::string("1 done")});

@@ -166,6 +166,7 @@ TEST_CASE("every option of the table is read, helped with and completed", "[apps
     CHECK(names_it(zsh) == listed);
     CHECK(names_it(std::regex_replace(man, std::regex(R"(\\-)"), "-")) == listed);
     CHECK((run({"help", name.substr(2)}).code == 0) == listed);
+    CHECK((run({"help", all_names(option)[0]}).code == 0) == listed);
     CHECK_FALSE(option.help.empty());
     CHECK(option.help.back() != '.');
   }
@@ -221,12 +222,37 @@ TEST_CASE("options of other programs are answered with what there is here", "[ap
         {"--vae", "upscale latent"},
         {"-dn", "--denoise S"},
         {"--tile_pad", "--overlap N"},
+        {"--circular", "--wrap xy"},
+        {"--list-models", "upscale models"},
         {"--alpha_upsampler", "--alpha HOW"}}) {
     const Finished f = run({"a", "b", option, "3"});
     INFO(option << ": " << f.err);
     CHECK(f.code == 1);
     CHECK(f.one_line_error());
     CHECK(f.err.find(hint) != std::string::npos);
+  }
+}
+
+TEST_CASE("small commands say how they are used in a line, and take the letters of the main use",
+          "[apps][usage]") {
+  CHECK(run({"latent", "a"}).err ==
+        "upscale: latent: got 1 argument, expected 2 (usage: upscale latent IN OUT [options])\n");
+  CHECK(run({"models", "x4"}).err ==
+        "upscale: models: got 1 argument, expected 0 (usage: upscale models [--json] [--license])\n");
+  CHECK(run({"compare", "a", "b", "--nothing"}).err ==
+        "upscale: compare: unknown option --nothing (see upscale compare --help)\n");
+  CHECK(run({"a", "b", "-r", "-f"}).err.find("sub-folders: -R") != std::string::npos);
+  CHECK(run({"latent", "a", "b.png", "-s", "2", "--steps=3", "-m", "x4", "-g", "cpu", "-j", "1"}).err ==
+        "upscale: no autoencoder given, expected --vae FILE or --taesd FILE\n");
+  CHECK(run({"encode", "a", "b.safetensors", "--taesd", "t", "--max-ram", "2 Gigs"}).err ==
+        "upscale: --max-ram: got '2 Gigs', expected a size such as 500M or 2G\n");
+  CHECK(run({"encode", "a", "b.safetensors", "--taesd", "t", "--max-ram", "2GiB"}).code == 6);
+  for (const auto& command : ups::apps::commands()) {
+    std::istringstream help(run({"help", command.syntax().command}).out);
+    for (std::string line; std::getline(help, line);) {
+      INFO(line);
+      CHECK(line.size() <= 110);
+    }
   }
 }
 
