@@ -109,13 +109,14 @@ Network open(std::shared_ptr<const StateDict> w) {
   p.split = dat_split(*w, "layers.0.blocks.0.attn.attns.0");
   const Scope block0 = kRoot / "layers" / 0 / "blocks" / 0;
   p.hidden = int(w->dim((block0 / "ffn" / "fc1").path() + ".weight", 0));
-  p.num_heads = 2 * int(w->dim((block0 / "attn" / "attns" / 0 / "pos" / "pos3" / 2).path() + ".weight", 0));
   for (int l = 0; l < w->sequence_length("layers"); l++) {
     const Scope blocks = kRoot / "layers" / l / "blocks";
     p.depths.push_back(w->sequence_length(blocks.path()));
     for (int b = 0; b < p.depths.back(); b++)
       derive_dat_block(derived, blocks / b, p.embed_dim, b % 2 == 0, p.split);
   }
+  // No more than 1024, as was checked.
+  p.num_heads = 2 * int(w->dim((block0 / "attn" / "attns" / 0 / "pos" / "pos3" / 2).path() + ".weight", 0));
   p.reconstruction = reconstruction_of(*w, first.cin);
   check((p.reconstruction.kind == Upsampler::pixelshuffle || p.reconstruction.kind == Upsampler::direct) &&
             p.reconstruction.out_c == first.cin,

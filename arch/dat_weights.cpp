@@ -90,6 +90,7 @@ void derive_bias(Derived& derived, const Scope& attn, Extent window) {
   const int64_t heads = file.dim(pos + ".pos3.2.weight", 0);
   const int h = 2 * window.h - 1, w = 2 * window.w - 1;
   check(heads >= 1 && heads <= 1024, Code::model, file.source, ": '", pos, "' has ", heads, " heads");
+  derived.expect_room(heads * h * w);
   std::vector<float> table(size_t(heads) * h * w);
   for (int y = 0; y < h; y++)
     for (int x = 0; x < w; x++) {

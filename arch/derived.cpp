@@ -3,6 +3,9 @@
 
 #include <set>
 
+#include "kernels/error.h"
+#include "weights/element.h"
+
 namespace ups {
 
 namespace {
@@ -12,14 +15,18 @@ bool ends_with(const std::string& text, const std::string& suffix) {
          text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
 }
 
-bool is_float(const Entry& e) {
-  return e.element == Element::f64 || e.element == Element::f32 || e.element == Element::f16 ||
-         e.element == Element::bf16;
-}
+constexpr int64_t kLeastRoom = int64_t(1) << 20;  // position tables of networks with few channels
 
 }  // namespace
 
-Derived::Derived(std::shared_ptr<const StateDict> file) : file_(std::move(file)) {}
+Derived::Derived(std::shared_ptr<const StateDict> file) : file_(std::move(file)), room_(kLeastRoom) {
+  for (const auto& [key, entry] : file_->entries()) room_ += 4 * int64_t(entry.bytes.size());
+}
+
+void Derived::expect_room(int64_t values) const {
+  check(values <= room_, Code::model, file_->source, ": asks for ", values,
+        " derived numbers, far more than the file holds (damaged or hostile?)");
+}
 
 void Derived::drop_buffers(const std::string& suffix) {
   for (const auto& [key, entry] : file_->entries())
@@ -27,6 +34,8 @@ void Derived::drop_buffers(const std::string& suffix) {
 }
 
 void Derived::set(const std::string& key, std::vector<int64_t> shape, std::vector<float> values) {
+  expect_room(int64_t(values.size()));
+  room_ -= int64_t(values.size());
   added_.push_back({key, std::move(shape), std::move(values)});
 }
 
@@ -48,7 +57,7 @@ int64_t Derived::parameters() const {
   const std::set<std::string> buffers(buffers_.begin(), buffers_.end());
   int64_t count = 0;
   for (const auto& [key, entry] : file_->entries())
-    if (is_float(entry) && !entry.shape.empty() && !buffers.count(key)) count += entry.count();
+    if (is_floating(entry.element) && !entry.shape.empty() && !buffers.count(key)) count += entry.count();
   return count;
 }
 

@@ -21,6 +21,10 @@ class Derived {
   void drop(const std::string& key) { dropped_.push_back(key); }
   // Drops every key that ends with `suffix`: a buffer, which is not a learned number.
   void drop_buffers(const std::string& suffix);
+  // To be asked before many values are computed: a small file must not ask for much memory.
+  // Error{Code::model} when these and those set so far are far more than the file holds, which no network's
+  // are.
+  void expect_room(int64_t values) const;
   // Replaces `key`, or adds it.
   void set(const std::string& key, std::vector<int64_t> shape, std::vector<float> values);
   std::shared_ptr<const StateDict> finish();
@@ -36,6 +40,7 @@ class Derived {
   std::shared_ptr<const StateDict> file_;
   std::vector<std::string> dropped_, buffers_;
   std::vector<Added> added_;
+  int64_t room_;  // values that may still be set
 };
 
 }  // namespace ups

@@ -1,18 +1,27 @@
 // Checks between untrusted shapes and the integers an arch file computes with.
 #include "arch/hyperparameters.h"
 
-#include <cstdlib>
+#include <charconv>
 
 #include "kernels/error.h"
+#include "weights/element.h"
 
 namespace ups {
 
 namespace {
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); i++) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
+// What the metadata state under `name`, 0 where nothing. Not by strtod, which wants a comma where the
+// caller's locale has one.
+double stated(const StateDict& weights, const std::string& name, bool (*within)(double), const char* range) {
+  const auto it = weights.metadata.find(name);
+  if (it == weights.metadata.end() || it->second.empty()) return 0;
+  const std::string& text = it->second;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc{} && end == text.data() + text.size() && within(value), Code::model,
+        weights.source, ": metadata '", name, "' is '", text.substr(0, 40), "', expected a number in ",
+        range);
+  return value;
 }
 
 }  // namespace
@@ -29,8 +38,8 @@ ConvShape conv_shape(const StateDict& weights, const std::string& key) {
 void expect_conv(const StateDict& weights, const std::string& key, ConvShape e) {
   const ConvShape s = conv_shape(weights, key);
   check(s.cout == e.cout && s.cin == e.cin && s.k == e.k, Code::model, weights.source, ": weight '", key,
-        "' has shape ", shape_text({s.cout, s.cin, s.k, s.k}), ", expected ",
-        shape_text({e.cout, e.cin, e.k, e.k}));
+        "' has shape ", shape_text(std::vector<int64_t>{s.cout, s.cin, s.k, s.k}), ", expected ",
+        shape_text(std::vector<int64_t>{e.cout, e.cin, e.k, e.k}));
 }
 
 int exact_root(int n) {
@@ -40,13 +49,13 @@ int exact_root(int n) {
 }
 
 double metadata_number(const StateDict& weights, const std::string& name) {
-  const auto it = weights.metadata.find(name);
-  if (it == weights.metadata.end() || it->second.empty()) return 0;
-  char* end = nullptr;
-  const double value = std::strtod(it->second.c_str(), &end);
-  check(*end == '\0' && value > 0 && value <= 64, Code::model, weights.source, ": metadata '", name, "' is '",
-        it->second.substr(0, 40), "', expected a number in (0, 64]");
-  return value;
+  return stated(
+      weights, name, [](double v) { return v > 0 && v <= 64; }, "(0, 64]");
+}
+
+double metadata_shift(const StateDict& weights, const std::string& name) {
+  return stated(
+      weights, name, [](double v) { return v >= -64 && v <= 64; }, "[-64, 64]");
 }
 
 }  // namespace ups

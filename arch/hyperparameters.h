@@ -24,5 +24,7 @@ int exact_root(int n);
 // A number the file's metadata states under `name`, 0 when it states none. Throws Error{Code::model} for
 // text that is not a number in (0, 64].
 double metadata_number(const StateDict& weights, const std::string& name);
+// The same for a number in [-64, 64].
+double metadata_shift(const StateDict& weights, const std::string& name);
 
 }  // namespace ups

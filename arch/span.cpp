@@ -84,6 +84,8 @@ void collapse(Derived& derived, const Scope& at) {
               s3.cin == s2.cout && s3.cout == sk.cout,
           Code::model, w.source, ": the convolutions of '", name, "' do not fit each other");
     const int in = sk.cin, out = sk.cout, wide_in = s1.cout, wide_out = s2.cout;
+    derived.expect_room(int64_t(9) * wide_out * in);
+    derived.expect_room(int64_t(9) * out * in);
     // w2 [m, n, 9] as [n] x [m, 9] first: T [m, 9, i], then W [o, 9, i].
     const auto w1 = doubles(w, c1 + ".weight", int64_t(wide_in) * in),
                w3 = doubles(w, c3 + ".weight", int64_t(out) * wide_out);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "kernels/error.h"
+#include "weights/element.h"
 
 namespace ups {
 
@@ -19,9 +20,8 @@ void expect_every_tensor_used(const std::vector<const Network*>& networks, const
   }
   const Network& any = *networks.front();
   for (const auto& [key, entry] : any.weights->entries()) {
-    const bool is_float = entry.element == Element::f64 || entry.element == Element::f32 ||
-                          entry.element == Element::f16 || entry.element == Element::bf16;
-    check(!is_float || entry.shape.empty() || key.compare(0, prefix.size(), prefix) != 0 || used.count(key),
+    check(!is_floating(entry.element) || entry.shape.empty() || key.compare(0, prefix.size(), prefix) != 0 ||
+              used.count(key),
           Code::model, any.weights->source, ": weight '", key, "' has no place in ", any.info.family, " (",
           any.info.variant, "); the file is a different network with similar keys");
   }

@@ -111,6 +111,7 @@ std::vector<float> position_bias(const StateDict& w, const Scope& attn, int wind
 void derive_attention(Derived& d, const Scope& attn, int window, int heads, int embed_dim) {
   const StateDict& w = d.file();
   const int64_t rows = 2 * window - 1;
+  d.expect_room(heads * rows * rows);
   d.set((attn / "bias").path(), {heads, rows, rows}, position_bias(w, attn, window, heads));
   for (const char* key : {"cpb_mlp.0.weight", "cpb_mlp.0.bias", "cpb_mlp.2.weight"})
     d.drop((attn / key).path());

@@ -24,6 +24,7 @@ void derive_normalisation(Derived& derived, const Normalisation& n, const std::s
                           int group) {
   if (!is_identity(n)) {
     const int c = n.channels;
+    derived.expect_room(int64_t(c) * c);
     std::vector<float> diagonal(size_t(c) * c, 0), shift;
     for (int i = 0; i < c; i++)
       diagonal[size_t(i) * c + i] = n.range, shift.push_back(-mean_of(n, i) * n.range);

@@ -145,7 +145,7 @@ int levels_of(const StateDict& w, const Names& n, const char* s) {
 // The factor is not among the weights. A full checkpoint shows which model it is of.
 void find_scaling(const StateDict& w, AutoencoderNetworks& a) {
   if (const double stated = metadata_number(w, "scaling_factor"); stated > 0) {
-    a.scaling = stated, a.shift = metadata_number(w, "shift_factor");
+    a.scaling = stated, a.shift = metadata_shift(w, "shift_factor");
     a.origin = "metadata";
     return;
   }

@@ -2,7 +2,9 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-install(TARGETS upscale RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(UPS_APPS)
+  install(TARGETS upscale RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 install(TARGETS upscale_lib ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(FILES include/upscale.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 

@@ -219,7 +219,8 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
  *   input [w, h], output [w, h], sizes_at_most (true where sizes follow from the pictures on the way),
  *   steps [{target [w, h], crop [w, h] (if its middle is cut out), passes [{network [w, h] (input of the
  * pass), tile [w, h], fade_px [x, y], tiles}]}], peak_bytes (all the library allocates, weights included; not
- * lr and hr), flop, estimated_seconds (from a small timed run), device. lr->data may be NULL; if it is not,
+ * lr and hr), flop, estimated_seconds (from a small timed run), device, kernels {call: how often, in one tile
+ * of the first pass}. lr->data may be NULL; if it is not,
  * alpha and masks are looked at. */
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
 
@@ -352,7 +353,8 @@ typedef struct ups_vae ups_vae;
  * own tensors are read; or TAESD. */
 ups_status ups_vae_open(const char* path, const ups_vae_options* options, ups_vae** out);
 void ups_vae_close(ups_vae* vae);
-/* JSON (valid until the vae is closed): family, keys, latent_channels, factor, scaling, shift, scaling_from
+/* JSON (valid until the next such call, or the vae is closed): family, keys, latent_channels, factor,
+ * scaling, shift, scaling_from
  * ("option", "metadata", "checkpoint", "assumed" or ""), encoder, decoder (whether it has them), device,
  * encodes, decodes (runs so far), working_bytes (of the last), spilled (whether that used a file). */
 const char* ups_vae_info(ups_vae* vae);

@@ -82,15 +82,23 @@ Extent Autoencoder::latent_extent(Extent picture, Fit fit) const {
   return {e.h / networks_.factor, e.w / networks_.factor};
 }
 
+Network Autoencoder::opened(std::optional<Network> AutoencoderNetworks::*half) const {
+  AutoencoderNetworks now = open_();
+  check(now.family == networks_.family && now.latent_c == networks_.latent_c &&
+            now.factor == networks_.factor && now.*half,
+        Code::model, networks_.family, ": the file is not the one that was opened, it has changed since");
+  return *std::move(now.*half);
+}
+
 Session& Autoencoder::encoder() {
   check(networks_.encoder.has_value(), Code::model, networks_.family, ": the file has no encoder");
-  if (!encoder_) encoder_.emplace(*open_().encoder, make_backend_());
+  if (!encoder_) encoder_.emplace(opened(&AutoencoderNetworks::encoder), make_backend_());
   return *encoder_;
 }
 
 Session& Autoencoder::decoder() {
   check(networks_.decoder.has_value(), Code::model, networks_.family, ": the file has no decoder");
-  if (!decoder_) decoder_.emplace(*open_().decoder, make_backend_());
+  if (!decoder_) decoder_.emplace(opened(&AutoencoderNetworks::decoder), make_backend_());
   return *decoder_;
 }
 

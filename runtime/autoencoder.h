@@ -51,6 +51,8 @@ class Autoencoder {
   bool spilled() const { return spilled_; }
 
  private:
+  // A half of the file, opened again. Error{Code::model} if that is another file by now.
+  Network opened(std::optional<Network> AutoencoderNetworks::*half) const;
   Session& encoder();
   Session& decoder();
   // Chooses strips for the budget and binds the plan.

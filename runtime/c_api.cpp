@@ -38,7 +38,8 @@ LoopOptions loop_options(const ups_options& o) {
   l.mode = StepMode(o.step_mode);
   l.filter = Filter(o.filter);
   l.tiles.tile_px = o.tile_px, l.tiles.overlap_px = o.overlap_px;
-  if (o.max_memory_bytes > 0) l.tiles.budget_bytes = o.max_memory_bytes;
+  check_memory(o.max_memory_bytes);
+  l.tiles.budget_bytes = o.max_memory_bytes;
   check((o.width > 0) == (o.height > 0) && o.width >= 0 && o.height >= 0, Code::usage, "size: got ", o.width,
         "x", o.height, ", expected both sides or neither");
   check(o.wrap >= 0 && o.wrap <= 3, Code::usage, "wrap: got ", o.wrap, ", expected 0 to 3");
@@ -48,9 +49,9 @@ LoopOptions loop_options(const ups_options& o) {
   l.tiles.wrap = {(o.wrap & UPS_WRAP_X) != 0, (o.wrap & UPS_WRAP_Y) != 0};
   l.tiles.tta = o.tta ? o.tta : 1;
   l.tiles.blend = TileBlend(o.tile_blend);
-  check(!o.loop || !o.loop->faithful || o.blend == 0, Code::usage, "blend: got ", o.blend,
-        ", expected 0 with faithful sizes");
   if (o.loop) l.rules = loop_rules(*o.loop);
+  check(!l.rules.faithful || o.blend == 0, Code::usage, "blend: got ", o.blend,
+        ", expected 0 with faithful sizes");
   return l;
 }
 
@@ -127,7 +128,8 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   // Of a tile of the usual size, where fixed costs no longer show.
   const int side = std::max(1, 256 / info.multiple_of) * info.multiple_of;
   j["bytes_per_pixel"] = double(model->session->plan({side, side}).arena_bytes) / (double(side) * side);
-  model->info_json = j.dump();
+  // A file's name need not be UTF-8.
+  model->info_json = j.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   *out = model.release();
 }
 
@@ -259,7 +261,7 @@ ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* op
     ups::Session& session = *model->session;
     const ups::Picture picture = ups::picture_of(in, ups::read_options(options), session);
     ups::LoopPlan plan = ups::plan_loop(session, picture.lr, picture.loop);
-    if (picture.nearest) ups::skip_network(plan);
+    if (picture.nearest) ups::skip_network(plan, picture, session);
     if (model->seconds_per_flop == 0) model->seconds_per_flop = ups::measure(session);
     ordered_json j;
     j["input"] = ups::size_json(in.extent());

@@ -60,7 +60,9 @@ ups_status ups_finisher_open(ups_model* model, const ups_image* in, const ups_fi
   return ups::guarded([&] {
     ups::check(out && rows && finisher, ups::Code::usage, "ups_finisher_open: an argument is NULL");
     *finisher = nullptr;
-    const ups::Image from = ups::view(in, "in", false);
+    ups::check(in != nullptr, ups::Code::usage, "in: is NULL");
+    const ups_image shape{nullptr, in->width, in->height, in->channels, UPS_F32, 0};
+    const ups::Image from = ups::view(&shape, "in", false);
     ups::check_choice("out: depth", out->depth, UPS_F32);
     auto made = std::make_unique<ups_finisher>();
     if (!model) made->own.emplace();
@@ -77,6 +79,7 @@ ups_status ups_finisher_open(ups_model* model, const ups_image* in, const ups_fi
 ups_status ups_finisher_push(ups_finisher* finisher, int rows, const float* data) {
   return ups::guarded([&] {
     ups::check(finisher && data, ups::Code::usage, "ups_finisher_push: an argument is NULL");
+    ups::check(rows >= 0, ups::Code::usage, "rows: got ", rows, ", expected at least 0");
     finisher->line->push(data, rows);
   });
 }

@@ -13,7 +13,7 @@ struct ups_vae {
   explicit ups_vae(int threads) : pool(threads) {}
   ups::Pool pool;
   std::unique_ptr<ups::Autoencoder> autoencoder;
-  std::string device = "auto", info_json;
+  std::string device = "auto", described, info_json;
   ups::Precision precision = ups::Precision::automatic;
 };
 
@@ -22,8 +22,7 @@ namespace {
 
 ups_vae_options read_options(const ups_vae_options* given) {
   const ups_vae_options o = read_struct(given, "ups_vae_options");
-  check(o.max_memory_bytes >= 0, Code::usage, "max_memory_bytes: got ", o.max_memory_bytes,
-        ", expected at least 0");
+  check_memory(o.max_memory_bytes);
   return o;
 }
 
@@ -79,7 +78,7 @@ VaeTileOptions tiles_of(const ups_vae_options& o) {
 
 LatentLoopOptions loop_options(const ups_vae_options& o) {
   check_choice("step_mode", o.step_mode, UPS_STEPS_GEOMETRIC);
-  check_choice("filter", o.filter, UPS_FILTER_NEAREST);
+  check_choice("filter", o.filter, UPS_FILTER_CUBIC);
   for (double share : {o.denoise, o.denoise_end, o.anchor})
     check(share >= 0 && share <= 1, Code::usage, "denoise or anchor: got ", share, ", expected 0 to 1");
   LatentLoopOptions l;
@@ -92,15 +91,10 @@ LatentLoopOptions loop_options(const ups_vae_options& o) {
 }
 
 std::unique_ptr<Refiner> refiner_of(const ups_vae_options& o, Pool& pool) {
-  switch (o.refiner) {
-    case UPS_REFINE_NONE:
-      return nullptr;
-    case UPS_REFINE_NOISE:
-      return make_noise_refiner(o.seed);
-    case UPS_REFINE_LOW_PASS:
-      return make_low_pass_refiner(pool);
-  }
-  fail(Code::usage, "refiner: got ", int(o.refiner), ", expected 0 to 2");
+  check_choice("refiner", o.refiner, UPS_REFINE_LOW_PASS);
+  if (o.refiner == UPS_REFINE_NOISE) return make_noise_refiner(o.seed);
+  if (o.refiner == UPS_REFINE_LOW_PASS) return make_low_pass_refiner(pool);
+  return nullptr;
 }
 
 // A network between decode and encode. Failures of the call keep their sentence and code.
@@ -150,7 +144,7 @@ ups_status ups_vae_open(const char* path, const ups_vae_options* given, ups_vae*
                         !v->autoencoder->networks().fits_fp16;
       return ups::make_backend(v->device, bf16 ? ups::Precision::bf16 : v->precision, v->pool);
     };
-    backend();  // a device that is not there is found now
+    vae->described = backend()->describe();  // a device that is not there is found now
     vae->autoencoder = std::make_unique<ups::Autoencoder>(open, backend, vae->pool);
     if (o.scaling != 0 || o.shift != 0) vae->autoencoder->set_scaling(o.scaling, o.shift);
     *out = vae.release();
@@ -166,6 +160,7 @@ const char* ups_vae_info(ups_vae* vae) {
   j["family"] = n.family, j["keys"] = n.dialect, j["latent_channels"] = n.latent_c, j["factor"] = n.factor;
   j["scaling"] = n.scaling, j["shift"] = n.shift, j["scaling_from"] = n.origin;
   j["encoder"] = n.encoder.has_value(), j["decoder"] = n.decoder.has_value();
+  j["device"] = vae->described;
   j["encodes"] = vae->autoencoder->encodes(), j["decodes"] = vae->autoencoder->decodes();
   j["working_bytes"] = vae->autoencoder->working_bytes(), j["spilled"] = vae->autoencoder->spilled();
   vae->info_json = j.dump();

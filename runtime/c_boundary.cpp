@@ -8,8 +8,12 @@ thread_local std::string sentence_of_thread = "no error";
 
 }  // namespace
 
-ups_status report(ups_status status, const std::string& sentence) {
-  sentence_of_thread = sentence;
+ups_status report(ups_status status, const char* sentence, const char* more) noexcept {
+  try {
+    sentence_of_thread.assign(sentence).append(more);
+  } catch (const std::exception&) {
+    sentence_of_thread.assign("out of memory");  // short enough to need none
+  }
   return status;
 }
 

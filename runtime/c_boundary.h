@@ -13,8 +13,8 @@
 
 namespace ups {
 
-// Keeps the sentence for ups_last_error on this thread; returns the status.
-ups_status report(ups_status status, const std::string& sentence);
+// Keeps the sentence, and what follows in it, for ups_last_error on this thread; returns the status.
+ups_status report(ups_status status, const char* sentence, const char* more = "") noexcept;
 const char* last_sentence();
 
 // Runs fn and turns exceptions into a status and a sentence.
@@ -30,7 +30,7 @@ ups_status guarded(Fn&& fn) {
   } catch (const std::length_error&) {
     return report(UPS_ERROR_MEMORY, "memory: the image is too large for this machine");
   } catch (const std::exception& e) {
-    return report(UPS_ERROR_DEVICE, std::string("internal error: ") + e.what());
+    return report(UPS_ERROR_DEVICE, "internal error: ", e.what());
   }
 }
 
@@ -54,6 +54,11 @@ void check_choice(const char* name, const E& got, E last) {
   static_assert(sizeof got == sizeof value);
   std::memcpy(&value, &got, sizeof value);
   check(value >= 0 && value <= int(last), Code::usage, name, ": got ", value, ", expected 0 to ", int(last));
+}
+
+// Error{Code::usage} for a budget below 0.
+inline void check_memory(int64_t bytes) {
+  check(bytes >= 0, Code::usage, "max_memory_bytes: got ", bytes, ", expected at least 0");
 }
 
 // A checked view; `who` names it in messages. Error{Code::usage} for NULL, sizes, channels, depth, stride.

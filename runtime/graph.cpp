@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/error.h"
+#include "weights/element.h"
 
 namespace ups {
 
@@ -14,12 +15,6 @@ namespace {
 void reduce(Graph::ValueInfo& v) {
   const int g = std::gcd(v.num, v.den);
   v.num /= g, v.den /= g;
-}
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); i++) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
 }
 
 }  // namespace

@@ -2,9 +2,9 @@
 #include "runtime/latent.h"
 
 #include <cmath>
-#include <sstream>
 
 #include "kernels/error.h"
+#include "weights/element.h"
 #include "weights/open.h"
 #include "weights/safetensors.h"
 
@@ -22,13 +22,6 @@ int stated_side(const StateDict& file, const char* key) {
     n = n * 10 + (c - '0');
   }
   return n;
-}
-
-std::string text(double v) {
-  std::ostringstream s;
-  s.precision(9);
-  s << v;
-  return s.str();
 }
 
 }  // namespace
@@ -63,8 +56,8 @@ Latent latent_of(const StateDict& file, bool* raw) {
 void write_latent(const std::string& path, const Latent& latent, double scaling, double shift) {
   StateDict out;
   out.add_owned("latent", {1, latent.c, latent.h, latent.w}, latent.v);
-  out.metadata["scaling_factor"] = text(scaling);
-  out.metadata["shift_factor"] = text(shift);
+  out.metadata["scaling_factor"] = number_text(scaling);
+  out.metadata["shift_factor"] = number_text(shift);
   if (latent.picture.h > 0) {
     out.metadata["width"] = std::to_string(latent.picture.w);
     out.metadata["height"] = std::to_string(latent.picture.h);

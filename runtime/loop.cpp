@@ -111,8 +111,8 @@ class LoopRun {
     };
     if (step.passes.empty())
       resize_to_target(now_.extent(), {}, [&](const RowSink& rows) { rows_of(now_, state_c_, pool_, rows); });
-    const double planned = plan_.steps[k].pixels() / total_;  // of the whole run
     for (const PassPlan& pass : step.passes) {
+      const double planned = plan_.steps[k].pixels() / total_;  // of the whole run
       const double share = planned * double(pass.grid.pixels()) / step.pixels();
       const int scale = session.info().scale;
       const Extent hr = scaled_extent(pass.lr, scale);

@@ -8,6 +8,14 @@
 
 namespace ups {
 
+namespace {
+
+int64_t resampler_bytes(const Image& from, Extent to, int c, Filter filter) {
+  return int64_t(RowResizer(from.h, from.w, to.h, to.w, c, filter).bytes());
+}
+
+}  // namespace
+
 Picture prepare_picture(const Image& lr, const LoopOptions& loop, const PictureOptions& o,
                         int network_scale) {
   check(o.source_share >= 0 && o.source_share <= 1, Code::usage, "blend: got ", o.source_share,
@@ -47,19 +55,20 @@ Picture prepare_picture(const Image& lr, const LoopOptions& loop, const PictureO
 }
 
 int64_t picture_bytes(const Picture& p, const LoopPlan& plan) {
-  const auto resampler = [&](int c) {
-    return int64_t(RowResizer(p.lr.h, p.lr.w, plan.hr.h, plan.hr.w, c, p.output.filter).bytes());
-  };
   int64_t bytes = p.working_bytes;
+  if (p.nearest) return bytes;
+  const auto resampler = [&](int c) { return resampler_bytes(p.lr, plan.hr, c, p.output.filter); };
   if (plan.channels.state_c < p.hr_c && !p.output.alpha) bytes += resampler(1);
   if (p.output.source_share > 0) bytes += resampler(std::min(plan.channels.state_c, p.lr.c));
   return bytes;
 }
 
-void skip_network(LoopPlan& plan) {
+void skip_network(LoopPlan& plan, const Picture& p, const Session& session) {
   plan.steps.erase(plan.steps.begin(), plan.steps.end() - 1);
   plan.steps.back().passes.clear();
-  plan.peak_bytes = 0, plan.flop = 0;
+  plan.flop = 0;
+  plan.peak_bytes =
+      int64_t(session.backend().weight_bytes()) + resampler_bytes(p.lr, plan.hr, p.hr_c, Filter::nearest);
 }
 
 void put_nearest(const Picture& p, Extent hr, Pool& pool, Output& output, const Progress& progress) {

@@ -35,8 +35,8 @@ Picture prepare_picture(const Image& lr, const LoopOptions& loop, const PictureO
 // Working bytes beside those of the loop: of the copy and of what is resampled alongside.
 int64_t picture_bytes(const Picture& picture, const LoopPlan& plan);
 
-// What is left of a plan without the network.
-void skip_network(LoopPlan& plan);
+// What is left of a plan without the network, whose weights take memory all the same.
+void skip_network(LoopPlan& plan, const Picture& picture, const Session& session);
 
 // The result of a picture for which `nearest` is set. The output must expect hr_c channels.
 void put_nearest(const Picture& picture, Extent hr, Pool& pool, Output& output, const Progress& progress);

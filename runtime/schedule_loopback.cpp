@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "kernels/error.h"
@@ -33,7 +34,12 @@ int floored(double side) { return std::max(1, int(std::floor(side))); }
 
 // Shorter side to a multiple of 8, the longer from it and the aspect of the original.
 Extent raised_to_8(Extent e, Extent original) {
-  auto raised = [](double side) { return int(std::ceil(side / 8)) * 8; };
+  auto raised = [](double side) {
+    const double up = std::ceil(side / 8) * 8;
+    check(up < double(std::numeric_limits<int>::max()), Code::usage, "loopback: got a side of ", up,
+          " px, expected less than 2147483647 px (leave out --faithful)");
+    return int(up);
+  };
   const double aspect = double(std::max(original.h, original.w)) / std::min(original.h, original.w);
   if (e.h <= e.w) {
     const int h = raised(e.h);

@@ -1,6 +1,8 @@
 // Session: graph, weights and plans of one network on one backend.
 #include "runtime/session.h"
 
+#include <utility>
+
 #include "kernels/error.h"
 
 namespace ups {
@@ -54,8 +56,10 @@ size_t Session::working_bytes(Extent lr) {
 
 const Plan& Session::prepare(Extent lr) {
   if (!(bound_.lr == lr)) {
-    bound_ = cached(lr);
-    backend_->bind(bound_);
+    bound_ = {};  // memory that is not to be had leaves nothing ready
+    Plan plan = cached(lr);
+    backend_->bind(plan);
+    bound_ = std::move(plan);
   }
   return bound_;
 }

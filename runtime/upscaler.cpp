@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kDefaultOverlap = 48;  // 49 dB to the untiled x4plus at a tile of 96, more at larger ones
 constexpr int kSmallestTile = 32;
+constexpr int kMostOverlap = 1 << 24;  // beyond any image, and lengths still add up
 
 // What the options mean for a network: the overlap, and the margin around axes that wrap.
 struct Overlap {
@@ -87,8 +88,9 @@ int64_t pass_bytes(Session& session, const TileGrid& grid, const TileOptions& o)
 }
 
 TileGrid choose_tiles(Session& session, Extent lr, const TileOptions& o) {
-  check(o.tile_px >= -1 && o.overlap_px >= -1, Code::usage, "tiles: size ", o.tile_px, " and overlap ",
-        o.overlap_px, " must not be negative");
+  check(o.tile_px >= -1 && o.overlap_px >= -1 && o.overlap_px <= kMostOverlap, Code::usage,
+        "tiles: got a size of ", o.tile_px, " and an overlap of ", o.overlap_px,
+        " px, expected -1 or more, and an overlap of at most ", kMostOverlap);
   Overlap overlap = overlap_for(session, o);
   if (o.tile_px > 0) overlap = within_tile(overlap, o);
   auto grid_of = [&](int tile) { return tile_grid(lr, request_for(session, lr, tile, overlap, o.blend)); };

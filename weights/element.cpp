@@ -3,6 +3,7 @@
 #include "weights/element.h"
 
 #include <bit>
+#include <charconv>
 #include <cstring>
 #include <limits>
 
@@ -99,6 +100,11 @@ std::string shape_text(std::span<const int64_t> shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
   return text + "]";
+}
+
+std::string number_text(double value) {
+  char text[32];  // the longest takes 24
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
 }  // namespace ups

@@ -27,4 +27,7 @@ std::optional<int64_t> checked_bytes(std::span<const int64_t> shape, int bits);
 // "[64, 3, 3, 3]"
 std::string shape_text(std::span<const int64_t> shape);
 
+// The shortest text that reads back as this number, with a point whatever the locale of the program.
+std::string number_text(double value);
+
 }  // namespace ups

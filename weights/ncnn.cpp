@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/error.h"
+#include "weights/element.h"
 #include "weights/ncnn_graph.h"
 
 namespace ups {
@@ -279,7 +280,7 @@ class Reader {
     for (size_t i = 0; i < prelus_.size(); ++i)
       weights.add("body." + std::to_string(2 * i + 1) + ".weight", prelus_[i]);
     weights.metadata["act"] = !prelus_.empty() ? "prelu" : relu_slope_ == 0 ? "relu" : "leakyrelu";
-    if (prelus_.empty() && relu_slope_ != 0) weights.metadata["act_slope"] = std::to_string(relu_slope_);
+    if (prelus_.empty() && relu_slope_ != 0) weights.metadata["act_slope"] = number_text(relu_slope_);
     record_scale(weights, shuffle_);
     return true;
   }

@@ -129,6 +129,10 @@ TEST_CASE("the scaling factor comes from metadata, from the rest of a checkpoint
   CHECK(a.scaling == 0.5);
   CHECK(a.shift == 0.25);
   CHECK(a.origin == "metadata");
+  for (const auto& [text, shift] : {std::pair("0", 0.0), std::pair("-0.125", -0.125)}) {
+    stated->metadata["shift_factor"] = text;
+    CHECK(open_autoencoder(stated).shift == shift);
+  }
   // What a file states counts even within a checkpoint that says otherwise.
   xl->metadata["scaling_factor"] = "0.75";
   CHECK(open_autoencoder(xl).scaling == 0.75);

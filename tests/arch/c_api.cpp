@@ -1,5 +1,7 @@
 // The C API as a program meets it: what it refuses and by which name, when it stops, what it says of a model.
+#include <climits>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -60,6 +62,9 @@ TEST_CASE("arguments out of their documented range are refused by name", "[arch]
       {"factor", [](Call& c) { c.o.scale = -2; }},
       {"normal map", [](Call& c) { c.o.kind = UPS_KIND_NORMAL, c.lr.channels = c.hr.channels = 2; }},
       {"ups_options", [](Call& c) { c.o.size = 4; }},
+      {"max_memory_bytes", [](Call& c) { c.o.max_memory_bytes = -1; }},
+      {"overlap", [](Call& c) { c.o.overlap_px = INT_MAX; }},
+      {"overlap", [](Call& c) { c.o.overlap_px = INT_MAX, c.o.tile_px = 3; }},
       {"lr", [](Call& c) { c.lr.width = 0; }},
       {"lr: has 5 channels", [](Call& c) { c.lr.channels = 5, c.lr.stride_bytes = 20; }},
       {"lr", [](Call& c) { c.lr.channels = 0; }},
@@ -333,4 +338,31 @@ TEST_CASE("a plan says what a run does, without pixels too", "[arch][api]") {
   CHECK(j["flop"] == 0);
   CHECK(j["steps"].size() == 1);
   CHECK(j["steps"][0]["passes"].empty());
+  CHECK(j["peak_bytes"] >= 4 * int64_t(model.info()["parameters"]));  // the weights are there all the same
+}
+
+TEST_CASE("a file's name need not be UTF-8", "[arch][api]") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "mod\xe8le.pth";
+  std::filesystem::copy_file(kNet, path);
+  CHECK(Model(path).info()["name"] == "mod\uFFFDle");
+}
+
+TEST_CASE("of the picture to finish only size and channels count", "[arch][api]") {
+  ups_image in{nullptr, 4, 3, 3, ups_depth(77), -5}, out{};
+  ups_finish finish{};
+  finish.size = sizeof finish;
+  ups_finisher* finisher = nullptr;
+  const auto rows = [](void*, int, int, const void*) { return 0; };
+  REQUIRE(ups_finisher_open(nullptr, &in, &finish, &out, rows, nullptr, &finisher) == UPS_OK);
+  CHECK((out.width == 4 && out.height == 3 && out.channels == 3));
+  const std::vector<float> pixels(4 * 4 * 3);
+  CHECK(ups_finisher_push(finisher, -1, pixels.data()) == UPS_ERROR_USAGE);
+  CHECK(ups_finisher_push(finisher, 4, pixels.data()) == UPS_ERROR_USAGE);
+  CHECK(ups_finisher_push(finisher, 3, pixels.data()) == UPS_OK);
+  CHECK(ups_finisher_push(finisher, 1, pixels.data()) == UPS_ERROR_USAGE);
+  ups_finisher_close(finisher);
+  ups_finisher_close(nullptr);
+  CHECK(ups_finisher_open(nullptr, nullptr, &finish, &out, rows, nullptr, &finisher) == UPS_ERROR_USAGE);
+  CHECK(finisher == nullptr);
 }

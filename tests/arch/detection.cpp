@@ -1,6 +1,7 @@
 // What is refused, and whether the sentence helps: unknown networks, missing, extra and misshapen tensors.
 #include <functional>
 
+#include "arch/derived.h"
 #include "arch/hyperparameters.h"
 #include "kernels/error.h"
 #include "tests/arch/golden_net.h"
@@ -13,8 +14,8 @@ namespace {
 
 using Dict = std::shared_ptr<StateDict>;
 
-Dict golden(const std::string& name) {
-  for (const GoldenNet& net : golden_nets())
+Dict golden(const std::string& name, const std::string& area = "nets") {
+  for (const GoldenNet& net : golden_nets(area))
     if (net.name == name) return std::make_shared<StateDict>(*open_weights(net.weights));
   FAIL("no golden net " << name);
   return {};
@@ -118,6 +119,25 @@ TEST_CASE("a tensor of the wrong shape is named", "[arch][detection]") {
   CHECK_THAT(refusal(reshaped(srvgg, "body.1.weight", {9})), Contains("body.1.weight"));
   CHECK_THAT(refusal(reshaped(srvgg, "body.8.weight", {10, 8, 3, 3})), Contains("10 outputs"));
   CHECK_THAT(refusal(reshaped(srvgg, "body.8.weight", {12})), Contains("body.8.weight"));
+}
+
+TEST_CASE("a small file does not ask for much memory", "[arch][detection]") {
+  // Convolutions of 65536 channels over one in between would collapse to 9 x 65536 x 65536 numbers.
+  Dict span = golden("span_x2_no_norm", "convnets");
+  const int64_t wide = 65536;
+  const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {{"sk", {1, wide, 1, 1}},
+                                                                            {"conv.0", {1, wide, 1, 1}},
+                                                                            {"conv.1", {wide, 1, 3, 3}},
+                                                                            {"conv.2", {1, wide, 1, 1}}};
+  for (const auto& [layer, shape] : shapes) span = reshaped(span, "conv_1." + layer + ".weight", shape);
+  CHECK_THAT(refusal(span), Contains("derived numbers"));
+
+  Derived derived(golden("srvgg_x2"));
+  derived.expect_room(1 << 20);
+  for (int i = 0; i < 2; i++)
+    derived.set("table" + std::to_string(i), {1 << 19}, std::vector<float>(1 << 19));
+  CHECK_THROWS_AS(derived.expect_room(1 << 19), Error);
+  CHECK_THROWS_AS(derived.set("table", {1 << 19}, std::vector<float>(1 << 19)), Error);
 }
 
 TEST_CASE("a tensor the network has no place for is refused, a training counter is not",

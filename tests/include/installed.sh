@@ -1,6 +1,6 @@
 #!/bin/sh
 # installed.sh SOURCE BUILD GENERATOR: programs in C find the installed library, by CMake and by pkg-config, also
-# where its tree was moved.
+# where its tree was moved. Projects that take the source get the library alone, and nothing is fetched for them.
 set -eu
 source=$1 build=$2 generator=$3
 work=$(mktemp -d)
@@ -26,3 +26,18 @@ export PKG_CONFIG_PATH
 # shellcheck disable=SC2046  # several arguments
 cc -std=c99 "$source/tests/include/c99.c" $(pkg-config --cflags --libs upscale) -o "$work/program"
 "$work/program"
+
+mkdir "$work/whole"
+cat >"$work/whole/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.22)
+project(embedding LANGUAGES C CXX)
+set(UPS_CUDA OFF CACHE STRING "")
+add_subdirectory($source upscale EXCLUDE_FROM_ALL)
+if(TARGET upscale OR CMAKE_BUILD_TYPE)
+  message(FATAL_ERROR "the command line tool, or a build type, came along")
+endif()
+add_executable(program $source/tests/include/c99.c)
+target_link_libraries(program PRIVATE upscale::upscale)
+END
+cmake -G "$generator" -S "$work/whole" -B "$work/whole/build" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+test ! -e "$work/whole/build/upscale/embed"

@@ -92,6 +92,9 @@ TEST_CASE("known examples of faithful steps", "[runtime][schedule]") {
   CHECK(loop_steps({512, 683}, 2, 1, StepMode::native, rules)[0].target == Extent{1024, 1360});
   CHECK_THROWS_AS(loop_start({7, 100}, StepMode::simple, rules), Error);
   CHECK_THROWS_AS(loop_steps({64, 64}, 0.5, 2, StepMode::simple, rules), Error);
+  // A row of pixels that is eight times as long once it is eight high.
+  CHECK(loop_steps({1, 1000}, 1, 1, StepMode::loopback, rules)[0].target == Extent{8, 8000});
+  CHECK_THROWS_AS(loop_steps({1, 1 << 29}, 1, 1, StepMode::loopback, rules), Error);
 }
 
 TEST_CASE("passes of every mode", "[runtime][schedule]") {

@@ -3,6 +3,7 @@
 
 #include "kernels/error.h"
 #include "tests/runtime/pictures.h"
+#include "tests/runtime/wrapped_backend.h"
 
 using namespace ups;
 using namespace ups::testing;
@@ -90,26 +91,19 @@ TEST_CASE("linear blending is AUTOMATIC1111's split_grid and combine_grid", "[ru
 namespace {
 
 // Fails on the n-th run of a network over tiles larger than `most`, and on every one after it.
-class FailingBackend final : public Backend {
+class FailingBackend final : public WrappedBackend {
  public:
   FailingBackend(std::unique_ptr<Backend> inner, int after, int most, bool bad_alloc)
-      : inner_(std::move(inner)), after_(after), most_(most), bad_alloc_(bad_alloc) {}
-  std::string describe() const override { return inner_->describe(); }
-  void load(const Graph& graph) override { inner_->load(graph); }
-  size_t weight_bytes() const override { return inner_->weight_bytes(); }
-  size_t scratch_bytes(const Plan& plan) const override { return inner_->scratch_bytes(plan); }
-  void bind(Plan& plan) override { inner_->bind(plan); }
-  std::string explain(const Plan& plan) const override { return inner_->explain(plan); }
+      : WrappedBackend(std::move(inner)), after_(after), most_(most), bad_alloc_(bad_alloc) {}
   void run(const Plan& plan, const Progress& progress) override {
     if (std::max(plan.lr.h, plan.lr.w) > most_ && after_-- <= 0) {
       if (bad_alloc_) throw std::bad_alloc();
       fail(Code::memory, "injected");
     }
-    inner_->run(plan, progress);
+    WrappedBackend::run(plan, progress);
   }
 
  private:
-  std::unique_ptr<Backend> inner_;
   int after_, most_;
   bool bad_alloc_;
 };

@@ -83,7 +83,7 @@ TEST_CASE("what ncnn key names cannot carry is in the metadata", "[weights][ncnn
         Metadata{{"act", "prelu"}, {"default_scale", "2"}});
   CHECK(open_weights(golden("compact_relu_x2.param"))->metadata == Metadata{{"act", "relu"}});
   CHECK(open_weights(golden("compact_leakyrelu_x1.param"))->metadata ==
-        Metadata{{"act", "leakyrelu"}, {"act_slope", "0.100000"}});
+        Metadata{{"act", "leakyrelu"}, {"act_slope", "0.1"}});
   CHECK(open_weights(golden("rrdb_x4_fp16.param"))->metadata.empty());
 }
 
