@@ -41,9 +41,12 @@ inline SublayerShape random_sublayer_shape(Random& random) {
   s.window = {random.integer(1, 8), random.integer(1, 8)}, s.keys = s.window;
   if (random.integer(0, 1)) s.shift = {random.integer(0, s.window.h - 1), random.integer(0, s.window.w - 1)};
   s.windows_y = random.integer(1, 3), s.windows_x = random.integer(1, 3);
-  s.d = random.integer(1, 32), s.heads = random.integer(1, std::min(6, 200 / s.d)), s.c = s.heads * s.d;
-  if (s.c < 4) s.heads *= 4, s.c *= 4;  // a norm over one or two channels has no spread to divide by
+  // A cosine divides by lengths. Those of few channels are now and then near zero, and then roundings of q
+  // and k before it turn the vector round.
   s.cosine = random.integer(0, 1) != 0;
+  s.d = random.integer(s.cosine ? 8 : 1, 32);
+  s.heads = random.integer(1, std::min(6, 200 / s.d)), s.c = s.heads * s.d;
+  if (s.c < 4) s.heads *= 4, s.c *= 4;  // a norm over one or two channels has no spread to divide by
   // A norm behind the projection divides by the spread of few channels, which may be as small as their
   // rounding.
   s.norm_at = NormAt(random.integer(0, s.c < 48 ? 1 : 2));
