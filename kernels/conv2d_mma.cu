@@ -343,8 +343,9 @@ const Conv2dVariant kConv2dMmaF16Sums = {"mma_f16_sums", mma_f16_sums_declines, 
 
 bool mma_makes_sums(const Conv2d<Tensor>& op, int groups) {
   const int size = op.w.cout / groups;
-  return size % kSumUnit == 0 && 64 % size == 0 && op.x.n == 1 && vector_epilogue(op, op.x.dtype) &&
-         tiles_x(op) <= most_tiles(groups);
+  // Only what is stored as whole vectors of 8 channels is summed.
+  return size % kSumUnit == 0 && 64 % size == 0 && op.w.cout % 8 == 0 && op.x.n == 1 &&
+         vector_epilogue(op, op.x.dtype) && tiles_x(op) <= most_tiles(groups);
 }
 
 void launch_mma_with_sums(const Conv2d<Tensor>& op, const GroupStats<Tensor>& stats, Stream& stream,

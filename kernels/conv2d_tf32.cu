@@ -1,7 +1,7 @@
 // Conv2d for f32 tensors on tensor cores: x and w are rounded to tf32 (10 bits of fraction), sums are f32. k
 // 1 or 3, stride 1; only for weights that allow it (Weight::tf32).
 //
-// The scheme is that of conv2d.cu's mma with half the channels per step: 8 floats are 32 bytes, as 16 halves
+// The scheme is that of conv2d_mma.cu with half the channels per step: 8 floats are 32 bytes, as 16 halves
 // are, so halo tiles, swizzles and ldmatrix are the same, and an 8x8 matrix of halves is an 8x4 matrix of
 // floats: what m16n8k8 wants.
 #include "kernels/conv2d_variants.h"

@@ -2,9 +2,8 @@
 // run.
 //
 // Statistics, memory-bound: each block takes an equal share of the pixels, 8 channels per thread and access.
-// A
-//   thread sums 16 pixels in f32 and those sums in double; the block's sums by group go to the workspace, and
-//   a second kernel adds up the blocks. Convolutions leave such sums too (kernels/device/group_sums.cuh).
+//   A thread sums 16 pixels in f32 and those sums in double; the block's sums by group go to the workspace,
+//   and a second kernel adds up the blocks. Convolutions leave such sums too (kernels/device/group_sums.cuh).
 // Normalisation: 8 channels per thread, which keeps their factors for all of its pixels.
 // Tensors whose channels are no multiple of 8 take plain kernels: a block per group, a thread per element.
 #include <algorithm>
@@ -22,8 +21,7 @@ struct Sums {
   double sum[kBlock], square[kBlock];
 };
 
-// --- 8 channels per thread
-// -----------------------------------------------------------------------------------
+// --- 8 channels per thread ------------------------------------------------------------------------------
 constexpr int kMostVectorChannels = 8 * int(kBlock), kRun = 16;
 
 // Eight channels from element `at` of t.
@@ -188,8 +186,7 @@ int blocks_for(int64_t pixels, int c, const DeviceInfo& device) {
   return int(std::clamp<int64_t>(pixels / (2 * kRun * lanes), 1, 4 * device.num_sms));
 }
 
-// --- Plain
-// ---------------------------------------------------------------------------------------------------
+// --- Plain ----------------------------------------------------------------------------------------------
 
 __global__ void group_stats(GroupStats<Tensor> op, int begin, int end) {
   Sums& s = shared<Sums>();

@@ -1,6 +1,5 @@
 // run(Conv2d): checks shapes, chooses the algorithm, splits the work. The arithmetic is in conv2d_*.cpp.
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
@@ -12,6 +11,7 @@
 #include "kernels/cpu/run.h"
 #include "kernels/cpu/winograd_tile.h"
 #include "kernels/error.h"
+#include "kernels/variant.h"
 
 namespace ups::cpu {
 namespace {
@@ -32,19 +32,6 @@ void check_addend(const Conv2d<Tensor>& op, const Addend<Tensor>& add, const cha
         add.t.h, ", ", add.t.w, "], expected [", e.h, ", ", e.w, "]");
   check(add.group >= 1 && int64_t(add.t.c) * add.group >= op.w.cout, Code::device, "conv2d: ", name, " has ",
         add.t.c, " channels in groups of ", add.group, ", expected ", op.w.cout, " in all");
-}
-
-// The NAME of UPSCALE_VARIANT=conv2d=NAME (a comma-separated list may name other operators), or null.
-const char* forced_variant() {
-  static thread_local std::string name;
-  const char* list = std::getenv("UPSCALE_VARIANT");
-  if (!list) return nullptr;
-  for (std::string_view rest(list); !rest.empty();) {
-    const std::string_view item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    if (item.substr(0, 7) == "conv2d=") return (name = item.substr(7)).c_str();
-  }
-  return nullptr;
 }
 
 constexpr const char* kWinograd[] = {"winograd_f4", "winograd_f6", "winograd_f8"};
@@ -165,10 +152,9 @@ void check_conv2d(const Conv2d<Tensor>& op) {
 const char* variant_name(const Conv2d<Tensor>& op) {
   const bool fits = op.w.k == 3 && op.stride == 1 && op.up <= 2 && !op.pad_end;
   const bool linear = op.w.k == 1 && op.stride == 1 && op.up == 1;
-  if (const char* forced = forced_variant()) {
-    const std::string_view name(forced);
+  if (const std::string_view name = forced_variant("conv2d"); !name.empty()) {
     check(name == "direct" || name == "gemm" || variant_tile(name) > 0, Code::usage,
-          "UPSCALE_VARIANT: conv2d got '", forced,
+          "UPSCALE_VARIANT: conv2d got '", name,
           "', expected direct, winograd_f4, winograd_f6, winograd_f8 or gemm");
     if (fits && variant_tile(name) > 0) return kWinograd[variant_tile(name) / 2 - 2];
     return name == "gemm" && linear ? "gemm" : "direct";

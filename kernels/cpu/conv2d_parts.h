@@ -1,4 +1,4 @@
-// What the convolution drivers (conv2d.cpp, winograd.cpp, chain.cpp) share.
+// What the convolution drivers (conv2d.cpp, conv2d_winograd*.cpp, gemm.cpp, chain.cpp) share.
 #pragma once
 
 #include <string_view>

@@ -83,7 +83,7 @@ size_t thread_scratch_bytes(const AttentionSublayer<Tensor>& op);
 int chain_length(std::span<const Conv2d<Tensor>> ops);
 void run_chain(std::span<const Conv2d<Tensor>> ops, Context& context);
 
-// Which algorithm run() takes for this operator: "winograd_f4", "direct", "gemm_1x1", ... A pure function
+// Which algorithm run() takes for this operator: "winograd_f4", "direct", "gemm", ... A pure function
 // of the operator's shape and the ISA, unless UPSCALE_VARIANT=conv2d=NAME forces one.
 const char* variant_name(const Conv2d<Tensor>& op);
 

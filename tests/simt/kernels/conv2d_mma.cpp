@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "kernels/device/epilogue.cuh"
 #include "tests/simt/kernels/conv_sums.h"
 #include "tests/simt/kernels/hopper_case.h"
 
@@ -138,4 +139,8 @@ TEST_CASE("statistics are left where whole groups lie in a block and vectors are
   Conv2d<Tensor> last = c.op;
   last.act_last = true;
   CHECK_FALSE(made(last, 32));
+  // The last four channels would be stored one by one, and not counted.
+  DeviceConvCase tail({.h = 3, .w = 3, .cin = 16, .cout = 36, .whole_vectors = true}, random);
+  CHECK(vector_epilogue(tail.op, DType::f16));
+  CHECK_FALSE(made(tail.op, 9));
 }
