@@ -8,7 +8,8 @@
 #   --quick          fewer shapes, sizes and rounds: about 2 minutes
 #   GPU_CHECK_BUDGET seconds for everything (500); GPU_CHECK_COMMIT what to note as the commit
 #
-# Stages run in the order of what is most worth knowing, each under a limit; what is done is written at once.
+# Stages run in the order of what is most worth knowing, each under a limit; what is done is written at once. All of
+# them may take longer than the budget: the last ones are then noted as not run, and --only gets them.
 # Each file of tests has a process of its own: after an illegal access or a hang the others still count.
 # Exit status: 0, 1 if a test failed or a stage broke, 77 without a GPU.
 set -u -o pipefail
@@ -26,8 +27,8 @@ while [ $# -gt 0 ]; do
       esac
       shift 2 ;;
     --quick) quick=--quick; shift ;;
-    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 1 ;;
+    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 1 ;;
   esac
 done
 
@@ -68,7 +69,8 @@ else
     exit 1
   fi
 fi
-if "$bin/bench_gpu" --kernel conv2d --shape 16x16@16 --no-vendor --seconds 0.01 >"$work/first" 2>&1; then
+failed=0
+if timeout -k 5 60 "$bin/bench_gpu" --kernel conv2d --shape 16x16@16 --no-vendor --seconds 0.01 >"$work/first" 2>&1; then
   gpu=${gpu:-$(head -n 1 "$work/first" | cut -d, -f1)}
   sm=${sm:-$(sed -n '1s/.*, sm_\([0-9]*\),.*/\1/p' "$work/first")}
 else
@@ -76,6 +78,7 @@ else
   tail -n 3 "$work/first"
   [ "$status" -eq 77 ] && { echo "gpu_check: skipped: no GPU"; exit 77; }
   echo "gpu_check: bench_gpu failed with status $status" >&2
+  failed=1
 fi
 
 # --- What is noted of the run -------------------------------------------------------------------------------------
@@ -86,6 +89,8 @@ name=$(printf %s "${gpu:-unknown}" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-' | sed '
 out=${OUT:-$here/results}
 mkdir -p "$out"
 stem=$out/gpu-$name-$date lines=$work/lines
+n=1
+while [ -e "$stem.log" ]; do n=$((n + 1)) stem=$out/gpu-$name-$date-$n; done  # earlier runs of the day stay
 log=$stem.log
 : >"$lines"
 : >"$log"
@@ -97,7 +102,6 @@ python=$(command -v python3)
 report() { if [ -n "$python" ]; then "$python" -B "$here/peers/gpu_report.py" "$lines" "$stem"; else cp "$lines" "$stem.jsonl"; fi; }
 wanted() { [ -z "$only" ] || case "$only " in *" $1 "*) true ;; *) false ;; esac; }
 
-failed=0
 # stage NAME LIMIT COMMAND...: runs the command under the limit or what is left of the budget, and notes how it ended.
 stage() {
   local stage=$1 limit=$2 status start=$SECONDS left outcome summary
@@ -115,7 +119,9 @@ stage() {
   case $status in
     0) outcome=passed ;;
     77) outcome=skipped ;;
-    124 | 137) outcome="cut off after $limit s" ;;
+    124 | 137)
+      outcome="cut off after $limit s"
+      case $stage in tests*) failed=1 ;; esac ;;  # a test hangs
     *) outcome="failed ($status)"; failed=1 ;;
   esac
   summary=$(grep -E '^failed \(|ERROR SUMMARY|RACECHECK SUMMARY|skipped:' "$work/out" | tail -n 4 | tr '\n' ' ')
@@ -143,10 +149,13 @@ export -f with_vendor
 export vendor
 
 # test_files FILTER LIMIT: the tests that FILTER chooses, one process per file of tests, each under the limit.
+# --foreground: what stops the stage stops a test that hangs, too, instead of leaving it to disturb the next stage.
 test_files() {
-  local file status worst=0
-  for file in $("$bin/test_gpu" -# --list-tags "$1" | sed -n 's/.*\(\[#[A-Za-z0-9_.-]*\]\).*/\1/p'); do
-    timeout -k 5 "$2" "$bin/test_gpu" -# "$1$file"
+  local file files status worst=0
+  files=$("$bin/test_gpu" -# --list-tags "$1" | sed -n 's/.*\(\[#[A-Za-z0-9_.-]*\]\).*/\1/p')
+  [ -n "$files" ] || { echo "failed (no tests): $1"; return 1; }
+  for file in $files; do
+    timeout --foreground -k 5 "$2" "$bin/test_gpu" -# "$1$file"
     status=$?
     [ "$status" -eq 77 ] && return 77
     [ "$status" -eq 0 ] || { echo "failed ($status): $1$file"; worst=1; }
@@ -179,7 +188,9 @@ sanitize() { # TOOL LIMIT
 }
 
 export models=$work/models
-if wanted models || wanted variants || wanted peers || wanted autoencoders; then "$bin/bench_gpu" --prepare "$models" || exit 1; fi
+if wanted models || wanted variants || wanted peers || wanted autoencoders; then
+  stage "writing networks" 60 "$bin/bench_gpu" --prepare "$models"
+fi
 sizes=512x512,256x256,1280x720
 [ -n "$quick" ] && sizes=512x512
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
@@ -187,45 +198,57 @@ has_torch=''
 [ -n "$python" ] && "$python" -c 'import importlib.util as u, sys; sys.exit(not (u.find_spec("torch") and u.find_spec("safetensors")))' && has_torch=yes
 
 # --- Stages, what is most worth knowing first -----------------------------------------------------------------------
+compiled() { # LIMIT MODEL
+  [ -n "$has_torch" ] && [ -z "$quick" ] && peer compile "$1" --sizes 512x512 --model "$2"
+}
 if wanted tests; then
   stage "tests, small" 70 bash -c 'test_files "[small]" 30'
   [ -z "$quick" ] && stage "tests, others" 90 bash -c 'test_files "~[small]" 60'
 fi
 # shellcheck disable=SC2086  # --quick or nothing
 if wanted models; then stage networks 80 "$bin/bench_gpu" --only models --models "$models" --json "$lines" $quick; fi
+if wanted variants && [ "$sm" = 90 ]; then stage "x4 by wgmma-stream" 20 bash -c 'whole_by wgmma-stream x4'; fi
+if wanted peers; then
+  if [ -n "$has_torch" ]; then
+    peer eager 60 --sizes "$sizes"
+  else
+    echo "PyTorch is not measured: python3 with torch and safetensors is needed"
+  fi
+  compiled 50 video
+  compiled 130 x4
+fi
+# shellcheck disable=SC2086
+if wanted kernels; then stage "layers of transformers" 40 "$bin/bench_gpu" --kernel sublayers --json "$lines" $quick; fi
 # shellcheck disable=SC2086
 if wanted autoencoders; then
   stage autoencoders 60 "$bin/bench_gpu" --only autoencoders --models "$models" --json "$lines" $quick
   if [ -n "$has_torch" ]; then peer autoencoder 40 --sizes "$([ -n "$quick" ] && echo 1024x1024 || echo 1024x1024,512x512,2048x2048)"; fi
 fi
 # shellcheck disable=SC2086
-if wanted kernels; then stage kernels 90 bash -c 'with_vendor "$@"' - "$bin/bench_gpu" --only kernels --json "$lines" $quick; fi
+if wanted kernels; then
+  stage convolutions 90 bash -c 'with_vendor "$@"' - "$bin/bench_gpu" --kernel conv2d --seconds 0.1 --json "$lines" $quick
+fi
 if wanted variants; then
-  [ "$sm" = 90 ] && stage "x4 by wgmma-stream" 20 bash -c 'whole_by wgmma-stream x4'
   # Says why, and counts as skipped, where there is no cuDNN.
   # shellcheck disable=SC2016  # expanded by the inner shell
   stage "networks by cuDNN" 50 bash -c 'with_vendor "$bin/bench_gpu" --has-vendor && whole_by cudnn x4 anime video general'
 fi
-if wanted peers; then
-  if [ -n "$has_torch" ]; then
-    peer eager 70 --sizes "$sizes"
-    peer transformers 60 --sizes 512x512
-    [ -z "$quick" ] && peer convs 40
-  else
-    echo "PyTorch is not measured: python3 with torch and safetensors is needed"
-  fi
+if wanted peers && [ -n "$has_torch" ]; then
+  peer transformers 60 --sizes 512x512
+  [ -z "$quick" ] && peer convs 40
 fi
 if wanted sanitizer; then
-  if [ -n "$sanitizer" ]; then sanitize memcheck 60; else echo "compute-sanitizer is not installed"; fi
+  if [ -n "$sanitizer" ]; then
+    sanitize memcheck 60
+    sanitize racecheck 45
+    sanitize synccheck 30
+  else
+    echo "compute-sanitizer is not installed"
+  fi
 fi
-if wanted peers && [ -n "$has_torch" ] && [ -z "$quick" ]; then
-  for model in video x4 anime general; do
-    peer compile "$([ "$model" = x4 ] && echo 100 || echo 50)" --sizes 512x512 --model "$model"
-  done
-fi
-if wanted sanitizer && [ -n "$sanitizer" ]; then
-  sanitize racecheck 45
-  sanitize synccheck 30
+if wanted peers; then
+  compiled 50 anime
+  compiled 50 general
 fi
 
 echo

@@ -33,10 +33,12 @@ class Record {
   Record(const std::string& path, double budget_s);
   void add(const Json& line);
   bool time_left() const;
+  bool failed() const { return failed_; }  // whether a failure was added, other than one of cuDNN
 
  private:
   std::ofstream file_;
   double end_;
+  bool failed_ = false;
 };
 
 struct Timing {
@@ -60,7 +62,8 @@ void bench_models(const Options& options, const cuda::DeviceInfo& device, Record
 // Fills a folder with the networks: released weights from $UPSCALE_MODELS, else seeded random ones.
 void prepare_models(const std::string& folder);
 std::vector<std::string> model_names();
-// Decoding with AutoencoderKL, 512 to 2048 px; needs vae.safetensors of prepare_vae() or makes it.
+// Decoding and encoding with AutoencoderKL, 512 to 2048 px; needs vae.safetensors of prepare_vae() or makes
+// it.
 void bench_autoencoders(const Options& options, const cuda::DeviceInfo& device, Record& record);
 void prepare_vae(const std::string& folder);
 bool is_transformer(const std::string& model);

@@ -186,9 +186,7 @@ void bench_shape(const ConvShape& s, DType dtype, double peak, const Options& o,
       }
     }
   }
-  if (!vendor || !o.vendor || s.shortcut || !record.time_left() ||
-      (!o.variant.empty() && o.variant != "cudnn"))
-    return;
+  if (!vendor || s.shortcut || !record.time_left() || (!o.variant.empty() && o.variant != "cudnn")) return;
   try {
     const VendorTiming t = vendor->conv2d(s, dtype, stream, o.quick ? o.seconds / 2 : o.seconds);
     report(s, dtype_name(dtype), "cudnn", t.timing, peak, record,
@@ -203,13 +201,14 @@ void bench_shape(const ConvShape& s, DType dtype, double peak, const Options& o,
 
 void bench_kernels(const Options& o, const DeviceInfo& device, Record& record) {
   Stream stream(device);
-  std::string why;
-  const std::unique_ptr<Vendor> vendor = make_vendor(&why);
+  std::string why = "--no-vendor";
+  const std::unique_ptr<Vendor> vendor = o.vendor ? make_vendor(&why) : nullptr;
   if (!vendor) std::printf("cuDNN is not measured: %s\n", why.c_str());
-  record.add({{"kind", "vendor"}, {"version", vendor ? vendor->version() : ""}, {"why", why}});
+  record.add({{"kind", "vendor"}, {"version", vendor ? vendor->version() : ""}, {"why", vendor ? "" : why}});
 
   double peak = 0;
   try {
+    check(o.vendor, Code::device, "--no-vendor");
     peak = matmul_peak_tflops(DType::f16, stream);
     record.add({{"kind", "peak"}, {"dtype", "f16"}, {"tflops", peak}, {"by", "cuBLAS 8192^3, f32 sums"}});
     std::printf("matmul peak: %.0f TFLOP/s (cuBLAS, f16, 8192^3)\n", peak);

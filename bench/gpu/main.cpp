@@ -21,12 +21,13 @@ const char* kUsage =
     "  --model x4|anime|video|general|swinir|hat --size WxH (again for more)\n"
     "  --models FOLDER    with x4.safetensors and so on, as --prepare writes them\n"
     "  --prepare FOLDER   writes the networks (from $UPSCALE_MODELS, else random weights) and leaves\n"
-    "  --no-vendor        does not time cuDNN\n"
+    "  --no-vendor        does not time cuDNN and cuBLAS\n"
     "  --has-vendor       only says whether cuDNN is there: status 0, or 77\n"
     "  --seconds S        of measuring per number (0.2)\n"
     "  --budget S         begins nothing more after S seconds\n"
     "  --quick            fewer shapes, sizes and comparisons\n"
-    "  --json FILE        appends one JSON object per result\n";
+    "  --json FILE        appends one JSON object per result\n"
+    "Exit status: 0, 77 without a GPU, 1 if something of ours failed, else the library's.\n";
 
 Options parse(int argc, char** argv) {
   Options o;
@@ -112,7 +113,7 @@ int run(int argc, char** argv) {
   if (kernels && o.kernel != "conv2d" && o.shapes.empty() && o.dtype != "f32") bench_sublayers(o, d, record);
   if (o.only.empty() || o.only == "models") bench_models(o, d, record);
   if (o.only.empty() || o.only == "autoencoders") bench_autoencoders(o, d, record);
-  return 0;
+  return record.failed() ? 1 : 0;
 }
 
 }  // namespace

@@ -44,6 +44,6 @@ class RandomWeights {
 StateDict random_swinir();
 StateDict random_hat();
 // AutoencoderKL at full width (random_autoencoder.cpp).
-StateDict random_vae_decoder();
+StateDict random_vae();
 
 }  // namespace ups::bench

@@ -59,6 +59,7 @@ Record::Record(const std::string& path, double budget_s) : end_(now_s() + budget
   if (!path.empty()) file_.open(path, std::ios::app);
 }
 void Record::add(const Json& line) {
+  failed_ = failed_ || (line["kind"] == "failure" && line.value("variant", "") != "cudnn");
   if (file_.is_open()) file_ << line.dump() << std::endl;
 }
 bool Record::time_left() const { return now_s() < end_; }

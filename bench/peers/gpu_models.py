@@ -8,6 +8,7 @@ the device. Needs torch, numpy and safetensors, and no network.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -132,24 +133,25 @@ def compiled(folder: Path, names: list[str], sizes: list[tuple[int, int]]) -> No
 
 
 def autoencoder(folder: Path, sizes: list[tuple[int, int]]) -> None:
-    """Decoding to pictures of these sizes, bf16."""
+    """Decoding to pictures of these sizes and encoding of them, bf16."""
     weights = {k: v.bfloat16().cuda() for k, v in load_file(folder / "vae.safetensors").items()}
     for k, v in weights.items():
         if v.dim() == 4:
             weights[k] = v.contiguous(memory_format=torch.channels_last)
-    decode = vae_net.decoder(weights)
-    for width, height in sizes:
+    decode, encode = vae_net.coders(weights)
+    for (width, height), (name, run, channels, factor) in itertools.product(
+            sizes, (("vae decode", decode, 4, 8), ("vae encode", encode, 3, 1))):
         try:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-            z = torch.randn(1, 4, height // 8, width // 8, device="cuda", dtype=torch.bfloat16).contiguous(
+            x = torch.randn(1, channels, height // factor, width // factor, device="cuda", dtype=torch.bfloat16).contiguous(
                 memory_format=torch.channels_last)
-            mid, low, high, count = median_ms(lambda _: decode(z), 1.0)
-            put({"kind": "autoencoder", "model": "vae decode", "runner": "torch eager", "precision": "bf16",
+            mid, low, high, count = median_ms(lambda _: run(x), 0.6)
+            put({"kind": "autoencoder", "model": name, "runner": "torch eager", "precision": "bf16",
                  "size": [width, height], "network_ms": mid, "network_ms_quartiles": [low, high], "samples": count,
                  "own_peak_bytes": torch.cuda.max_memory_allocated(), "driver_peak_bytes": torch.cuda.max_memory_reserved()})
         except torch.cuda.OutOfMemoryError as error:
-            put({"kind": "failure", "model": "vae decode", "runner": "torch eager", "why": str(error)[:300]})
+            put({"kind": "failure", "model": name, "runner": "torch eager", "why": str(error)[:300]})
 
 
 def convs() -> None:

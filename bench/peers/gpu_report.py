@@ -64,11 +64,11 @@ def autoencoders(lines: list[dict]) -> list[str]:
     rows = of(lines, "autoencoder")
     if not rows:
         return []
-    text = ["## Autoencoders", "", "AutoencoderKL at full width, decoding, bf16, network only; seeded random weights.", "",
-            "| picture | runner | limit MiB | network ms | pass ms | own peak MiB | driver peak MiB |",
-            "|---|---|--:|--:|--:|--:|--:|"]
+    text = ["## Autoencoders", "", "AutoencoderKL at full width, bf16, network only; seeded random weights.", "",
+            "| | picture | runner | limit MiB | network ms | pass ms | own peak MiB | driver peak MiB |",
+            "|---|---|---|--:|--:|--:|--:|--:|"]
     for r in rows:
-        text.append(f"| {r['size'][0]}x{r['size'][1]} | {r['runner']} | {mib(r.get('limit_bytes') or None)} | "
+        text.append(f"| {r['model']} | {r['size'][0]}x{r['size'][1]} | {r['runner']} | {mib(r.get('limit_bytes') or None)} | "
                     f"{number(r.get('network_ms'))} | {number(r.get('pass_ms'))} | {mib(r.get('own_peak_bytes'))} | "
                     f"{mib(r.get('driver_peak_bytes'))} |")
     return [*text, ""]
