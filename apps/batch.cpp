@@ -104,7 +104,8 @@ class Batch {
         compute(std::move(*work));
         if (cancelled()) break;
       }
-    }  // the saver has finished what it had
+      model_.reset();  // its memory is free while the last picture is encoded, as the plan says
+    }                  // the saver has finished what it had
     progress_.end();
     progress_.end_run(done_, failed_, skipped_, cancelled());
     if (index_) index_->commit();
@@ -352,6 +353,9 @@ int run_command(const std::vector<std::string>& arguments) {
           : std::make_unique<Manifest>(options->resume, options->settings, !options->dry_run);
   leave_out([&](const Job& j) { return manifest->done(j); });
   if (jobs.empty()) {
+    Progress progress(options->progress, options->quiet);
+    progress.begin_run(0, int(skipped.size()), 0);
+    progress.end_run(0, 0, int(skipped.size()), false);
     if (!options->quiet) puts(listed ? "nothing to do: every output is there" : "nothing to do");
     return kOk;
   }

@@ -27,7 +27,7 @@ void install_cancel_handler() {
     sigaction(s, nullptr, &old);
     if (old.sa_handler != SIG_IGN) sigaction(s, &action, nullptr);  // nohup stays nohup
   }
-  signal(SIGPIPE, SIG_IGN);  // a closed pipe is a write error with a sentence
+  for (int s : {SIGPIPE, SIGXFSZ}) signal(s, SIG_IGN);  // a closed pipe and a full quota are write errors
 }
 
 bool cancelled() { return g_cancelled.load(std::memory_order_relaxed); }

@@ -146,7 +146,7 @@ Inputs list_inputs(const Options& o) {
       for (const std::string& path : found) {
         if (fs::is_directory(path, ignored))
           add_folder(inputs, path, o);
-        else if (looks_like_image(path))
+        else if (looks_like_image(path) && !fs::is_other(path, ignored))  // nobody may write to a pipe
           inputs.files.push_back({path, own_folder(path, o)});
       }
       inputs.several = true;

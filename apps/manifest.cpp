@@ -43,7 +43,8 @@ FileStamp stamp_of(const std::string& path) {
 Manifest::Manifest(const std::string& path, const std::string& settings, bool append)
     : path_(path), settings_(settings) {
   bool whole = true;
-  if (fs::exists(path)) {
+  std::error_code ignored;  // open() tells what is wrong
+  if (fs::exists(path, ignored)) {
     const std::string text = read_file(path, kMaxManifestBytes);
     whole = text.empty() || text.back() == '\n';
     std::istringstream lines(text);

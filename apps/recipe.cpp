@@ -2,22 +2,20 @@
 #include "apps/recipe.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
-#include <sstream>
 
 #include "apps/failure.h"
 #include "apps/options/option.h"
+#include "apps/output_file.h"
 
 namespace ups::apps {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kMostBytes = 1 << 20;
+constexpr int64_t kMostBytes = 1 << 20;
 
 // Options that decide what the pictures become; where they are and what is printed is the command line's.
 bool in_recipes(const Option& o) {
@@ -49,15 +47,7 @@ std::string all_keys() {
 }
 
 Json read_recipe(const std::string& path) {
-  std::error_code ignored;
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path, ignored)) fail(kIo, "--recipe: ", path, " cannot be read");
-  std::string text;
-  char block[4096];
-  while (file.read(block, sizeof block) || file.gcount() > 0) {
-    text.append(block, size_t(file.gcount()));
-    if (text.size() > kMostBytes) fail(kUsage, "--recipe: ", path, " is larger than 1 MiB");
-  }
+  const std::string text = read_file(path, kMostBytes);
   // Depth is bounded, so that brackets without end cannot exhaust the stack.
   const auto shallow = [](int depth, Json::parse_event_t, Json&) {
     if (depth > 4) fail(kUsage, "--recipe: values are nested too deeply");

@@ -1,5 +1,6 @@
 // JPEG XL -> pixels of 8 or 16 bits or float through libjxl, with ICC, EXIF and XMP.
 #include <jxl/decode.h>
+#include <jxl/encode.h>  // JxlColorEncodingSetToSRGB
 #include <jxl/version.h>
 
 #include <cstring>
@@ -64,16 +65,27 @@ struct Decoding {
     return true;
   }
 
+  // Of a lossy picture with a profile that libjxl cannot name. It would come in linear light, of which 8 bits
+  // are too few, and networks know sRGB.
+  void prefer_srgb() {
+    JxlColorEncoding e;
+    if (info.uses_original_profile || encoding(JXL_COLOR_PROFILE_TARGET_ORIGINAL, e)) return;
+    JxlColorEncodingSetToSRGB(&e, info.num_color_channels == 1);
+    JxlDecoderSetPreferredColorProfile(get(), &e);  // if it cannot be, the profile of what comes is kept
+  }
+
+  bool encoding(JxlColorProfileTarget target, JxlColorEncoding& e) const {
+#if JPEGXL_NUMERIC_VERSION >= JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
+    return JxlDecoderGetColorAsEncodedProfile(get(), target, &e) == JXL_DEC_SUCCESS;
+#else
+    return JxlDecoderGetColorAsEncodedProfile(get(), &format, target, &e) == JXL_DEC_SUCCESS;
+#endif
+  }
+
   void read_profile() {
     JxlColorEncoding e;
-#if JPEGXL_NUMERIC_VERSION >= JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
-    bool coded =
-        JxlDecoderGetColorAsEncodedProfile(get(), JXL_COLOR_PROFILE_TARGET_DATA, &e) == JXL_DEC_SUCCESS;
-#else
-    bool coded = JxlDecoderGetColorAsEncodedProfile(get(), &format, JXL_COLOR_PROFILE_TARGET_DATA, &e) ==
-                 JXL_DEC_SUCCESS;
-#endif
-    if (coded && e.transfer_function == JXL_TRANSFER_FUNCTION_SRGB && e.white_point == JXL_WHITE_POINT_D65 &&
+    if (encoding(JXL_COLOR_PROFILE_TARGET_DATA, e) && e.transfer_function == JXL_TRANSFER_FUNCTION_SRGB &&
+        e.white_point == JXL_WHITE_POINT_D65 &&
         (e.color_space == JXL_COLOR_SPACE_GRAY || e.primaries == JXL_PRIMARIES_SRGB))
       return;  // needs no profile
     size_t bytes = 0;
@@ -148,6 +160,7 @@ Image decode_jxl(std::string_view bytes, const std::string& name) {
         d.read_info(bytes.size(), name);
         break;
       case JXL_DEC_COLOR_ENCODING:
+        d.prefer_srgb();
         d.read_profile();
         break;
       case JXL_DEC_NEED_IMAGE_OUT_BUFFER: {

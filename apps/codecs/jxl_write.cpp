@@ -80,6 +80,9 @@ void encode_jxl(OutputFile& file, const Image& image, int quality, bool lossless
     must(JxlEncoderSetFrameLossless(settings, JXL_TRUE));
   else
     must(JxlEncoderSetFrameDistance(settings, distance_of(quality)));
+  // The search for repeated patches takes up to as much memory again, and how much cannot be foretold.
+  for (JxlEncoderFrameSettingId id : {JXL_ENC_FRAME_SETTING_PATCHES, JXL_ENC_FRAME_SETTING_DOTS})
+    must(JxlEncoderFrameSettingsSetOption(settings, id, 0));
   // libjxl 0.7 overflows where it predicts the bits of floats from their neighbours, and in colour
   // transforms.
   if (lossless && image.depth == UPS_F32)

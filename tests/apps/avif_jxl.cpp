@@ -43,6 +43,42 @@ bool same(const Image& a, const Image& b) {
          memcmp(a.pixels.get(), b.pixels.get(), a.bytes()) == 0;
 }
 
+// A profile (ICC.1:2001) of Adobe RGB's primaries and a gamma of 2.2.
+std::string adobe_rgb() {
+  auto u32 = [](uint32_t v) { return std::string{char(v >> 24), char(v >> 16), char(v >> 8), char(v)}; };
+  auto xyz = [&](double x, double y, double z) {
+    std::string tag = std::string("XYZ \0\0\0\0", 8);
+    for (double v : {x, y, z}) tag += u32(uint32_t(std::lround(v * 65536)));
+    return tag;
+  };
+  std::string name("desc\0\0\0\0\0\0\0\2x\0", 14);
+  name.resize(92);
+  const std::string curve("curv\0\0\0\0\0\0\0\1\2\x33\0\0", 16);
+  const std::vector<std::pair<std::string, std::string>> tags = {
+      {"desc", name},
+      {"cprt", std::string("text\0\0\0\0free\0\0\0\0", 16)},
+      {"rTRC", curve},
+      {"gTRC", curve},
+      {"bTRC", curve},
+      {"wtpt", xyz(0.9505, 1, 1.0891)},
+      {"rXYZ", xyz(0.60974, 0.31111, 0.01947)},
+      {"gXYZ", xyz(0.20528, 0.62567, 0.06087)},
+      {"bXYZ", xyz(0.14919, 0.06322, 0.74457)}};
+  std::string table = u32(uint32_t(tags.size())), data;
+  const size_t begin = 128 + 4 + 12 * tags.size();
+  for (const auto& [tag, value] : tags) {
+    table += tag + u32(uint32_t(begin + data.size())) + u32(uint32_t(value.size()));
+    data += value;
+  }
+  std::string head = u32(uint32_t(begin + data.size())) + u32(0) + u32(0x02100000) + "mntrRGB XYZ ";
+  head.resize(36);
+  head += "acsp";
+  head.resize(68);
+  head += xyz(0.9642, 1, 0.8249).substr(8);
+  head.resize(128);
+  return head + table + data;
+}
+
 std::vector<const char*> built(std::vector<const char*> names) {
   std::erase_if(names, [](const char* n) { return !can_write(format_of_path(n)); });
   return names;
@@ -120,6 +156,26 @@ TEST_CASE("AVIF and JPEG XL carry profile, EXIF, XMP and the maker's name", "[ap
     CHECK(made.find("sha256 ") != std::string::npos);
     CHECK(made.find(ups_version()) != std::string::npos);
   }
+}
+
+TEST_CASE("a lossy JPEG XL of other colours is read as sRGB, not in linear light", "[apps][avif_jxl]") {
+  if (!can_write(Format::jxl)) return;
+  UPS_RANDOM(r);
+  const uint8_t level = uint8_t(r.integer(20, 235));
+  Image in = allocate_image(24, 16, 3, UPS_U8);
+  memset(in.pixels.get(), level, in.bytes());
+  in.meta.icc = adobe_rgb();
+  const Image out = there_and_back(in, "a.jxl", {});
+  CHECK(out.meta.icc == "");
+  const double light = std::pow(level / 255.0, 2.2);  // a gray, which has the same light in both
+  const double srgb = 255 * (1.055 * std::pow(light, 1 / 2.4) - 0.055);
+  for (size_t i = 0; i < out.bytes(); i++) REQUIRE(std::abs(out.pixels[i] - srgb) < 3);
+
+  EncodeOptions lossless;
+  lossless.lossless = true;
+  const Image kept = there_and_back(in, "a.jxl", lossless);
+  CHECK(same(kept, in));
+  CHECK(kept.meta.icc == in.meta.icc);
 }
 
 TEST_CASE("an EXIF orientation is not applied to AVIF and JPEG XL a second time", "[apps][avif_jxl]") {

@@ -1,4 +1,6 @@
 // Batches: what is read, what is left out, what is noted, how they end.
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -92,6 +94,14 @@ TEST_CASE("patterns and lists name inputs", "[apps][batch]") {
   CHECK(go(b.folder / "in/odd[1].png").code == 1);  // one file, and "out" names no format
   CHECK(run({b.folder / "in/odd[1].png", b.folder / "odd.png", "-m", tiny_model()}).code == 0);
   CHECK(go(b.folder / "in/*.gif").code == 6);
+  // Nobody writes to this pipe: opening it would take for ever.
+  REQUIRE(mkfifo((b.folder / "in/0pipe.png").c_str(), 0600) == 0);
+  auto patient = start({b.folder / "in/0*.png", b.folder / "out", "-m", tiny_model()});
+  int waited = 0;
+  while (waitpid(patient->pid, nullptr, WNOHANG) == 0 && ++waited < 500) usleep(10000);
+  if (waited == 500) kill(patient->pid, SIGKILL);
+  CHECK(waited < 500);
+  fs::remove(b.folder / "in/0pipe.png");
 
   CHECK(go(b.folder / "in/**/*.png").code == 0);
   CHECK(names_in(b.folder / "out") ==
@@ -175,6 +185,7 @@ TEST_CASE("--resume leaves out what is done and unchanged", "[apps][batch]") {
   spill(manifest, slurp(manifest) + "null\n[1]\n{\"state\":\"done\",\"input\":5}\n\xff\n");
   CHECK(go({"-s", "3"}) == std::pair{0, std::string()});
   CHECK(b.go({"--resume", b.folder / "none/m"}).code == 6);
+  CHECK(b.go({"--resume", b.folder / std::string(300, 'm')}).code == 6);  // longer than names may be
   std::string line = text.substr(text.rfind('\n', text.size() - 2) + 1);  // the last word about a file counts
   spill(manifest, slurp(manifest) + line.replace(line.find("\"done\""), 6, "\"failed\""));
   CHECK(go({"-s", "3"}) == std::pair{0, std::string("1 done")});
@@ -229,6 +240,34 @@ TEST_CASE("progress as JSON lines tells every file and the whole", "[apps][batch
   CHECK(events["done"] == 2);
   CHECK(events["error"] == 1);
   CHECK(b.go({"--progress", "none"}).err.find("upscale: ") == 0);  // errors are still said
+
+  fs::remove(b.folder / "in/1.png");
+  f = b.go({"--progress", "json", "--skip-existing"});  // nothing is left to do, and that is told
+  CHECK(f.code == 0);
+  lines = json_lines(f.err);
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0]["event"] == "run");
+  CHECK(lines[0]["count"] == 0);
+  CHECK(lines[1]["event"] == "end");
+  CHECK(lines[1]["skipped"] == 2);
+}
+
+TEST_CASE("a result above the limit of a file's size fails and the batch goes on", "[apps][batch]") {
+  UPS_RANDOM(r);
+  Batch b(r, 2);
+  spill(b.folder / "in/0.png", random_rgb_png(r, 100, 100));  // 120 kB of noise
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  rlimit small = before;
+  small.rlim_cur = 20000;
+  setrlimit(RLIMIT_FSIZE, &small);
+  auto running = start({b.folder / "in", b.folder / "out", "-m", tiny_model()});
+  setrlimit(RLIMIT_FSIZE, &before);
+  const Finished f = running->wait();
+  INFO(f.err);
+  CHECK(f.code == 2);
+  CHECK(f.err.find("0.png: writing failed (File too large)") != std::string::npos);
+  CHECK(names_in(b.folder / "out") == std::set<std::string>{"1.png"});
 }
 
 TEST_CASE("an interrupted batch says what is done and can be resumed", "[apps][batch]") {

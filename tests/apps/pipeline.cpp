@@ -147,7 +147,7 @@ TEST_CASE("recipes that say nothing sensible are refused with a sentence", "[app
   CHECK(said(R"({"lossless": 1})").find("true or false") != std::string::npos);
   CHECK(said(R"({"scale": null})").find("a text or a number") != std::string::npos);
   CHECK(said(R"({"sharpen": {}})").find("is empty") != std::string::npos);
-  CHECK(said("\"" + std::string(2 << 20, 'x') + "\"").find("1 MiB") != std::string::npos);
-  CHECK(sentence({"--recipe", folder / "none.json"}).find("cannot be read") != std::string::npos);
+  CHECK(said("\"" + std::string(2 << 20, 'x') + "\"").find("at most 1048576") != std::string::npos);
+  CHECK(sentence({"--recipe", folder / "none.json"}).find("cannot be opened") != std::string::npos);
   CHECK(sentence({"--recipe"}).find("expected a file") != std::string::npos);
 }
