@@ -77,6 +77,11 @@ std::vector<bool> sublayer_weights(const Graph& graph) {
   return found;
 }
 
+size_t weight_room(const Weight& w, bool packed) {
+  return aligned(packed ? size_t(cpu::packed_linear_floats(w)) * sizeof(float)
+                        : size_t(w.cout) * w.k * w.k * w.cin * dtype_bytes(w.dtype));
+}
+
 void CpuBackend::load(const Graph& graph) {
   const std::vector<bool> packed = sublayer_weights(graph);
   const auto& infos = graph.weight_infos();
@@ -92,7 +97,7 @@ void CpuBackend::load(const Graph& graph) {
     const bool half = file.at(info.weight_key).element == Element::f16 && !info.flat;
     w.dtype = half ? DType::f16 : DType::f32;
     offsets[i] = total;
-    total += aligned(size_t(w.cout) * w.k * w.k * w.cin * dtype_bytes(w.dtype));
+    total += weight_room(w, packed[i] && !half);
     total += 2 * aligned(size_t(w.cout) * sizeof(float));
   }
   weight_bytes_ = total;
@@ -114,7 +119,7 @@ void CpuBackend::load(const Graph& graph) {
     } else {
       cpu::pack_conv_weight(file.floats(info.weight_key).data(), at, w.dtype, w.cout, w.cin, w.k);
     }
-    at += aligned(size_t(w.cout) * w.k * w.k * w.cin * dtype_bytes(w.dtype));
+    at += weight_room(w, packed[i] && !half);
     auto vector = [&](const std::string& key) -> const float* {
       if (key.empty()) return nullptr;
       float* out = reinterpret_cast<float*>(at);

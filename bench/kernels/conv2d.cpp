@@ -134,9 +134,12 @@ Line measure_sublayer(int size, int window, Machine* machines) {
   std::vector<float> x = normals(size_t(size) * size * c, 1), y(x.size()), gamma(c, 1), zeros(3 * c);
   const Tensor in = dense_f32(x.data(), size, size, c), out = dense_f32(y.data(), size, size, c);
   std::vector<float> first, last, table;
-  const auto weight = [&](std::vector<float>& memory, int cout, int cin) {
-    memory = normals(size_t(cout) * cin, 0.05f);
-    return Weight{0, cout, 1, cin, DType::f32, memory.data(), zeros.data(), nullptr};
+  const auto weight = [&](std::vector<float>& memory, int cout,
+                          int cin) {  // packed, as when a network is loaded
+    Weight w{0, cout, 1, cin, DType::f32, nullptr, zeros.data(), nullptr};
+    memory.resize(cpu::packed_linear_floats(w));
+    cpu::pack_linear_weight(normals(size_t(cout) * cin, 0.05f).data(), memory.data(), w);
+    return w;
   };
   const Weight norm{0, c, 1, 1, DType::f32, gamma.data(), zeros.data(), nullptr};
   double flop = double(size) * size;

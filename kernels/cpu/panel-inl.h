@@ -41,13 +41,19 @@ struct TileArgs {
   int64_t init_row = 0;
   float* top = nullptr;           // logits: running maximum of each lane
   const float* factor = nullptr;  // values: [kWidth], multiplied in last
+  // Products, of packed a: where the sums are added to, where what is added to them lies (rows of out_row),
+  // and init as for linear. All may be null.
+  float* also = nullptr;
+  const float* from = nullptr;
 };
-enum class Tile { linear, linear_gelu, logits, values };
+enum class Tile { linear, linear_gelu, product, product_gelu, logits, values };
 
 template <int P, Tile kTile>
 HWY_NOINLINE void tile(const TileArgs& t) {
   const D d;
   constexpr bool kLinear = kTile == Tile::linear || kTile == Tile::linear_gelu;
+  constexpr bool kProduct = kTile == Tile::product || kTile == Tile::product_gelu;
+  constexpr bool kPacked = kLinear || kProduct;
   V acc[P][2];  // every loop over it unrolled, or GCC keeps it in memory
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++)
@@ -74,10 +80,10 @@ HWY_NOINLINE void tile(const TileArgs& t) {
     }
   } else {
     const float* a = t.a;
-    const int64_t step = kLinear ? P : t.a_stride;
+    const int64_t step = kPacked ? P : t.a_stride;
     for (int i = 0; i < t.k; i++, a += step, b += t.b_row) {
       const V b0 = hn::Load(d, b), b1 = hn::Load(d, b + kL);
-      if constexpr (kLinear) hwy::Prefetch(a + 16 * P);
+      if constexpr (kPacked) hwy::Prefetch(a + 16 * P);
 #pragma GCC unroll 16
       for (int p = 0; p < P; p++) {
         const V w = hn::Set(d, a[p]);
@@ -96,10 +102,23 @@ HWY_NOINLINE void tile(const TileArgs& t) {
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) acc[p][0] = hn::Mul(acc[p][0], f0), acc[p][1] = hn::Mul(acc[p][1], f1);
   }
+  if constexpr (kProduct) {
+    const auto each = [&](auto&& f) {
+#pragma GCC unroll 16
+      for (int p = 0; p < P; p++)
+        for (int v = 0; v < 2; v++) f(acc[p][v], p, p * t.out_row + v * kL);
+    };
+    if (t.also)
+      each(
+          [&](V sum, int, int64_t at) { hn::Store(hn::Add(hn::Load(d, t.also + at), sum), d, t.also + at); });
+    if (t.from) each([&](V& sum, int, int64_t at) { sum = hn::Add(sum, hn::Load(d, t.from + at)); });
+    if (t.init) each([&](V& sum, int p, int64_t) { sum = hn::Add(sum, hn::Set(d, t.init[p])); });
+  }
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++)
     for (int v = 0; v < 2; v++) {
-      if constexpr (kTile == Tile::linear_gelu) acc[p][v] = activate<Act::gelu>(d, acc[p][v], acc[p][v]);
+      if constexpr (kTile == Tile::linear_gelu || kTile == Tile::product_gelu)
+        acc[p][v] = activate<Act::gelu>(d, acc[p][v], acc[p][v]);
       hn::Store(acc[p][v], d, t.out + p * t.out_row + v * kL);
     }
 }

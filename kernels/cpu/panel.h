@@ -7,14 +7,28 @@
 
 namespace ups::cpu {
 
-// Weights [cin][cout] of a linear layer. Packed: per register tile of outputs [cin][rows of the tile].
+// Weights [cin][cout] of a linear layer. Packed: per register tile of outputs [cin][rows of the tile]; of
+// layers that take Strassen's algorithm, the seven factors (panel_kernels.cpp) so, of half the outputs and
+// inputs.
 struct PanelWeights {
   const void* weight = nullptr;
   bool f16 = false;
   int cin = 0, cout = 0;
-  const float* packed = nullptr;  // [cout * cin]
-  const float* bias = nullptr;    // [cout]
-  bool gelu = false;              // behind the bias
+  const float* packed = nullptr;
+  const float* bias = nullptr;  // [cout]
+  bool gelu = false;            // behind the bias
+  // Where an eighth of the products saved is more than the sums cost.
+  bool strassen() const { return cin >= 128 && cout >= 128 && cin % 2 == 0 && cout % 2 == 0; }
+  int inputs() const { return strassen() ? cin / 2 : cin; }  // that pack() counts
+  int64_t packed_floats() const { return strassen() ? int64_t(cin) * cout / 4 * 7 : int64_t(cin) * cout; }
+};
+
+// A linear layer's input and output for two panels.
+struct PanelPair {
+  const float* x[2];
+  float* out[2];  // [output * out_row + pixel]
+  int64_t out_row;
+  float* sums;  // for 2 * cin pixels of x
 };
 
 struct PanelStore {
@@ -34,8 +48,7 @@ struct PanelKernels {
   void (*fetch)(const float* const* px, int n, int c);
   // Layer normalisation over the channels of each pixel, in place.
   void (*normalise)(float* panel, int c, const float* gamma, const float* beta, float eps);
-  // out[output * out_row + pixel]
-  void (*linear)(const PanelWeights&, const float* panel, float* out, int64_t out_row);
+  void (*linear)(const PanelWeights&, const PanelPair&);
   // y = panel (+ residual) (+ add_scale * add). Reads rows up to the next multiple of 16.
   void (*store)(const PanelStore&, const float* panel);
 };

@@ -15,9 +15,78 @@ namespace HWY_NAMESPACE {
 namespace {
 using panel::kWidth;
 
+// Strassen's algorithm in Winograd's form: with the weights and a pair of panels as matrices of two by two
+// blocks, 7 products of blocks instead of 8. The sums of weights are made when they are packed. A
+// pixel's rounding depends on its partner in the other panel, so pairs are the same however work is divided.
+constexpr int kFactors = 7;
+
+void pack_factors(const PanelWeights& w, float* packed, int begin, int end) {
+  const int k = w.cin / 2, n = w.cout / 2, tiles = panel::tiles_for(n);
+  for (int tile = 0; tile < tiles; tile++) {
+    const int first = panel::first_row(n, tile, tiles), rows = panel::first_row(n, tile + 1, tiles) - first;
+    for (int i = begin; i < end; i++) {
+      float a[2][2][gemm::kRows];  // of half the outputs, half the inputs
+      for (int out = 0; out < 2; out++)
+        for (int in = 0; in < 2; in++)
+          widen(w.weight, w.f16, int64_t(i + in * k) * w.cout + out * n + first, rows, a[out][in]);
+      float* const to = packed + int64_t(first) * k + int64_t(i) * rows;
+      const int64_t factor = int64_t(k) * n;
+      for (int r = 0; r < rows; r++) {
+        const float s1 = a[1][0][r] + a[1][1][r], s2 = s1 - a[0][0][r];
+        const float factors[kFactors] = {a[0][0][r], a[0][1][r],     s2, a[0][0][r] - a[1][0][r], s1,
+                                         a[1][1][r], a[0][1][r] - s2};
+        for (int f = 0; f < kFactors; f++) to[f * factor + r] = factors[f];
+      }
+    }
+  }
+}
+
+void multiply_pair(const PanelWeights& w, const PanelPair& p) {
+  const D d;
+  const int k = w.cin / 2, n = w.cout / 2, tiles = panel::tiles_for(n);
+  const int64_t half = int64_t(k) * kWidth;
+  const float *const b11 = p.x[0], *const b21 = b11 + half, *const b12 = p.x[1], *const b22 = b12 + half;
+  float *const t1 = p.sums, *const t2 = t1 + half, *const t3 = t2 + half, *const t4 = t3 + half;
+  for (int64_t i = 0; i < half; i += kLanes) {
+    const V x12 = hn::Load(d, b12 + i), x22 = hn::Load(d, b22 + i), s1 = hn::Sub(x12, hn::Load(d, b11 + i));
+    const V s2 = hn::Sub(x22, s1);
+    hn::Store(s1, d, t1 + i), hn::Store(s2, d, t2 + i), hn::Store(hn::Sub(x22, x12), d, t3 + i);
+    hn::Store(hn::Sub(hn::Load(d, b21 + i), s2), d, t4 + i);
+  }
+  float *const c11 = p.out[0], *const c12 = p.out[1];
+  float *const c21 = c11 + n * p.out_row, *const c22 = c12 + n * p.out_row;
+  const struct {
+    const float *b, *from;
+    float *also, *out;
+    const float* bias;  // of a sum's last product
+  } products[kFactors] = {{b11, nullptr, nullptr, c12, nullptr}, {b21, c12, nullptr, c11, w.bias},
+                          {t2, c12, nullptr, c12, nullptr},      {t3, c12, nullptr, c21, nullptr},
+                          {t1, c21, c12, c22, w.bias + n},       {t4, c21, nullptr, c21, w.bias + n},
+                          {b22, c12, nullptr, c12, w.bias}};
+  const float* factor = w.packed;
+  panel::TileArgs t;
+  t.k = k, t.b_row = kWidth, t.out_row = p.out_row;
+  for (const auto& product : products) {
+    t.b = product.b;
+    const bool gelu = w.gelu && product.bias;
+    for (int i = 0; i < tiles; i++) {
+      const int first = panel::first_row(n, i, tiles), rows = panel::first_row(n, i + 1, tiles) - first;
+      const int64_t at = first * p.out_row;
+      t.a = factor + int64_t(first) * k, t.out = product.out + at;
+      t.from = product.from ? product.from + at : nullptr;
+      t.also = product.also ? product.also + at : nullptr;
+      t.init = product.bias ? product.bias + first : nullptr;
+      (gelu ? panel::tile_of<panel::Tile::product_gelu>(rows)
+            : panel::tile_of<panel::Tile::product>(rows))(t);
+    }
+    factor += int64_t(k) * n;
+  }
+}
+
 // A few rows of the matrix at a time, because they come from far away. Nothing is written twice: threads
 // share the tiles.
 void panel_pack(const PanelWeights& w, float* packed, int begin, int end) {
+  if (w.strassen()) return pack_factors(w, packed, begin, end);
   const int tiles = panel::tiles_for(w.cout);
   for (int tile = 0; tile < tiles; tile++) {
     const int first = panel::first_row(w.cout, tile, tiles);
@@ -76,15 +145,20 @@ void panel_fetch(const float* const* px, int n, int c) {
     for (int i = 0; i < c; i += 16) hwy::Prefetch(px[p] + i);
 }
 
-void panel_linear(const PanelWeights& w, const float* panel, float* out, int64_t out_row) {
+void panel_linear(const PanelWeights& w, const PanelPair& p) {
+  if (w.strassen()) return multiply_pair(w, p);
   const int tiles = panel::tiles_for(w.cout);
   panel::TileArgs t;
-  t.k = w.cin, t.b = panel, t.b_row = kWidth, t.out_row = out_row;
+  t.k = w.cin, t.b_row = kWidth, t.out_row = p.out_row;
   for (int i = 0; i < tiles; i++) {
     const int first = panel::first_row(w.cout, i, tiles);
     const int rows = panel::first_row(w.cout, i + 1, tiles) - first;
-    t.a = w.packed + int64_t(first) * w.cin, t.init = w.bias + first, t.out = out + first * out_row;
-    (w.gelu ? panel::tile_of<panel::Tile::linear_gelu>(rows) : panel::tile_of<panel::Tile::linear>(rows))(t);
+    t.a = w.packed + int64_t(first) * w.cin, t.init = w.bias + first;
+    for (int j = 0; j < 2; j++) {
+      t.b = p.x[j], t.out = p.out[j] + first * p.out_row;
+      (w.gelu ? panel::tile_of<panel::Tile::linear_gelu>(rows)
+              : panel::tile_of<panel::Tile::linear>(rows))(t);
+    }
   }
 }
 

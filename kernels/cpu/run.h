@@ -91,7 +91,8 @@ const char* variant_name(const Conv2d<Tensor>& op);
 // `out` holds k*k*cin*cout elements of `dtype`; oihw need not be aligned.
 void pack_conv_weight(const void* oihw, void* out, DType dtype, int cout, int cin, int k);
 // f32 [cout, cin] weights of a linear layer within a sublayer that runs whole, as its kernels on this
-// processor read them. Sets w.w and w.tile; `out` holds cout * cin elements.
+// processor read them. Sets w.w and w.tile; `out` holds packed_linear_floats(w), at least cout * cin.
+int64_t packed_linear_floats(const Weight& w);
 void pack_linear_weight(const float* weight, float* out, Weight& w);
 
 }  // namespace ups::cpu

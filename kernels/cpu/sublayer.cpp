@@ -55,7 +55,7 @@ struct Linear {
     w.weight = from.w, w.f16 = from.dtype == DType::f16, w.cin = from.cin, w.cout = from.cout, w.gelu = gelu;
     w.bias = from.bias;
   }
-  int64_t packed_floats() const { return tile ? 0 : round_to(int64_t(w.cin) * w.cout, 16); }
+  int64_t packed_floats() const { return tile ? 0 : round_to(w.packed_floats(), 16); }
   int64_t floats() const { return packed_floats() + round_to(w.cout, 16); }
   // Returns the memory behind its own.
   float* pack(float* memory, Pool& pool) {
@@ -70,24 +70,25 @@ struct Linear {
     } else {
       w.packed = memory;
       constexpr int kInputs = 12;
-      pool.for_each((w.cin + kInputs - 1) / kInputs, [&](int item, int) {
-        kernels.pack(w, memory, item * kInputs, std::min(w.cin, (item + 1) * kInputs));
+      pool.for_each((w.inputs() + kInputs - 1) / kInputs, [&](int item, int) {
+        kernels.pack(w, memory, item * kInputs, std::min(w.inputs(), (item + 1) * kInputs));
       });
     }
     return memory + floats();
   }
 };
 
-// What a thread needs for a window, as offsets: a panel of x, later of the result; q, k and v of the window;
-// a panel of the heads' results; working memory; bias; a pixel of zeros.
+// What a thread needs for a window, as offsets: two panels of x, later of the result; q, k and v of the
+// window; two panels of the heads' results; sums of linear layers; working memory; bias; a pixel of zeros.
 struct Room {
-  int64_t row, qkv, y, working, bias, zeros, floats;
+  int64_t row, qkv, y, sums, working, bias, zeros, floats;
   Room(const AttentionSublayer<Tensor>& op, int width) {
     const int64_t queries = op.window.pixels(), inner = int64_t(op.heads) * op.d;
-    row = round_to(queries, width);
-    qkv = round_to(op.x.c, 16) * width;
+    row = round_to(queries, 2 * width);
+    qkv = 2 * round_to(op.x.c, 16) * width;
     y = qkv + 3 * inner * row;
-    working = y + inner * width;
+    sums = y + 2 * inner * width;
+    working = sums + 2 * std::max<int64_t>(op.x.c, inner) * width;
     bias = working + (queries + 2) * width;
     zeros = bias + 2 * queries * width;
     floats = zeros + round_to(op.x.c, 16);
@@ -100,13 +101,15 @@ const float* gamma(const Weight& norm) { return static_cast<const float*>(norm.w
 
 bool runs_whole(const AttentionSublayer<Tensor>& op) { return op.keys == op.window; }
 
+int64_t packed_linear_floats(const Weight& w) { return Linear(w).w.packed_floats(); }
+
 void pack_linear_weight(const float* weight, float* out, Weight& w) {
   isa_ready();
   std::vector<float> rows(size_t(w.cin) * w.cout);
   pack_conv_weight(weight, rows.data(), DType::f32, w.cout, w.cin, 1);
-  PanelWeights p;
-  p.weight = rows.data(), p.cin = w.cin, p.cout = w.cout;
-  panel_kernels().pack(p, out, 0, w.cin);
+  PanelWeights p = Linear(w).w;
+  p.weight = rows.data(), p.f16 = false;
+  panel_kernels().pack(p, out, 0, p.inputs());
   w.w = out, w.tile = panel_kernels().rows;
 }
 
@@ -145,7 +148,7 @@ void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows) {
     Patch patch;
     std::vector<float*> x, y, residual, next;
   };
-  std::vector<Thread> of(threads, Thread{Patch(op.window, width), {}, {}, {}, {}});
+  std::vector<Thread> of(threads, Thread{Patch(op.window, 2 * width), {}, {}, {}, {}});
 
   for (int image = 0; image < op.x.n; image++)
     context.pool.for_each(windows.count(), [&](int item, int thread) {
@@ -154,7 +157,8 @@ void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows) {
       Thread& t = of[thread];
       float* const panel = rooms + thread * room.floats;
       float *const q = panel + room.qkv, *const k = q + inner * row, *const v = k + inner * row;
-      float *const attended = panel + room.y, *const zeros = panel + room.zeros;
+      float *const attended = panel + room.y, *const sums = panel + room.sums;
+      float *const second = panel + room.qkv / 2, *const zeros = panel + room.zeros;
       std::fill_n(zeros, c, 0.0f);
       if (const int then = item + threads; then < windows.count()) {
         t.patch.fill(windows, op.window, then / across, then % across);
@@ -163,30 +167,43 @@ void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows) {
       t.patch.fill(windows, op.window, wy, wx);
       t.patch.aim(op.x, image, zeros, t.x), t.patch.aim(op.y, image, zeros, t.y);
       t.patch.aim(op.residual, image, zeros, t.residual);
-      for (int64_t p = 0; p < row; p += width) {
-        panels.load(t.x.data() + p, width, c, panel, width);
-        if (op.norm_at == NormAt::before) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
-        panels.linear(qkv.w, panel, q + p, row);
-        if (!op.cosine) attention.scale(q + p, row, inner, width, false, op.scale * kLog2E);
+      for (int64_t p = 0; p < row; p += 2 * width) {
+        for (float* to : {panel, second}) {
+          panels.load(t.x.data() + p + (to == second) * width, width, c, to, width);
+          if (op.norm_at == NormAt::before) panels.normalise(to, c, gamma(op.norm), op.norm.bias, op.eps);
+        }
+        panels.linear(qkv.w, {{panel, second}, {q + p, q + p + width}, row, sums});
+        if (!op.cosine) attention.scale(q + p, row, inner, 2 * width, false, op.scale * kLog2E);
       }
       for (int n = 0; n < op.heads && op.cosine; n++) {
         attention.scale(q + n * op.d * row, row, op.d, int(row), true, op.bias.bias[n] * kLog2E);
         attention.scale(k + n * op.d * row, row, op.d, int(row), true, 1);
       }
       const Patch* seam = windows.seam(wy, wx) ? &t.patch : nullptr;
-      for (int p = 0; p * width < queries; p++) {
-        const int n_px = std::min(width, queries - p * width);
-        if (!t.next.empty()) panels.fetch(t.next.data() + p * width, n_px, c);
-        panels.fetch(t.y.data() + p * width, n_px, c), panels.fetch(t.residual.data() + p * width, n_px, c);
-        for (int n = 0; n < op.heads; n++) {
-          const int64_t head = n * op.d * row;
-          attention.attend({q + head + p * width, k + head, v + head, row, row, row, queries, op.d,
-                            bias.rows(n, p, seam, seam, panel + room.bias), attended + n * op.d * width,
-                            panel + room.working});
+      for (int p = 0; p * width < row; p++) {
+        const int n_px = std::clamp(queries - p * width, 0, width);
+        float* const to = attended + p % 2 * inner * width;
+        if (n_px > 0) {
+          if (!t.next.empty()) panels.fetch(t.next.data() + p * width, n_px, c);
+          panels.fetch(t.y.data() + p * width, n_px, c), panels.fetch(t.residual.data() + p * width, n_px, c);
+          for (int n = 0; n < op.heads; n++) {
+            const int64_t head = n * op.d * row;
+            attention.attend({q + head + p * width, k + head, v + head, row, row, row, queries, op.d,
+                              bias.rows(n, p, seam, seam, panel + room.bias), to + n * op.d * width,
+                              panel + room.working});
+          }
+        } else {
+          std::fill_n(to, inner * width, 0.0f);
         }
-        panels.linear(proj.w, attended, panel, width);
-        if (op.norm_at == NormAt::after) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
-        panels.store({n_px, c, t.y.data() + p * width, t.residual.data() + p * width}, panel);
+        if (p % 2 == 0) continue;
+        panels.linear(proj.w, {{attended, to}, {panel, second}, width, sums});
+        for (int i = p - 1; i <= p; i++) {
+          float* const from = i == p ? second : panel;
+          if (op.norm_at == NormAt::after) panels.normalise(from, c, gamma(op.norm), op.norm.bias, op.eps);
+          panels.store({std::clamp(queries - i * width, 0, width), c, t.y.data() + i * width,
+                        t.residual.data() + i * width},
+                       from);
+        }
       }
     });
 }
@@ -202,13 +219,16 @@ void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows) {
   const PanelKernels& panels = panel_kernels();
   const int width = panels.width, threads = context.pool.threads();
   Linear fc1(op.fc1, true), fc2(op.fc2);
-  const int64_t hidden_at = round_to(c, 16) * width, zeros_at = hidden_at + int64_t(hidden) * width,
-                own = zeros_at + round_to(c, 16), shared = fc1.floats() + fc2.floats();
+  const int64_t panel_floats = round_to(c, 16) * width, hidden_floats = int64_t(hidden) * width;
+  const int64_t hidden_at = 2 * panel_floats, sums_at = hidden_at + 2 * hidden_floats,
+                zeros_at = sums_at + 2 * std::max(c, hidden) * width, own = zeros_at + round_to(c, 16),
+                shared = fc1.floats() + fc2.floats();
   float* memory = static_cast<float*>(context.scratch.get(size_t(shared + threads * own) * sizeof(float)));
   float* const rooms = memory + shared;
   fc2.pack(fc1.pack(memory, context.pool), context.pool);
   const int64_t first = int64_t(rows.begin) * op.x.w, end = int64_t(rows.end) * op.x.w;
-  const int64_t items = (end - first + width - 1) / width;
+  const int most = 2 * width;
+  const int64_t items = (end - first + most - 1) / most;
   check(items <= INT32_MAX, Code::device, "mlp_sublayer: ", items, " panels of pixels");
   for (int image = 0; image < op.x.n; image++)
     context.pool.for_each(int(items), [&](int item, int thread) {
@@ -218,10 +238,10 @@ void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows) {
       std::fill_n(zeros, c, 0.0f);
       constexpr int kMost = 64;
       float *x[kMost], *y[kMost], *more[kMost], *next[kMost];
-      const int64_t begin = first + int64_t(item) * width;
-      const int n = int(std::min<int64_t>(width, end - begin)), ahead = threads * width;
+      const int64_t begin = first + int64_t(item) * most;
+      const int n = int(std::min<int64_t>(most, end - begin)), ahead = threads * most;
       int fetched = 0;
-      for (int i = 0; i < width; i++) {
+      for (int i = 0; i < most; i++) {
         const int at_y = int((begin + i) / op.x.w), at_x = int((begin + i) % op.x.w);
         x[i] = i < n ? op.x.at(at_y, at_x) + image * op.x.image : zeros;
         if (i < n) y[i] = op.y.at(at_y, at_x) + image * op.y.image;
@@ -229,14 +249,21 @@ void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows) {
         if (const int64_t then = begin + i + ahead; then < end)
           next[fetched++] = op.x.at(int(then / op.x.w), int(then % op.x.w)) + image * op.x.image;
       }
-      panels.load(x, width, c, panel, width);
-      if (op.norm_at == NormAt::before) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
+      float* const second = panel + panel_floats;
+      float *const between = panel + hidden_at, *const sums = panel + sums_at;
+      for (float* to : {panel, second}) {
+        panels.load(x + (to == second) * width, width, c, to, width);
+        if (op.norm_at == NormAt::before) panels.normalise(to, c, gamma(op.norm), op.norm.bias, op.eps);
+      }
       panels.fetch(y, n, c), panels.fetch(next, fetched, c);
       if (add) panels.fetch(more, n, c);
-      panels.linear(fc1.w, panel, panel + hidden_at, width);
-      panels.linear(fc2.w, panel + hidden_at, panel, width);
-      if (op.norm_at == NormAt::after) panels.normalise(panel, c, gamma(op.norm), op.norm.bias, op.eps);
-      panels.store({n, c, y, x, add ? more : nullptr, op.add.scale}, panel);
+      panels.linear(fc1.w, {{panel, second}, {between, between + hidden_floats}, width, sums});
+      panels.linear(fc2.w, {{between, between + hidden_floats}, {panel, second}, width, sums});
+      for (int p = 0; p < n; p += width) {
+        float* const from = p ? second : panel;
+        if (op.norm_at == NormAt::after) panels.normalise(from, c, gamma(op.norm), op.norm.bias, op.eps);
+        panels.store({std::min(width, n - p), c, y + p, x + p, add ? more + p : nullptr, op.add.scale}, from);
+      }
     });
 }
 

@@ -1,9 +1,12 @@
 // Which tiles a Winograd convolution on CPUs takes, and so at which rows parts of an image may begin.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <numeric>
 
 #include "kernels/ops.h"
+#include "kernels/sublayer_ops.h"
 
 namespace ups::cpu {
 
@@ -26,6 +29,12 @@ template <class T>
 constexpr int row_step(const Conv2d<T>& op, Extent out) {
   const int tile = winograd_tile(op, out);
   return tile == 6 ? 12 : tile;
+}
+// Sums of a pixel round with its partner's (panel.h): a part begins where a pair of panels, at most 64
+// pixels, does.
+template <class T>
+constexpr int row_step(const MlpSublayer<T>&, Extent out) {
+  return std::max(4, 64 / std::gcd(64, out.w));
 }
 template <class Op>
 constexpr int row_step(const Op&, Extent) {

@@ -1,6 +1,7 @@
 // The halves of a transformer layer on the CPU against their definition in double.
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/run.h"
+#include "kernels/cpu/winograd_tile.h"
 #include "kernels/error.h"
 #include "tests/kernels/conv2d_case.h"
 #include "tests/kernels/sublayer_case.h"
@@ -41,12 +42,16 @@ void compare(const Tensor& y, const reference::Pixels& expected) {
 
 TEST_CASE("transformer sublayers equal their definitions", "[kernels][sublayers]") {
   UPS_RANDOM(random);
+  std::vector<SublayerShape> shapes = sublayer_shapes();
+  // Strassen's products with windows of an odd number of panels and no whole number of register tiles.
+  shapes.push_back({{9, 10}, {9, 10}, {1, 5}, 1, 2, 5, 26, 130, true, NormAt::after, 128});
+  shapes.push_back({{4, 5}, {4, 5}, {0, 1}, 2, 2, 4, 32, 128, false, NormAt::before, 134});
   for (const std::string& isa : cpu::isa_available()) {
     cpu::isa_force(isa);
     Pool pool(2);
     cpu::Scratch scratch;
     cpu::Context context{pool, scratch};
-    for (const SublayerShape& s : sublayer_shapes()) {
+    for (const SublayerShape& s : shapes) {
       INFO(isa << ", window " << s.window.h << "x" << s.window.w << " keys " << s.keys.h << " shift "
                << s.shift.h << " heads " << s.heads << " d " << s.d);
       SublayerCase t = sublayer_case(random, s);
@@ -86,44 +91,79 @@ TEST_CASE("sublayers read weights packed at load and half-precision weights alik
     Pool pool(2);
     cpu::Scratch scratch;
     cpu::Context context{pool, scratch};
-    // Widths that are no multiples of a register tile, and pixels that do not fill the last panel.
-    SublayerCase t =
-        sublayer_case(random, {{3, 5}, {3, 5}, {1, 2}, 2, 3, 2, 19, 38, false, NormAt::before, 77});
-    attach_flat(t);
-    const Extent e{6, 15};
-    std::vector<float> x = random.normals(size_t(e.pixels()) * 38), y[3], memory[2];
-    MlpSublayer<Tensor> op = t.mlp;
-    op.x = dense_f32(x.data(), e.h, e.w, 38);
-    // Values that both formats hold.
-    std::vector<uint16_t> half[2];
-    std::vector<float>* const matrices[2] = {&t.m.fc1, &t.m.fc2};
-    for (int i = 0; i < 2; i++)
-      for (float& v : *matrices[i]) {
-        v = float(random.integer(-1024, 1024)) / 1024;
-        half[i].push_back(half_bits(v));
-      }
-    std::vector<uint16_t> half_packed[2];
-    for (int kind = 0; kind < 3; kind++) {
-      y[kind].assign(x.size(), 0);
-      op.y = dense_f32(y[kind].data(), e.h, e.w, 38);
-      Weight* const weights[2] = {&op.fc1, &op.fc2};
-      const std::vector<float>* const biases[2] = {&t.m.fc1_bias, &t.m.fc2_bias};
-      for (int i = 0; i < 2; i++) {
-        Weight& w = *weights[i];
-        w = packed(w, *matrices[i], *biases[i], memory[i]);
-        if (kind == 1) cpu::pack_linear_weight(matrices[i]->data(), memory[i].data(), w);
-        if (kind == 2) {
-          half_packed[i].resize(half[i].size());
-          cpu::pack_conv_weight(half[i].data(), half_packed[i].data(), DType::f16, w.cout, w.cin, 1);
-          w.w = half_packed[i].data(), w.dtype = DType::f16, w.tile = 0;
+    // Widths that are no multiples of a register tile, in plain products and in Strassen's, and pixels that
+    // do not fill the last panel.
+    for (const auto& [c, hidden] : {std::pair{38, 77}, {130, 134}}) {
+      INFO(isa << ", " << c << " channels");
+      SublayerCase t =
+          sublayer_case(random, {{3, 5}, {3, 5}, {1, 2}, 2, 3, 2, c / 2, c, false, NormAt::before, hidden});
+      attach_flat(t);
+      const Extent e{6, 15};
+      std::vector<float> x = random.normals(size_t(e.pixels()) * c), y[3], memory[2];
+      MlpSublayer<Tensor> op = t.mlp;
+      op.x = dense_f32(x.data(), e.h, e.w, c);
+      // Values that both formats hold.
+      std::vector<uint16_t> half[2];
+      std::vector<float>* const matrices[2] = {&t.m.fc1, &t.m.fc2};
+      for (int i = 0; i < 2; i++)
+        for (float& v : *matrices[i]) {
+          v = float(random.integer(-1024, 1024)) / 1024;
+          half[i].push_back(half_bits(v));
         }
+      std::vector<uint16_t> half_packed[2];
+      for (int kind = 0; kind < 3; kind++) {
+        y[kind].assign(x.size(), 0);
+        op.y = dense_f32(y[kind].data(), e.h, e.w, c);
+        Weight* const weights[2] = {&op.fc1, &op.fc2};
+        const std::vector<float>* const biases[2] = {&t.m.fc1_bias, &t.m.fc2_bias};
+        for (int i = 0; i < 2; i++) {
+          Weight& w = *weights[i];
+          w = packed(w, *matrices[i], *biases[i], memory[i]);
+          if (kind == 1) {
+            memory[i].resize(size_t(cpu::packed_linear_floats(w)));
+            cpu::pack_linear_weight(matrices[i]->data(), memory[i].data(), w);
+          }
+          if (kind == 2) {
+            half_packed[i].resize(half[i].size());
+            cpu::pack_conv_weight(half[i].data(), half_packed[i].data(), DType::f16, w.cout, w.cin, 1);
+            w.w = half_packed[i].data(), w.dtype = DType::f16, w.tile = 0;
+          }
+        }
+        cpu::run(op, context);
       }
-      cpu::run(op, context);
+      CHECK(y[0] == y[1]);
+      CHECK(y[0] == y[2]);
+      op.fc1.dtype = DType::f32, op.fc1.tile = 5;
+      CHECK_THROWS_AS(cpu::run(op, context), Error);
     }
-    CHECK(y[0] == y[1]);
-    CHECK(y[0] == y[2]);
-    op.fc1.dtype = DType::f32, op.fc1.tile = 5;
-    CHECK_THROWS_AS(cpu::run(op, context), Error);
   }
   cpu::isa_force(cpu::isa_available().front());
+}
+
+TEST_CASE("an MLP sublayer has the same bits with any number of threads and in parts",
+          "[kernels][sublayers]") {
+  UPS_RANDOM(random);
+  cpu::Scratch scratch;
+  const int c = 128, hidden = 130;
+  SublayerCase t =
+      sublayer_case(random, {{1, 1}, {1, 1}, {}, 1, 1, 2, c / 2, c, false, NormAt::before, hidden});
+  attach_flat(t);
+  for (const int width : {8, 20, 23, 64}) {
+    INFO(width << " pixels wide");
+    MlpSublayer<Tensor> op = t.mlp;
+    const int step = cpu::row_step(op, {0, width}), h = 2 * step + 3;
+    std::vector<float> x = random.normals(size_t(h) * width * c), y[2], memory[2];
+    op.x = dense_f32(x.data(), h, width, c);
+    op.fc1 = packed(op.fc1, t.m.fc1, t.m.fc1_bias, memory[0]);
+    op.fc2 = packed(op.fc2, t.m.fc2, t.m.fc2_bias, memory[1]);
+    for (int kind = 0; kind < 2; kind++) {
+      y[kind].assign(x.size(), 0);
+      op.y = dense_f32(y[kind].data(), h, width, c);
+      Pool pool(kind + 1);
+      cpu::Context context{pool, scratch};
+      if (kind == 0) cpu::run(op, context);
+      if (kind == 1) cpu::run(op, context, {2 * step, h}), cpu::run(op, context, {0, 2 * step});
+    }
+    CHECK(y[0] == y[1]);
+  }
 }
