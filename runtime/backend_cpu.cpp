@@ -36,7 +36,7 @@ class CpuBackend final : public Backend {
           },
           op);
     };
-    return {.in_place = InPlace::convolutions, .whole = whole};
+    return {.in_place = InPlace::all, .whole = whole};
   }
   void load(const Graph& graph) override;
   size_t weight_bytes() const override { return weight_bytes_; }
@@ -165,6 +165,16 @@ size_t CpuBackend::scratch_bytes(const Plan& plan) const {
   return std::max(large, std::min(kMost, std::min(weights, kWeights) + inputs + kThread * pool_.threads()));
 }
 
+// The rest of the transformer layer that begins with step i, if the two run as one.
+const MlpSublayer<Tensor>* joined(const Plan& plan, size_t i) {
+  if (i + 1 >= plan.steps.size()) return nullptr;
+  const PlanStep& next = plan.steps[i + 1];
+  const auto* attention = std::get_if<AttentionSublayer<Tensor>>(&plan.steps[i].op);
+  const auto* mlp = std::get_if<MlpSublayer<Tensor>>(&next.op);
+  const bool whole = mlp && next.row_begin <= 0 && next.row_end >= mlp->y.h;
+  return attention && whole && cpu::joins(*attention, *mlp) ? mlp : nullptr;
+}
+
 void CpuBackend::run(const Plan& plan, const Progress& progress) {
   cpu::Context context{pool_, scratch_};
   double done = 0;
@@ -195,6 +205,12 @@ void CpuBackend::run(const Plan& plan, const Progress& progress) {
         done += step.flop, i += 2;
         continue;
       }
+    }
+    if (const MlpSublayer<Tensor>* mlp = joined(plan, i)) {
+      cpu::run(with_weights(std::get<AttentionSublayer<Tensor>>(step.op)), with_weights(*mlp), context);
+      arena_.forget();
+      done += step.flop + plan.steps[i + 1].flop, i += 2;
+      continue;
     }
     std::visit([&](const auto& op) { cpu::run(with_weights(op), context, rows); }, step.op);
     arena_.forget();

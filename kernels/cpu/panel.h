@@ -46,8 +46,10 @@ struct PanelKernels {
   void (*load)(const float* const* px, int n, int c, float* panel, int64_t row);
   // Asks for n pixels of c channels that load or store will touch.
   void (*fetch)(const float* const* px, int n, int c);
-  // Layer normalisation over the channels of each pixel, in place.
-  void (*normalise)(float* panel, int c, const float* gamma, const float* beta, float eps);
+  // Layer normalisation over the channels of each pixel; to may be the panel.
+  void (*normalise)(const float* panel, float* to, int c, const float* gamma, const float* beta, float eps);
+  // panel += other
+  void (*add)(float* panel, const float* other, int c);
   void (*linear)(const PanelWeights&, const PanelPair&);
   // y = panel (+ residual) (+ add_scale * add). Reads rows up to the next multiple of 16.
   void (*store)(const PanelStore&, const float* panel);

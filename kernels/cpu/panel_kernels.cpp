@@ -109,11 +109,17 @@ void panel_load(const float* const* px, int n, int c, float* to, int64_t row) {
   panel::load_pixels(px, n, c, to, row);
 }
 
-void panel_normalise(float* HWY_RESTRICT t, int c, const float* gamma, const float* beta, float eps) {
+void panel_add(float* panel, const float* other, int c) {
+  const D d;
+  for (int64_t i = 0; i < int64_t(c) * kWidth; i += kLanes)
+    hn::Store(hn::Add(hn::Load(d, panel + i), hn::Load(d, other + i)), d, panel + i);
+}
+
+void panel_normalise(const float* t, float* to, int c, const float* gamma, const float* beta, float eps) {
   const D d;
   const V inverse_c = hn::Set(d, 1.0f / float(c));
   for (int v = 0; v < kWidth; v += kLanes) {
-    float* const at = t + v;
+    const float* const at = t + v;
     V s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
     int i = 0;
     for (; i + 4 <= c; i += 4) {
@@ -135,7 +141,7 @@ void panel_normalise(float* HWY_RESTRICT t, int c, const float* gamma, const flo
     const V scale = hn::Div(hn::Set(d, 1), hn::Sqrt(hn::Add(variance, hn::Set(d, eps))));
     for (i = 0; i < c; i++) {
       const V y = hn::Mul(centred(i), scale);
-      hn::Store(hn::MulAdd(y, hn::Set(d, gamma[i]), hn::Set(d, beta[i])), d, at + i * kWidth);
+      hn::Store(hn::MulAdd(y, hn::Set(d, gamma[i]), hn::Set(d, beta[i])), d, to + v + i * kWidth);
     }
   }
 }
@@ -175,8 +181,8 @@ void panel_store(const PanelStore& s, const float* panel) {
 }  // namespace
 
 const PanelKernels* panel_table() {
-  static constexpr PanelKernels table = {kWidth,      gemm::kRows,     panel_pack,   panel_load,
-                                         panel_fetch, panel_normalise, panel_linear, panel_store};
+  static constexpr PanelKernels table = {kWidth,          gemm::kRows, panel_pack,   panel_load, panel_fetch,
+                                         panel_normalise, panel_add,   panel_linear, panel_store};
   return &table;
 }
 

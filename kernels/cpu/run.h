@@ -62,6 +62,10 @@ void run(const GroupNorm<Tensor>& op, Context& context, Rows rows = {});
 void run(const Attention<Tensor>& op, Context& context, Rows rows = {});
 void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows = {});  // all rows
 void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows = {});
+// The two halves of a layer, of which the second writes over the first: pixels stay in panels between them.
+// From 128 channels on they round otherwise than the two alone.
+void run(const AttentionSublayer<Tensor>& op, const MlpSublayer<Tensor>& mlp, Context& context);
+bool joins(const AttentionSublayer<Tensor>& op, const MlpSublayer<Tensor>& mlp);
 // Whether run() takes the operator in one go; else it runs the parts in memory of its own, and plans should
 // hold the parts instead.
 template <class T>

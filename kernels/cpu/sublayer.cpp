@@ -78,14 +78,17 @@ struct Linear {
   }
 };
 
-// What a thread needs for a window, as offsets: two panels of x, later of the result; q, k and v of the
+const float* gamma(const Weight& norm) { return static_cast<const float*>(norm.w); }
+
+// What a thread needs for a window, as offsets: two panels of x and two of the result; q, k and v of the
 // window; two panels of the heads' results; sums of linear layers; working memory; bias; a pixel of zeros.
 struct Room {
-  int64_t row, qkv, y, sums, working, bias, zeros, floats;
+  int64_t row, result, qkv, y, sums, working, bias, zeros, floats;
   Room(const AttentionSublayer<Tensor>& op, int width) {
     const int64_t queries = op.window.pixels(), inner = int64_t(op.heads) * op.d;
     row = round_to(queries, 2 * width);
-    qkv = 2 * round_to(op.x.c, 16) * width;
+    result = 2 * round_to(op.x.c, 16) * width;
+    qkv = 2 * result;
     y = qkv + 3 * inner * row;
     sums = y + 2 * inner * width;
     working = sums + 2 * std::max<int64_t>(op.x.c, inner) * width;
@@ -95,7 +98,159 @@ struct Room {
   }
 };
 
-const float* gamma(const Weight& norm) { return static_cast<const float*>(norm.w); }
+// An MLP sublayer for a pair of panels.
+struct Mlp {
+  const MlpSublayer<Tensor>& op;
+  const PanelKernels& panels = panel_kernels();
+  Linear fc1, fc2;
+  int c, hidden;
+  int64_t panel;  // floats
+  explicit Mlp(const MlpSublayer<Tensor>& op)
+      : op(op), fc1(op.fc1, true), fc2(op.fc2), c(op.x.c), hidden(op.fc1.cout) {
+    panel = round_to(c, 16) * panels.width;
+  }
+  int64_t shared_floats() const { return fc1.floats() + fc2.floats(); }
+  int64_t floats() const { return 2 * int64_t(hidden + std::max(c, hidden)) * panels.width; }  // of a thread
+  float* pack(float* memory, Pool& pool) { return fc2.pack(fc1.pack(memory, pool), pool); }
+  // y = x + what the sublayer computes of x
+  void run(float* x, float* y, float* memory) const {
+    float *const between = memory, *const second = between + int64_t(hidden) * panels.width;
+    float* const sums = second + int64_t(hidden) * panels.width;
+    float* in = x;
+    if (op.norm_at == NormAt::before) {
+      for (const int64_t at : {int64_t(0), panel})
+        panels.normalise(x + at, y + at, c, gamma(op.norm), op.norm.bias, op.eps);
+      in = y;
+    }
+    panels.linear(fc1.w, {{in, in + panel}, {between, second}, panels.width, sums});
+    panels.linear(fc2.w, {{between, second}, {y, y + panel}, panels.width, sums});
+    for (const int64_t at : {int64_t(0), panel}) {
+      if (op.norm_at == NormAt::after)
+        panels.normalise(y + at, y + at, c, gamma(op.norm), op.norm.bias, op.eps);
+      panels.add(y + at, x + at, c);
+    }
+  }
+};
+
+void check_attention(const AttentionSublayer<Tensor>& op) {
+  const int inner = op.heads * op.d, c = op.x.c;
+  check_sublayer(op, op.qkv, op.proj, f32(op.residual, op.x, c), inner);
+  check(op.qkv.cout == 3 * inner && op.x.h % op.window.h == 0 && op.x.w % op.window.w == 0 && op.bias.w &&
+            op.bias.cout == op.heads && op.bias.cin == (2 * op.window.h - 1) * (2 * op.window.w - 1) &&
+            (!op.cosine || op.bias.bias),
+        Code::device, "attention_sublayer: x is [", op.x.h, ", ", op.x.w, "] for windows of ", op.window.h,
+        " x ", op.window.w, ", ", op.heads, " heads of ", op.d, ", qkv of ", op.qkv.cout);
+}
+
+void check_mlp(const MlpSublayer<Tensor>& op) {
+  const int c = op.x.c;
+  const bool add = op.add.t.data != nullptr;
+  check_sublayer(op, op.fc1, op.fc2, !add || (f32(op.add.t, op.x, c) && op.add.group == 1), op.fc1.cout);
+  check(!add || op.norm_at != NormAt::after, Code::device, "mlp_sublayer: an addend behind a norm");
+}
+
+// In windows, and for the same pixels the MLP that follows, if any.
+void run_windows(const AttentionSublayer<Tensor>& op, Mlp* mlp, Context& context) {
+  const int inner = op.heads * op.d, c = op.x.c;
+  const PanelKernels& panels = panel_kernels();
+  const AttentionKernels& attention = attention_kernels();
+  const Windows windows(op, op.x.extent());
+  const int width = panels.width, across = windows.across(), threads = context.pool.threads();
+  const int queries = windows.queries();
+  PositionBias bias(windows, width);
+  Linear qkv(op.qkv), proj(op.proj);
+  const Room room(op, width);
+  const int64_t row = room.row, own = room.floats + (mlp ? mlp->floats() : 0);
+  const int64_t shared =
+      qkv.floats() + proj.floats() + round_to(bias.floats(), 16) + (mlp ? mlp->shared_floats() : 0);
+  float* memory = static_cast<float*>(context.scratch.get(size_t(shared + threads * own) * sizeof(float)));
+  float* const rooms = memory + shared;
+  memory = proj.pack(qkv.pack(memory, context.pool), context.pool);
+  if (mlp) memory = mlp->pack(memory, context.pool);
+  bias.prepare(memory, context.pool);
+  const Tensor& y = mlp ? mlp->op.y : op.y;
+  const Tensor more = mlp ? mlp->op.add.t : Tensor{};
+  struct Thread {
+    Patch patch;
+    std::vector<float*> x, y, residual, more, next;
+  };
+  std::vector<Thread> of(threads, Thread{Patch(op.window, 2 * width), {}, {}, {}, {}, {}});
+
+  for (int image = 0; image < op.x.n; image++)
+    context.pool.for_each(windows.count(), [&](int item, int thread) {
+      const FlushDenormals flush;
+      const int wy = item / across, wx = item % across;
+      Thread& t = of[thread];
+      float *const x = rooms + thread * own, *const x2 = x + room.result / 2;
+      float *const result = x + room.result, *const result2 = result + room.result / 2;
+      float *const q = x + room.qkv, *const k = q + inner * row, *const v = k + inner * row;
+      float *const attended = x + room.y, *const sums = x + room.sums, *const zeros = x + room.zeros;
+      std::fill_n(zeros, c, 0.0f);
+      t.next.clear();
+      if (const int then = item + threads; then < windows.count()) {
+        t.patch.fill(windows, op.window, then / across, then % across);
+        t.patch.aim(op.x, image, zeros, t.next);
+      }
+      t.patch.fill(windows, op.window, wy, wx);
+      t.patch.aim(op.x, image, zeros, t.x), t.patch.aim(y, image, zeros, t.y);
+      t.patch.aim(op.residual, image, zeros, t.residual);
+      if (more.data) t.patch.aim(more, image, zeros, t.more);
+      const auto load = [&](const std::vector<float*>& px, int64_t p) {
+        panels.load(px.data() + p, width, c, x, width),
+            panels.load(px.data() + p + width, width, c, x2, width);
+      };
+      for (int64_t p = 0; p < row; p += 2 * width) {
+        load(t.x, p);
+        const bool norm = op.norm_at == NormAt::before;
+        if (norm) {
+          panels.normalise(x, result, c, gamma(op.norm), op.norm.bias, op.eps);
+          panels.normalise(x2, result2, c, gamma(op.norm), op.norm.bias, op.eps);
+        }
+        panels.linear(qkv.w, {{norm ? result : x, norm ? result2 : x2}, {q + p, q + p + width}, row, sums});
+        if (!op.cosine) attention.scale(q + p, row, inner, 2 * width, false, op.scale * kLog2E);
+      }
+      for (int n = 0; n < op.heads && op.cosine; n++) {
+        attention.scale(q + n * op.d * row, row, op.d, int(row), true, op.bias.bias[n] * kLog2E);
+        attention.scale(k + n * op.d * row, row, op.d, int(row), true, 1);
+      }
+      const Patch* seam = windows.seam(wy, wx) ? &t.patch : nullptr;
+      const bool x_is_residual = op.residual.data == op.x.data && row == 2 * width;
+      for (int p = 0; p * width < row; p++) {
+        const int n_px = std::clamp(queries - p * width, 0, width);
+        float* const to = attended + p % 2 * inner * width;
+        const auto fetch = [&](const std::vector<float*>& px) {
+          panels.fetch(px.data() + p * width, n_px, c);
+        };
+        if (!t.next.empty()) fetch(t.next);
+        fetch(t.y), fetch(t.residual);
+        if (more.data) fetch(t.more);
+        if (n_px == 0) std::fill_n(to, inner * width, 0.0f);
+        for (int n = 0; n < op.heads && n_px > 0; n++) {
+          const int64_t head = n * op.d * row;
+          attention.attend({q + head + p * width, k + head, v + head, row, row, row, queries, op.d,
+                            bias.rows(n, p, seam, seam, x + room.bias), to + n * op.d * width,
+                            x + room.working});
+        }
+        if (p % 2 == 0) continue;
+        panels.linear(proj.w, {{attended, to}, {result, result2}, width, sums});
+        if (op.norm_at == NormAt::after) {
+          panels.normalise(result, result, c, gamma(op.norm), op.norm.bias, op.eps);
+          panels.normalise(result2, result2, c, gamma(op.norm), op.norm.bias, op.eps);
+        }
+        if (mlp) {
+          if (!x_is_residual) load(t.residual, (p - 1) * width);
+          panels.add(x, result, c), panels.add(x2, result2, c);
+          mlp->run(x, result, x + room.floats);
+        }
+        for (int i = p - 1; i <= p; i++) {
+          PanelStore s{std::clamp(queries - i * width, 0, width), c, t.y.data() + i * width};
+          if (!mlp) s.residual = t.residual.data() + i * width;
+          if (more.data) s.add = t.more.data() + i * width, s.add_scale = mlp->op.add.scale;
+          panels.store(s, i == p ? result2 : result);
+        }
+      }
+    });
+}
 
 }  // namespace
 
@@ -114,126 +269,59 @@ void pack_linear_weight(const float* weight, float* out, Weight& w) {
 }
 
 size_t thread_scratch_bytes(const AttentionSublayer<Tensor>& op) {
-  return runs_whole(op) ? size_t(Room(op, panel_kernels().width).floats) * sizeof(float) : 0;
+  if (!runs_whole(op)) return 0;
+  return size_t(Room(op, panel_kernels().width).floats) * sizeof(float);
+}
+
+bool joins(const AttentionSublayer<Tensor>& op, const MlpSublayer<Tensor>& mlp) {
+  const auto same = [&](const Tensor& t) {
+    return t.data == op.y.data && t.px == op.y.px && t.row == op.y.row && t.image == op.y.image;
+  };
+  return runs_whole(op) && same(mlp.x) && same(mlp.y);
+}
+
+void run(const AttentionSublayer<Tensor>& op, const MlpSublayer<Tensor>& mlp, Context& context) {
+  check_attention(op), check_mlp(mlp);
+  check(joins(op, mlp) && f32(mlp.x, op.x, op.x.c), Code::device, "attention_sublayer: ", mlp.kName,
+        " reads or writes elsewhere");
+  isa_ready();
+  Mlp next(mlp);
+  run_windows(op, &next, context);
 }
 
 void run(const AttentionSublayer<Tensor>& op, Context& context, Rows rows) {
-  const int inner = op.heads * op.d, c = op.x.c;
   check(rows.begin <= 0 && rows.end >= op.y.h, Code::device, "attention_sublayer: runs on whole images");
-  check_sublayer(op, op.qkv, op.proj, f32(op.residual, op.x, c), inner);
-  if (!runs_whole(op)) return run_parts(op, context);
-  check(op.qkv.cout == 3 * inner && op.x.h % op.window.h == 0 && op.x.w % op.window.w == 0 && op.bias.w &&
-            op.bias.cout == op.heads && op.bias.cin == (2 * op.window.h - 1) * (2 * op.window.w - 1) &&
-            (!op.cosine || op.bias.bias),
-        Code::device, "attention_sublayer: x is [", op.x.h, ", ", op.x.w, "] for windows of ", op.window.h,
-        " x ", op.window.w, ", ", op.heads, " heads of ", op.d, ", qkv of ", op.qkv.cout);
+  if (!runs_whole(op)) {
+    check_sublayer(op, op.qkv, op.proj, f32(op.residual, op.x, op.x.c), op.heads * op.d);
+    return run_parts(op, context);
+  }
+  check_attention(op);
   isa_ready();
-  const PanelKernels& panels = panel_kernels();
-  const AttentionKernels& attention = attention_kernels();
-  const Windows windows(op, op.x.extent());
-  const int width = panels.width, across = windows.across(), threads = context.pool.threads();
-  const int queries = windows.queries();
-  PositionBias bias(windows, width);
-  Linear qkv(op.qkv), proj(op.proj);
-  const Room room(op, width);
-  const int64_t row = room.row;
-  const int64_t shared = qkv.floats() + proj.floats() + round_to(bias.floats(), 16);
-  float* memory =
-      static_cast<float*>(context.scratch.get(size_t(shared + threads * room.floats) * sizeof(float)));
-  float* const rooms = memory + shared;
-  memory = qkv.pack(memory, context.pool);
-  memory = proj.pack(memory, context.pool);
-  bias.prepare(memory, context.pool);
-  struct Thread {
-    Patch patch;
-    std::vector<float*> x, y, residual, next;
-  };
-  std::vector<Thread> of(threads, Thread{Patch(op.window, 2 * width), {}, {}, {}, {}});
-
-  for (int image = 0; image < op.x.n; image++)
-    context.pool.for_each(windows.count(), [&](int item, int thread) {
-      const FlushDenormals flush;
-      const int wy = item / across, wx = item % across;
-      Thread& t = of[thread];
-      float* const panel = rooms + thread * room.floats;
-      float *const q = panel + room.qkv, *const k = q + inner * row, *const v = k + inner * row;
-      float *const attended = panel + room.y, *const sums = panel + room.sums;
-      float *const second = panel + room.qkv / 2, *const zeros = panel + room.zeros;
-      std::fill_n(zeros, c, 0.0f);
-      if (const int then = item + threads; then < windows.count()) {
-        t.patch.fill(windows, op.window, then / across, then % across);
-        t.patch.aim(op.x, image, zeros, t.next);
-      }
-      t.patch.fill(windows, op.window, wy, wx);
-      t.patch.aim(op.x, image, zeros, t.x), t.patch.aim(op.y, image, zeros, t.y);
-      t.patch.aim(op.residual, image, zeros, t.residual);
-      for (int64_t p = 0; p < row; p += 2 * width) {
-        for (float* to : {panel, second}) {
-          panels.load(t.x.data() + p + (to == second) * width, width, c, to, width);
-          if (op.norm_at == NormAt::before) panels.normalise(to, c, gamma(op.norm), op.norm.bias, op.eps);
-        }
-        panels.linear(qkv.w, {{panel, second}, {q + p, q + p + width}, row, sums});
-        if (!op.cosine) attention.scale(q + p, row, inner, 2 * width, false, op.scale * kLog2E);
-      }
-      for (int n = 0; n < op.heads && op.cosine; n++) {
-        attention.scale(q + n * op.d * row, row, op.d, int(row), true, op.bias.bias[n] * kLog2E);
-        attention.scale(k + n * op.d * row, row, op.d, int(row), true, 1);
-      }
-      const Patch* seam = windows.seam(wy, wx) ? &t.patch : nullptr;
-      for (int p = 0; p * width < row; p++) {
-        const int n_px = std::clamp(queries - p * width, 0, width);
-        float* const to = attended + p % 2 * inner * width;
-        if (n_px > 0) {
-          if (!t.next.empty()) panels.fetch(t.next.data() + p * width, n_px, c);
-          panels.fetch(t.y.data() + p * width, n_px, c), panels.fetch(t.residual.data() + p * width, n_px, c);
-          for (int n = 0; n < op.heads; n++) {
-            const int64_t head = n * op.d * row;
-            attention.attend({q + head + p * width, k + head, v + head, row, row, row, queries, op.d,
-                              bias.rows(n, p, seam, seam, panel + room.bias), to + n * op.d * width,
-                              panel + room.working});
-          }
-        } else {
-          std::fill_n(to, inner * width, 0.0f);
-        }
-        if (p % 2 == 0) continue;
-        panels.linear(proj.w, {{attended, to}, {panel, second}, width, sums});
-        for (int i = p - 1; i <= p; i++) {
-          float* const from = i == p ? second : panel;
-          if (op.norm_at == NormAt::after) panels.normalise(from, c, gamma(op.norm), op.norm.bias, op.eps);
-          panels.store({std::clamp(queries - i * width, 0, width), c, t.y.data() + i * width,
-                        t.residual.data() + i * width},
-                       from);
-        }
-      }
-    });
+  run_windows(op, nullptr, context);
 }
 
 void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows) {
-  const int c = op.x.c, hidden = op.fc1.cout;
-  const bool add = op.add.t.data != nullptr;
-  check_sublayer(op, op.fc1, op.fc2, !add || (f32(op.add.t, op.x, c) && op.add.group == 1), hidden);
-  check(!add || op.norm_at != NormAt::after, Code::device, "mlp_sublayer: an addend behind a norm");
+  check_mlp(op);
   rows.begin = std::max(rows.begin, 0), rows.end = std::min(rows.end, op.y.h);
   if (rows.begin >= rows.end) return;
   isa_ready();
   const PanelKernels& panels = panel_kernels();
-  const int width = panels.width, threads = context.pool.threads();
-  Linear fc1(op.fc1, true), fc2(op.fc2);
-  const int64_t panel_floats = round_to(c, 16) * width, hidden_floats = int64_t(hidden) * width;
-  const int64_t hidden_at = 2 * panel_floats, sums_at = hidden_at + 2 * hidden_floats,
-                zeros_at = sums_at + 2 * std::max(c, hidden) * width, own = zeros_at + round_to(c, 16),
-                shared = fc1.floats() + fc2.floats();
-  float* memory = static_cast<float*>(context.scratch.get(size_t(shared + threads * own) * sizeof(float)));
-  float* const rooms = memory + shared;
-  fc2.pack(fc1.pack(memory, context.pool), context.pool);
+  const int c = op.x.c, width = panels.width, threads = context.pool.threads();
+  const bool add = op.add.t.data != nullptr;
+  Mlp mlp(op);
+  const int64_t result_at = 2 * mlp.panel, working_at = 2 * result_at, zeros_at = working_at + mlp.floats(),
+                own = zeros_at + round_to(c, 16);
+  float* memory =
+      static_cast<float*>(context.scratch.get(size_t(mlp.shared_floats() + threads * own) * sizeof(float)));
+  float* const rooms = mlp.pack(memory, context.pool);
   const int64_t first = int64_t(rows.begin) * op.x.w, end = int64_t(rows.end) * op.x.w;
   const int most = 2 * width;
   const int64_t items = (end - first + most - 1) / most;
-  check(items <= INT32_MAX, Code::device, "mlp_sublayer: ", items, " panels of pixels");
+  check(items <= INT32_MAX, Code::device, "mlp_sublayer: ", items, " pairs of panels");
   for (int image = 0; image < op.x.n; image++)
     context.pool.for_each(int(items), [&](int item, int thread) {
       const FlushDenormals flush;
-      float* const panel = rooms + thread * own;
+      float *const panel = rooms + thread * own, *const result = panel + result_at;
       float* const zeros = panel + zeros_at;
       std::fill_n(zeros, c, 0.0f);
       constexpr int kMost = 64;
@@ -249,21 +337,13 @@ void run(const MlpSublayer<Tensor>& op, Context& context, Rows rows) {
         if (const int64_t then = begin + i + ahead; then < end)
           next[fetched++] = op.x.at(int(then / op.x.w), int(then % op.x.w)) + image * op.x.image;
       }
-      float* const second = panel + panel_floats;
-      float *const between = panel + hidden_at, *const sums = panel + sums_at;
-      for (float* to : {panel, second}) {
-        panels.load(x + (to == second) * width, width, c, to, width);
-        if (op.norm_at == NormAt::before) panels.normalise(to, c, gamma(op.norm), op.norm.bias, op.eps);
-      }
+      for (int p = 0; p < most; p += width) panels.load(x + p, width, c, panel + (p ? mlp.panel : 0), width);
       panels.fetch(y, n, c), panels.fetch(next, fetched, c);
       if (add) panels.fetch(more, n, c);
-      panels.linear(fc1.w, {{panel, second}, {between, between + hidden_floats}, width, sums});
-      panels.linear(fc2.w, {{between, between + hidden_floats}, {panel, second}, width, sums});
-      for (int p = 0; p < n; p += width) {
-        float* const from = p ? second : panel;
-        if (op.norm_at == NormAt::after) panels.normalise(from, c, gamma(op.norm), op.norm.bias, op.eps);
-        panels.store({std::min(width, n - p), c, y + p, x + p, add ? more + p : nullptr, op.add.scale}, from);
-      }
+      mlp.run(panel, result, panel + working_at);
+      for (int p = 0; p < n; p += width)
+        panels.store({std::min(width, n - p), c, y + p, nullptr, add ? more + p : nullptr, op.add.scale},
+                     result + (p ? mlp.panel : 0));
     });
 }
 

@@ -48,9 +48,9 @@ TEST_CASE("transformer sublayers equal their definitions", "[kernels][sublayers]
   shapes.push_back({{4, 5}, {4, 5}, {0, 1}, 2, 2, 4, 32, 128, false, NormAt::before, 134});
   for (const std::string& isa : cpu::isa_available()) {
     cpu::isa_force(isa);
-    Pool pool(2);
+    Pool pool(2), one(1);
     cpu::Scratch scratch;
-    cpu::Context context{pool, scratch};
+    cpu::Context context{pool, scratch}, alone{one, scratch};
     for (const SublayerShape& s : shapes) {
       INFO(isa << ", window " << s.window.h << "x" << s.window.w << " keys " << s.keys.h << " shift "
                << s.shift.h << " heads " << s.heads << " d " << s.d);
@@ -79,6 +79,23 @@ TEST_CASE("transformer sublayers equal their definitions", "[kernels][sublayers]
       m.fc2 = packed(m.fc2, t.m.fc2, t.m.fc2_bias, memory[3]);
       cpu::run(m, context);
       compare(ty, reference::mlp_sublayer(m, t.m));
+
+      // Both as one, over their input; with one thread the same bits.
+      std::vector<float> attended = reference::attention_sublayer(a, t.m), with_two;
+      m.x = dense_f32(attended.data(), e.h, e.w, s.c);
+      const reference::Pixels expected = reference::mlp_sublayer(m, t.m);
+      if (a.residual.data == tx.data) a.residual = ty;
+      a.x = m.x = ty;
+      REQUIRE(cpu::joins(a, m) == cpu::runs_whole(a));
+      if (!cpu::joins(a, m)) continue;
+      for (cpu::Context* each : {&context, &alone}) {
+        for (int r = 0; r < e.h; r++)
+          for (int col = 0; col < e.w; col++) std::copy_n(tx.at(r, col), s.c, ty.at(r, col));
+        cpu::run(a, m, *each);
+        compare(ty, expected);
+        if (each == &context) with_two = y;
+      }
+      CHECK(y == with_two);
     }
   }
   cpu::isa_force(cpu::isa_available().front());
