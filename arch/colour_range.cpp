@@ -97,9 +97,11 @@ std::vector<int> shuffle_steps(const StateDict& weights, const std::string& pref
   return steps;
 }
 
-Value upsample_steps(Graph& g, Value x, const Scope& at, const std::vector<int>& steps) {
-  for (size_t i = 0; i < steps.size(); i++) x = g.conv2d(x, at / int(2 * i), {.shuffle = steps[i]});
-  return x;
+Value upsample_steps(Graph& g, Value x, const Scope& at, const std::vector<int>& steps, const Scope& last) {
+  if (steps.empty()) return g.conv2d(x, last);
+  const int end = int(steps.size()) - 1;
+  for (int i = 0; i < end; i++) x = g.conv2d(x, at / (2 * i), {.shuffle = steps[i]});
+  return g.shuffled_conv2d(x, at / (2 * end), steps[end], last);
 }
 
 int product(const std::vector<int>& steps) {

@@ -29,7 +29,8 @@ void fold_colours(Derived& derived, const Scope& last, const ColourRange& range)
 
 // Factors of the pixel shuffles behind the convolutions at prefix.0, prefix.2, ... Throws Error{Code::model}.
 std::vector<int> shuffle_steps(const StateDict& weights, const std::string& prefix, int num_feat);
-Value upsample_steps(Graph& g, Value x, const Scope& at, const std::vector<int>& steps);
+// All of them and the last convolution.
+Value upsample_steps(Graph& g, Value x, const Scope& at, const std::vector<int>& steps, const Scope& last);
 int product(const std::vector<int>& steps);
 
 }  // namespace ups

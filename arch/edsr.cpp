@@ -38,7 +38,7 @@ Value build(Graph& g, Value lr, const Layers& l, const Hyper& p) {
   Value x = head;
   for (int i = 0; i < p.num_block; i++) x = block(g, x, l.body / i, l, p.res_scale);
   x = g.conv2d(x, l.body_end, {.add = plus(head)});
-  return g.conv2d(upsample_steps(g, x, l.upsample, p.steps), l.last);
+  return upsample_steps(g, x, l.upsample, p.steps, l.last);
 }
 
 const KeyRule kOriginal = {.has_all = {"head.0.weight", "body.0.body.0.weight", "body.0.body.2.weight",

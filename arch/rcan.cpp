@@ -39,7 +39,7 @@ Value build(Graph& g, Value lr, const Layers& l, const Hyper& p) {
     x = g.conv2d(x, *l.group_end ? group / l.group_end : blocks / p.num_block, {.add = plus(group_in)});
   }
   x = g.conv2d(x, l.body_end, {.add = plus(head)});
-  return g.conv2d(upsample_steps(g, x, l.upsample, p.steps), l.last);
+  return upsample_steps(g, x, l.upsample, p.steps, l.last);
 }
 
 const KeyRule kOriginal = {

@@ -117,9 +117,11 @@ Value reconstruct(Graph& g, Value x, Value lr, const Reconstruction& r, const No
       return g.conv2d(x, root / "upsample" / 0, {.scale = inverse, .shuffle = r.scale});
     case Upsampler::pixelshuffle:
       x = before_upsample(g, x);
-      for (size_t i = 0; i < r.steps.size(); i++)
+      if (r.steps.empty()) return g.conv2d(x, root / "conv_last", {.scale = inverse});
+      for (size_t i = 0; i + 1 < r.steps.size(); i++)
         x = g.conv2d(x, root / "upsample" / int(2 * i), {.shuffle = r.steps[i]});
-      return g.conv2d(x, root / "conv_last", {.scale = inverse});
+      return g.shuffled_conv2d(x, root / "upsample" / int(2 * r.steps.size() - 2), r.steps.back(),
+                               root / "conv_last", inverse);
     case Upsampler::nearest:
       x = before_upsample(g, x);
       for (size_t i = 1; i <= r.steps.size(); i++)

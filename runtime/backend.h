@@ -21,6 +21,8 @@ class Backend {
   virtual std::string describe() const = 0;  // "CPU avx2, 2 threads"
   // How plans for this backend are made.
   virtual PlanOptions plan_options() const { return {}; }
+  // Whether graphs are built with Graph::collapse(). Not where it would store parts of sums in 16 bits.
+  virtual bool collapses() const { return false; }
   // Memory a run may take, weights included, when the caller does not say. The default lets x4plus do a
   // 512 x 512 image in four tiles.
   virtual int64_t budget_bytes() const { return int64_t(264) << 20; }

@@ -38,6 +38,7 @@ class CpuBackend final : public Backend {
     };
     return {.in_place = InPlace::all, .whole = whole};
   }
+  bool collapses() const override { return true; }
   void load(const Graph& graph) override;
   size_t weight_bytes() const override { return weight_bytes_; }
   size_t scratch_bytes(const Plan& plan) const override;

@@ -183,10 +183,10 @@ double Graph::flop_per_px() const {
 }
 
 int64_t Graph::parameters() const {
-  int64_t n = 0;
+  int64_t n = collapsed_parameters_;
   for (const WeightInfo& w : weight_infos_) {
-    n += int64_t(w.cout) * w.k * w.k * w.cin;
-    if (!w.bias_key.empty()) n += w.cout;
+    if (w.computed) continue;
+    n += w.parameters();
     if (!w.slope_key.empty()) n += weights_->at(w.slope_key).count();
   }
   return n;

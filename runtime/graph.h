@@ -1,8 +1,9 @@
 // Graph: a network as a list of operators over symbolic values, checked against the weights as it is built.
 //
 // Extents are symbolic: a value is lr * num / den pixels on each side, so one graph serves every image size.
-// There is no optimiser behind it: what an arch file writes is what runs. Concatenations cost nothing when
-// the planner can let the producers write into place (runtime/plan.h).
+// There is no optimiser behind it: what an arch file writes is what runs; shuffled_conv2d() alone computes
+// weights of its own. Concatenations cost nothing when the planner can let the producers write into place
+// (runtime/plan.h).
 #pragma once
 
 #include <initializer_list>
@@ -89,6 +90,9 @@ class Graph {
   // Convolution with `w.weight` [cout, cin, k, k] and, when present, `w.bias` [cout] (kernels/ops.h).
   // Throws Error{Code::model} naming the key when it is missing or its shape contradicts x.
   Value conv2d(Value x, const Scope& w, const ConvOptions& options = {});
+  // scale * (conv2d of `last` behind conv2d of `first` with a pixel shuffle by r): the end of networks that
+  // upsample last. Most of the second moves into the first where collapse() allows and less work is left.
+  Value shuffled_conv2d(Value x, const Scope& first, int r, const Scope& last, float scale = 1);
   // Channels of all parts, in order. Parts have equal extents.
   Value concat(const std::vector<Value>& parts);
   Value pixel_unshuffle(Value x, int r);
@@ -121,6 +125,8 @@ class Graph {
   // One head over all pixels.
   Value attention(Value q, Value k, Value v, float scale);
   void set_rounding(Rounding r) { rounding_ = r; }
+  // Before the network is built: linear operators may be computed in another order than the file's.
+  void collapse() { collapses_ = true; }
   void output(Value y);
 
   int channels(Value v) const { return values_.at(v.id).c; }
@@ -136,7 +142,9 @@ class Graph {
   struct WeightInfo {
     std::string weight_key, bias_key, slope_key;  // "" when absent
     int cout, k, cin;
-    bool flat = false;  // not of a convolution: f32 [cout, cin] as in the file, in every precision
+    bool flat = false;      // not of a convolution: f32 [cout, cin] as in the file, in every precision
+    bool computed = false;  // from weights that the graph does not use themselves
+    int64_t parameters() const { return int64_t(cout) * k * k * cin + (bias_key.empty() ? 0 : cout); }
   };
   const std::vector<ValueInfo>& values() const { return values_; }
   const std::vector<WeightInfo>& weight_infos() const { return weight_infos_; }
@@ -149,7 +157,7 @@ class Graph {
 
   // Multiply-adds times two, per LR pixel.
   double flop_per_px() const;
-  // Learned numbers used by the graph.
+  // Learned numbers used by the graph, or by what it computes its weights from.
   int64_t parameters() const;
   // Drops the weight file; only shapes remain.
   void release_weights() { weights_.reset(); }
@@ -180,6 +188,8 @@ class Graph {
   std::vector<Op<Value>> ops_;
   Value input_, output_;
   Rounding rounding_ = Rounding::exact;
+  bool collapses_ = false;
+  int64_t collapsed_parameters_ = 0;  // what computed weights stand for
 };
 
 }  // namespace ups

@@ -16,6 +16,7 @@ constexpr int kSpilledSegmentOps = 8;
 
 Session::Session(Network network, std::unique_ptr<Backend> backend)
     : info_(network.info), graph_(std::make_unique<Graph>(network.weights)), backend_(std::move(backend)) {
+  if (backend_->collapses()) graph_->collapse();
   graph_->output(network.build(*graph_, graph_->input(info_.in_c)));
   const auto& y = graph_->values()[graph_->output_value().id];
   check(y.c == info_.out_c && y.num * info_.down == info_.scale * y.den, Code::model, info_.family,

@@ -10,6 +10,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
+
 #include "kernels/cpu/conv2d_winograd_large.h"
 #include "kernels/cpu/epilogue-inl.h"
 #include "kernels/cpu/winograd-inl.h"
@@ -74,17 +76,29 @@ HWY_NOINLINE void weights_row(const float* HWY_RESTRICT g, int cin, int i, float
   }
 }
 
+// Rows and columns of a tile that there are; the others are zero.
+struct Window {
+  int top, bottom, left, right;
+};
+
 // One vector of channels of one tile. row, col: offsets of its rows and columns.
-template <int M>
-HWY_INLINE void input_tile(const float* x, const int64_t* row, const int64_t* col, float* v, int64_t v_xi) {
+template <int M, bool kWhole>
+HWY_INLINE void input_tile(const float* x, const int64_t* row, const int64_t* col, const Window& there,
+                           float* v, int64_t v_xi) {
   constexpr int kN = M + 2;
   const D d;
   HWY_ALIGN float half[kN * kN * kLanes];
   V in[kN], out[kN];
   for (int i = 0; i < kN; i++) {
     const float* p = x + row[i];
+    const bool none = !kWhole && (i < there.top || i >= there.bottom);
 #pragma GCC unroll 10
-    for (int j = 0; j < kN; j++) in[j] = hn::LoadU(d, p + col[j]);
+    for (int j = 0; j < kN; j++) {
+      if (kWhole || (!none && j >= there.left && j < there.right))
+        in[j] = hn::LoadU(d, p + col[j]);
+      else
+        in[j] = hn::Zero(d);
+    }
     input_1d<M>(d, in, out);
 #pragma GCC unroll 10
     for (int j = 0; j < kN; j++) hn::Store(out[j], d, half + (i * kN + j) * kLanes);
@@ -105,28 +119,32 @@ void input(const WinogradArgs& a, int first, int count, float* v, float* patch) 
   for (int t = 0; t < count; t++, v += a.v_tile) {
     const int tile = first + t;
     const int y = (a.tile_row + tile / a.tiles_x) * M - 1, x = tile % a.tiles_x * M - 1;
+    const Window there = {std::max(0, a.in_begin - y), std::min(kN, a.in_end - y), std::max(0, -x),
+                          std::min(kN, w - x)};
     const float* from = a.x;
     int64_t row[kN], col[kN];
-    if (padded == a.cin && y >= a.in_begin && y + kN <= a.in_end && x >= 0 && x + kN <= w) {
-      for (int i = 0; i < kN; i++) row[i] = int64_t(source(y + i, a.up)) * a.x_row;
-      for (int j = 0; j < kN; j++) col[j] = int64_t(source(x + j, a.up)) * a.x_px;
-    } else {  // zero padding
-      for (int i = 0; i < kN; i++) {
-        row[i] = int64_t(i) * kN * padded, col[i] = int64_t(i) * padded;
+    for (int i = 0; i < kN; i++) {
+      row[i] = int64_t(source(y + i, a.up)) * a.x_row;
+      col[i] = int64_t(source(x + i, a.up)) * a.x_px;
+    }
+    if (padded != a.cin) {
+      for (int i = 0; i < kN; i++)
         for (int j = 0; j < kN; j++) {
           float* to = patch + (i * kN + j) * padded;
-          int c = 0;
-          if (y + i >= a.in_begin && y + i < a.in_end && x + j >= 0 && x + j < w) {
-            copy_floats(from + int64_t(source(y + i, a.up)) * a.x_row + int64_t(source(x + j, a.up)) * a.x_px,
-                        to, a.cin);
-            c = a.cin;
-          }
-          for (; c < padded; c++) to[c] = 0;
+          const bool inside = i >= there.top && i < there.bottom && j >= there.left && j < there.right;
+          if (inside) copy_floats(from + row[i] + col[j], to, a.cin);
+          for (int c = inside ? a.cin : 0; c < padded; c++) to[c] = 0;
         }
-      }
+      for (int i = 0; i < kN; i++) row[i] = int64_t(i) * kN * padded, col[i] = int64_t(i) * padded;
       from = patch;
     }
-    for (int c = 0; c < padded; c += kLanes) input_tile<M>(from + c, row, col, v + c, a.v_xi);
+    const bool whole =
+        padded != a.cin || (there.top == 0 && there.bottom == kN && there.left == 0 && there.right == kN);
+    for (int c = 0; c < padded; c += kLanes)
+      if (whole)
+        input_tile<M, true>(from + c, row, col, there, v + c, a.v_xi);
+      else
+        input_tile<M, false>(from + c, row, col, there, v + c, a.v_xi);
   }
 }
 
@@ -213,9 +231,10 @@ HWY_NOINLINE void output_sums(const float* m, int64_t m_xi, float* pixels, int s
   }
 }
 
-// A whole tile with its epilogue in registers; the same operations in the same order as emit_act.
-template <int M, int NV, Act A>
-HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, int y, int x, int co) {
+// A tile with its epilogue in registers; the same operations in the same order as emit_act.
+template <int M, int NV, Act A, bool kWhole>
+HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, int y, int x, int co,
+                              const Window& there) {
   const D d;
   HWY_ALIGN float half[(M + 2) * M * kLanes];
   const bool scaled = e.scale != 1;
@@ -224,7 +243,7 @@ HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, i
     output_rows<M>(m + n * kLanes, m_xi, half);
     const V bias = hn::LoadU(d, e.bias + co);
     const V slope = e.slopes ? hn::LoadU(d, e.slopes + co) : hn::Set(d, e.slope);
-    for (int j = 0; j < M; j++) {
+    for (int j = 0; j < (kWhole ? M : there.right); j++) {
       V o[M];
       output_column<M>(half, j, o);
 #pragma GCC unroll 8
@@ -237,7 +256,9 @@ HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, i
         const float* add = e.add[k].data + y * e.add[k].row + (x + j) * e.add[k].px + co;
         const V by = hn::Set(d, e.add[k].scale);
 #pragma GCC unroll 8
-        for (int i = 0; i < M; i++) o[i] = hn::MulAdd(hn::LoadU(d, add + i * e.add[k].row), by, o[i]);
+        for (int i = 0; i < M; i++)
+          if (kWhole || (i >= there.top && i < there.bottom))
+            o[i] = hn::MulAdd(hn::LoadU(d, add + i * e.add[k].row), by, o[i]);
       }
       if (e.act_last) {
 #pragma GCC unroll 8
@@ -245,9 +266,19 @@ HWY_NOINLINE void output_tile(const Epilogue& e, const float* m, int64_t m_xi, i
       }
       float* out = e.y + y * e.y_row + (x + j) * e.y_px + co;
 #pragma GCC unroll 8
-      for (int i = 0; i < M; i++) hn::StoreU(o[i], d, out + i * e.y_row);
+      for (int i = 0; i < M; i++)
+        if (kWhole || (i >= there.top && i < there.bottom)) hn::StoreU(o[i], d, out + i * e.y_row);
     }
   }
+}
+
+template <int M, int NV, Act A>
+HWY_INLINE void output_part(const Epilogue& e, const float* m, int64_t m_xi, int y, int x, int co,
+                            const Window& there) {
+  if (there.top == 0 && there.bottom == M && there.right == M)
+    output_tile<M, NV, A, true>(e, m, m_xi, y, x, co, there);
+  else
+    output_tile<M, NV, A, false>(e, m, m_xi, y, x, co, there);
 }
 
 // Output transform and epilogue of the tiles whose products lie at m. channels: of e.cout from co.
@@ -259,24 +290,24 @@ void store_tiles(const WinogradArgs& a, const Epilogue& e, int first, int count,
   for (int t = 0; t < count; t++, m += NV * kLanes) {
     const int tile = first + t;
     const int y = (a.tile_row + tile / a.tiles_x) * M, x = tile % a.tiles_x * M;
-    if (plain && x + M <= a.out_w && y >= a.row_begin && y + M <= a.row_end) {
+    const Window there = {std::max(0, a.row_begin - y), std::min(M, a.row_end - y), 0,
+                          std::min(M, a.out_w - x)};
+    if (plain) {
       if (e.act == Act::none) {
-        output_tile<M, NV, Act::none>(e, m, m_xi, y, x, co);
+        output_part<M, NV, Act::none>(e, m, m_xi, y, x, co, there);
         continue;
       } else if (e.act == Act::relu) {
-        output_tile<M, NV, Act::relu>(e, m, m_xi, y, x, co);
+        output_part<M, NV, Act::relu>(e, m, m_xi, y, x, co, there);
         continue;
       } else if (e.act == Act::lrelu || e.act == Act::prelu) {
-        output_tile<M, NV, Act::lrelu>(e, m, m_xi, y, x, co);
+        output_part<M, NV, Act::lrelu>(e, m, m_xi, y, x, co, there);
         continue;
       }
     }
     HWY_ALIGN float pixels[M * M * NV * kLanes];
     for (int n = 0; n < NV; n++) output_sums<M>(m + n * kLanes, m_xi, pixels + n * kLanes, NV * kLanes);
-    const int n = a.out_w - x < M ? a.out_w - x : M;
-    for (int i = 0; i < M; i++)
-      if (y + i >= a.row_begin && y + i < a.row_end)
-        emit(e, pixels + i * M * NV * kLanes, NV * kLanes, y + i, x, n, co, channels);
+    for (int i = there.top; i < there.bottom; i++)
+      emit(e, pixels + i * M * NV * kLanes, NV * kLanes, y + i, x, there.right, co, channels);
   }
 }
 
