@@ -56,6 +56,13 @@ struct Running {
   }
 };
 
+// Until a run that was given --progress json is at work on pixels: its handlers are installed, its output is
+// begun. However slow the machine is; a minute says that something is wrong.
+inline void wait_for_progress(const Running& r) {
+  for (int k = 0; k < 6000 && slurp(r.folder.path / "err").find("\"progress\"") == std::string::npos; k++)
+    usleep(10000);
+}
+
 // environment: "NAME=value" entries that replace or extend ours. The store is an empty folder unless given.
 inline std::unique_ptr<Running> start(std::vector<std::string> arguments,
                                       std::vector<std::string> environment = {}) {

@@ -303,8 +303,9 @@ TEST_CASE("an interrupt stops with code 130 and leaves no half-written file", "[
   UPS_RANDOM(r);
   TemporaryFolder folder;
   spill(folder / "in.png", random_rgb_png(r, 1200, 1200));
-  auto running = start({folder / "in.png", folder / "out.png", "-m", tiny_model(), "-s", "8", "-t", "64"});
-  usleep(300000);
+  auto running = start({folder / "in.png", folder / "out.png", "-m", tiny_model(), "-s", "8", "-t", "64",
+                        "--progress", "json"});
+  wait_for_progress(*running);
   kill(running->pid, SIGINT);
   Finished f = running->wait();
   INFO(f.err);
@@ -351,8 +352,9 @@ TEST_CASE("a killed process leaves no temporary behind", "[apps][run]") {
   if (access("/proc/self/fd", X_OK) != 0)
     return;  // without /proc (a plain chroot) they cannot be given a name
   spill(folder / "in.png", random_rgb_png(r, 1200, 1200));
-  auto running = start({folder / "in.png", folder / "out.png", "-m", tiny_model(), "-s", "8", "-t", "64"});
-  usleep(300000);
+  auto running = start({folder / "in.png", folder / "out.png", "-m", tiny_model(), "-s", "8", "-t", "64",
+                        "--progress", "json"});
+  wait_for_progress(*running);
   kill(running->pid, SIGKILL);
   CHECK(running->wait().code == 1000 + SIGKILL);
   CHECK(files_in(folder.path) == 1);
