@@ -1,6 +1,7 @@
 // Conv2d as its definition in kernels/ops.h reads, in double and naive loops. Dense operands of one image.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -26,9 +27,11 @@ inline double activate(Act act, double v, double slope) {
 }
 
 // op.w.w holds `weights` as doubles in [k, k, cin, cout], op.shortcut.w.w shortcut_weights in [cin, cout].
-// Returns y [h, w, c] of op.y's extent, image 0.
+// Returns y [h, w, c] of op.y's extent, image 0. largest_sum: at least the magnitude of any sum with its
+// bias.
 inline std::vector<double> conv2d(const Conv2d<Tensor>& op, const std::vector<double>& weights,
-                                  const std::vector<double>& shortcut_weights = {}) {
+                                  const std::vector<double>& shortcut_weights = {},
+                                  double* largest_sum = nullptr) {
   const int k = op.w.k, cin = op.w.cin, cout = op.w.cout, r = op.shuffle;
   const int oh = op.y.h / r, ow = op.y.w / r;
   std::vector<double> out(size_t(op.y.h) * op.y.w * op.y.c);
@@ -51,6 +54,7 @@ inline std::vector<double> conv2d(const Conv2d<Tensor>& op, const std::vector<do
           for (int ci = 0; ci < w.cin; ci++) sum += double(in[ci]) * shortcut_weights[size_t(ci) * cout + co];
           if (w.bias) sum += w.bias[co];
         }
+        if (largest_sum) *largest_sum = std::max(*largest_sum, std::abs(sum));
         const double slope = op.act == Act::prelu ? op.w.slope[co] : op.slope;
         double v = (op.act_last ? sum : activate(op.act, sum, slope)) * op.scale;
         if (op.add.t.data) v += double(op.add.scale) * op.add.t.at(y, x)[co / op.add.group];
