@@ -99,7 +99,7 @@ printf '{"kind": "run", "gpu": "%s", "driver": "%s", "cuda": "%s", "commit": "%s
   "$(escape "$gpu")" "$(escape "$driver")" "$cuda" "$(escape "${commit:-unknown}")" "$(date -u +%Y-%m-%dT%H:%MZ)" >>"$lines"
 
 python=$(command -v python3)
-report() { if [ -n "$python" ]; then "$python" -B "$here/peers/gpu_report.py" "$lines" "$stem"; else cp "$lines" "$stem.jsonl"; fi; }
+report() { { [ -n "$python" ] && "$python" -B "$here/peers/gpu_report.py" "$lines" "$stem"; } || cp "$lines" "$stem.jsonl"; }
 wanted() { [ -z "$only" ] || case "$only " in *" $1 "*) true ;; *) false ;; esac; }
 
 # stage NAME LIMIT COMMAND...: runs the command under the limit or what is left of the budget, and notes how it ended.

@@ -90,7 +90,7 @@ def kernels(lines: list[dict]) -> list[str]:
             continue
         peers = {p["variant"]: p["ms"] for p in rows
                  if p["variant"] in foreign and (p["shape"], p["dtype"]) == (r["shape"], r["dtype"])}
-        share = 100 * r["tflops"] / peak if peak and r["dtype"] != "f32" else None
+        share = 100 * r["tflops"] / peak if peak and r["tflops"] and r["dtype"] != "f32" else None
         cudnn, torch = peers.get("cudnn"), peers.get("torch conv2d")
         text.append(f"| {r['shape']} | {r['dtype']} | {r['variant']} | {number(r['ms'], 4)} | {number(r['tflops'], 1)} | "
                     f"{number(share, 1)} | {number(cudnn, 4)} | {times(cudnn, r['ms'])} | {number(torch, 4)} | "
