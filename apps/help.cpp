@@ -1,22 +1,19 @@
 // --help, --help-all and `help TOPIC`.
 #include "apps/help.h"
 
-#include <sys/ioctl.h>
-
 #include <algorithm>
 #include <sstream>
 
 #include "apps/options/option.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 namespace {
 
 // That of the terminal, also where a pager stands between.
 size_t width() {
-  winsize window{};
   for (int fd : {1, 2})
-    if (ioctl(fd, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
-      return std::clamp<size_t>(window.ws_col, 72, 110);
+    if (const size_t columns = terminal_columns(fd)) return std::clamp<size_t>(columns, 72, 110);
   return 110;
 }
 
@@ -94,6 +91,10 @@ std::string help_text(bool all) {
     const SmallSyntax& s = c.syntax();
     out += two_columns(std::string("upscale ") + s.command + " " + s.arguments, s.summary, 44);
   }
+  out += "\nExamples:\n";
+  out += two_columns("upscale drawing.png large.png", "4x, by the network in the program", 44);
+  out += two_columns("upscale photo.jpg large.png -m x4 -s 2.5", "2.5x, after `upscale fetch x4`", 44);
+  out += two_columns("upscale pictures/ large/ -R -f jpg", "a folder with its sub-folders", 44);
   const Group* last = nullptr;
   for (const Option& o : option_table().options) {
     if (o.level == Level::unlisted || (o.level == Level::advanced && !all)) continue;

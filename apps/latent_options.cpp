@@ -2,6 +2,7 @@
 #include "apps/latent_options.h"
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/cancel.h"
@@ -16,10 +17,21 @@ namespace {
 
 int stop_if_cancelled(void*, double) { return cancelled(); }
 
+// A folder as diffusers saves it holds the weights under a fixed name; that of a whole pipeline, in vae/.
+std::string in_diffusers_folder(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return path;
+  for (const char* name :
+       {"/diffusion_pytorch_model.safetensors", "/vae/diffusion_pytorch_model.safetensors"})
+    if (std::filesystem::is_regular_file(path + name, ignored)) return path + name;
+  return path;
+}
+
 }  // namespace
 
 std::vector<SmallOption> autoencoder_options() {
-  return {{"--vae", "FILE", "AutoencoderKL: a file of its own or a checkpoint that holds one"},
+  return {{"--vae", "FILE",
+           "AutoencoderKL: a file of its own, a checkpoint that holds one, or a folder of diffusers"},
           {"--taesd", "FILE[,FILE]", "TAESD instead: one file, or encoder and decoder"},
           {"--scaling", "F[,SHIFT]", "latents are (z - SHIFT) * F; else as the file says"},
           {"--max-ram", "SIZE", "memory for weights and intermediates, e.g. 800M; a file takes the rest"},
@@ -46,6 +58,7 @@ Autoencoder::Autoencoder(const SmallArguments& a) {
     second = path.substr(comma + 1);
     path.resize(comma);
   }
+  path = in_diffusers_folder(path);
   options_.size = sizeof options_;
   std::string device = "cpu";
   if (const char* v = a.value("--device")) device = v;

@@ -8,7 +8,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
+
+#include "apps/terminal.h"
 
 namespace ups::apps {
 namespace {
@@ -37,6 +38,21 @@ std::string seconds_text(double seconds) {
   char text[40];
   snprintf(text, sizeof text, seconds < 10 ? "%.2f s" : "%.0f s", seconds);
   return text;
+}
+
+std::string progress_line(const std::string& before, const std::string& name, double done,
+                          const std::string& after, size_t columns) {
+  constexpr size_t kMost = 28, kLeast = 8;  // of the name and of the bar
+  const size_t fixed = before.size() + after.size() + 1;
+  const size_t room = std::max(columns, fixed) - fixed;
+  const std::string shown = shortened(name, std::clamp(room - std::min(room, kLeast), kLeast, kMost));
+  const size_t taken =
+      size_t(std::count_if(shown.begin(), shown.end(), [](char c) { return (uint8_t(c) & 0xc0) != 0x80; }));
+  const size_t width = std::min(kMost, room - std::min(room, taken));
+  const size_t filled = size_t(std::clamp(done, 0.0, 1.0) * double(width));
+  const std::string line =
+      before + shown + " " + std::string(filled, '#') + std::string(width - filled, '.') + after;
+  return shortened(line, columns);
 }
 
 Progress::Progress(ProgressMode mode, bool quiet)
@@ -83,23 +99,17 @@ void Progress::update(double done) {
     print_json(j);
     return;
   }
-  std::string name = std::filesystem::path(name_).filename().string();
-  if (name.size() > 28) {
-    size_t cut = 25;
-    while (cut > 0 && (uint8_t(name[cut]) & 0xc0) == 0x80) cut--;  // not inside a UTF-8 sequence
-    name.replace(cut, std::string::npos, "...");
-  }
-  std::string total;
+  char percent[16];
+  snprintf(percent, sizeof percent, " %3.0f %%  ", done * 100);
+  std::string before, after = percent + (left >= 0 ? clock_text(left) : "-:--") + " left";
   if (count_ > 1) {
-    std::ostringstream counted;
-    counted << "[" << index_ << "/" << count_ << "] " << name;
-    name = counted.str();
-    total = ", all " + (total_left >= 0 ? clock_text(total_left) : "-:--");
+    before = "[" + std::to_string(index_) + "/" + std::to_string(count_) + "] ";
+    after += ", all " + (total_left >= 0 ? clock_text(total_left) : "-:--");
   }
-  int filled = int(std::clamp(done, 0.0, 1.0) * 28);
-  std::string bar = std::string(size_t(filled), '#') + std::string(size_t(28 - filled), '.');
-  fprintf(stderr, "\r%s %s %3.0f %%  %s left%s\033[K", name.c_str(), bar.c_str(), done * 100,
-          left >= 0 ? clock_text(left).c_str() : "-:--", total.c_str());
+  const size_t columns = terminal_columns(2);
+  const std::string line = progress_line(before, std::filesystem::path(name_).filename().string(), done,
+                                         after, (columns ? columns : 80) - 1);
+  fprintf(stderr, "\r%s\033[K", line.c_str());
   fflush(stderr);
   drawn_ = true;
 }

@@ -42,6 +42,10 @@ class Progress {
   Clock::time_point run_start_, start_, last_;
 };
 
+// The bar between what stands before and after it, in at most so many columns: a longer line would wrap, and
+// never be wiped.
+std::string progress_line(const std::string& before, const std::string& name, double done,
+                          const std::string& after, size_t columns);
 // "0:07", "12:34", "1:02:03"
 std::string clock_text(double seconds);
 // "0.42 s", "73 s", "12:34"

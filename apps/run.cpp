@@ -223,6 +223,9 @@ PlanText plan_text(const Model& model, const Image& lr, Format format, const Opt
       text.back() = '\n';
     }
   }
+  if (const Json& last = plans.back().at("steps").back().value("passes", Json::array());
+      o.dry_run && o.step_mode == UPS_STEPS_NATIVE && last.size() > 1 && !o.loop.values.faithful)
+    text += "  --step-mode once makes one pass and resamples the rest\n";
   if (takes_statistics(model) && tiled) text += std::string("  ") + kTileStatistics + "\n";
   if (!sizes.plan.same()) {
     text += std::string("  ") +

@@ -197,9 +197,12 @@ void fit_memory(const Model& model, const Image& lr, const Sizes& sizes, const O
     if (need <= limit) return;
     l.max_memory_bytes -= (need - limit) / networks + 1;
   }
-  fail(kMemory, "--max-ram: the images take ", sizes.image_bytes >> 20, " MiB and the network at least ",
-       need >> 20, " MiB more, the limit is ", o.max_ram_bytes >> 20,
-       " MiB (raise it, or use a smaller --scale)");
+  auto mib = [](int64_t bytes) {
+    return bytes < 1 << 20 ? std::to_string(bytes) + " bytes" : std::to_string(bytes >> 20) + " MiB";
+  };
+  fail(kMemory, "--max-ram: the images take ", mib(sizes.image_bytes),
+       need > 0 ? " and the network at least " + mib(need) + " more" : " without the network",
+       ", the limit is ", mib(o.max_ram_bytes), " (raise it, or use a smaller --scale)");
 }
 
 }  // namespace ups::apps

@@ -53,7 +53,8 @@ typedef enum {
   UPS_STEPS_NATIVE = 0,    /* as few network passes as reach the size, at most 3, then one resample */
   UPS_STEPS_SIMPLE = 1,    /* step k of N reaches 1 + k (f - 1) / N */
   UPS_STEPS_GEOMETRIC = 2, /* step k of N reaches f^(k / N) */
-  UPS_STEPS_LOOPBACK = 3   /* sizes along ups_loop's curve, or by the brightness of the picture */
+  UPS_STEPS_LOOPBACK = 3,  /* sizes along ups_loop's curve, or by the brightness of the picture */
+  UPS_STEPS_ONCE = 4       /* one network pass, then one resample, which may enlarge */
 } ups_step_mode;
 
 typedef enum {
@@ -218,10 +219,10 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
 /* What ups_upscale would do, without doing it, as JSON (valid until the next call on this model):
  *   input [w, h], output [w, h], sizes_at_most (true where sizes follow from the pictures on the way),
  *   steps [{target [w, h], crop [w, h] (if its middle is cut out), passes [{network [w, h] (input of the
- * pass), tile [w, h], fade_px [x, y], tiles}]}], peak_bytes (all the library allocates, weights included; not
- * lr and hr), flop, estimated_seconds (from a small timed run), device, kernels {call: how often, in one tile
- * of the first pass}. lr->data may be NULL; if it is not,
- * alpha and masks are looked at. */
+ * pass), tile [w, h], fade_px [x, y], tiles}]}], kernels {kernel: calls per tile}, peak_bytes (all the
+ * library allocates, weights included; not lr and hr), flop, estimated_seconds (from a small timed run),
+ * device, kernels {call: how often, in one tile of the first pass}. lr->data may be NULL; if it is not, alpha
+ * and masks are looked at. */
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
 
 /* Upscales lr into hr, whose width and height must be those of ups_output_size and whose channels must

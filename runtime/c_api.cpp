@@ -29,7 +29,7 @@ namespace {
 ups_options read_options(const ups_options* given) { return read_struct(given, "ups_options"); }
 
 LoopOptions loop_options(const ups_options& o) {
-  check_choice("step_mode", o.step_mode, UPS_STEPS_LOOPBACK);
+  check_choice("step_mode", o.step_mode, UPS_STEPS_ONCE);
   check_choice("filter", o.filter, UPS_FILTER_CUBIC);
   check(o.steps >= 0, Code::usage, "steps: got ", o.steps, ", expected at least 1");
   LoopOptions l;

@@ -26,6 +26,8 @@ double factor_of(Extent lr, double default_scale, const LoopOptions& o) {
 std::vector<Step> steps_of(Extent start, double factor, const LoopOptions& o) {
   check(!o.rules.faithful || o.size.h == 0, Code::usage,
         "faithful: sizes follow from a factor, not from a size (give --scale)");
+  check(!o.rules.faithful || o.mode != StepMode::once, Code::usage,
+        "faithful: one pass comes from no other system (use another step mode)");
   std::vector<Step> steps = loop_steps(start, factor, std::max(1, o.steps), o.mode, o.rules);
   if (o.size.h > 0) steps.back().target = o.size;
   return steps;

@@ -45,6 +45,7 @@ std::vector<Step> loop_steps(Extent start, double factor, int steps, StepMode mo
 int loop_passes(Extent from, Extent target, int network_scale, double factor, StepMode mode,
                 const LoopRules& rules) {
   if (of_impact(mode, rules)) return impact_passes(from, target, network_scale);
+  if (mode == StepMode::once) return 1;
   if (mode != StepMode::native) return passes_needed(from, target, network_scale);
   if (rules.faithful) return a1111_passes(from, target, network_scale, factor);
   return std::min(passes_needed(from, target, network_scale), kMostNativePasses);

@@ -33,7 +33,7 @@ std::vector<Step> schedule(Extent lr, double factor, int steps, StepMode mode) {
   const Step last{scaled_extent(lr, factor)};
   std::vector<Step> out;
   check(mode != StepMode::loopback, Code::usage, "schedule: loopback has a schedule of its own");
-  for (int k = 1; k < steps && mode != StepMode::native; k++) {
+  for (int k = 1; k < steps && !is_one_step(mode); k++) {
     if (mode == StepMode::simple) {
       // Divided last: side * (1 + 0.5 / 3) would round a size of 38.5 px either way.
       const auto side = [&](int px) { return rounded(px + px * (factor - 1) * k / steps); };

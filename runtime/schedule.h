@@ -13,8 +13,10 @@ enum class StepMode : uint8_t {
   native,     // one step to the final size: as few network passes as reach it, then one resample
   simple,     // step k of N has factor 1 + k (f - 1) / N
   geometric,  // step k of N has factor f^(k / N)
-  loopback    // sizes along a curve, or by the brightness of the picture: schedule_loopback.h
+  loopback,   // sizes along a curve, or by the brightness of the picture: schedule_loopback.h
+  once        // one step of one network pass, then one resample, which may enlarge
 };
+constexpr bool is_one_step(StepMode m) { return m == StepMode::native || m == StepMode::once; }
 
 // One step: run the network until it covers the target, resample to the target, keep its middle.
 struct Step {
@@ -34,8 +36,8 @@ constexpr int kMostNativePasses = 3;
 // factor is finite and > 0 and both sides stay below 2^31.
 Extent scaled_extent(Extent lr, double factor);
 
-// N = steps steps (simple, geometric; native: one, whatever N) with the factors of the mode, k = 1 .. N; the
-// last is exactly f. Each size is rounded from the size of the original, so errors do not accumulate.
+// N = steps steps (simple, geometric; native, once: one, whatever N) with the factors of the mode, k = 1 ..
+// N; the last is exactly f. Each size is rounded from the size of the original, so errors do not accumulate.
 // (ComfyUI's Impact Pack, from which the two modes come, truncates instead.) f = 1 gives N steps of the same
 // size; f < 1 is a downscale. Error{Code::usage} for steps outside 1 .. kMaxSteps and as scaled_extent.
 std::vector<Step> schedule(Extent lr, double factor, int steps, StepMode mode);

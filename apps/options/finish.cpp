@@ -60,7 +60,7 @@ void add_factor(OptionTable& table, const char* name, const char* help, float up
   table.add({.names = name,
              .argument = "F",
              .group = Group::finish,
-             .level = Level::basic,
+             .level = Level::advanced,
              .help = help,
              .set = [factor](Options& o, const Value& v) {
                o.finish.values.*factor = unless_zero(v.number(0, 100));
@@ -115,7 +115,7 @@ void add_finish_options(OptionTable& table) {
   table.add({.names = "--recipe",
              .argument = "FILE",
              .group = Group::finish,
-             .level = Level::basic,
+             .level = Level::advanced,
              .help = "take options from a JSON file; those given here as well win",
              .details =
                  "An object whose keys are the long names of options, such as {\"model\": \"x4\", \"size\": "

@@ -66,7 +66,7 @@ void add_format_options(OptionTable& table) {
   table.add({.names = "--dpi",
              .argument = "N",
              .group = Group::format,
-             .level = Level::advanced,
+             .level = Level::basic,
              .help = "resolution to note in the file; default: as the source says",
              .set = [](Options& o, const Value& v) { o.dpi = v.number(1, 65535); }});
 }

@@ -13,7 +13,7 @@ void add_message_options(OptionTable& table) {
   table.add({.names = "--report",
              .argument = "OUT.html",
              .group = Group::messages,
-             .level = Level::advanced,
+             .level = Level::basic,
              .help = "also write a page with source and result, a slider between them and zoom",
              .details =
                  "For several inputs OUT.html lists them, and OUT_pages/ beside it holds a page for each.\n"

@@ -142,10 +142,10 @@ void add_size_options(OptionTable& table) {
   table.add({.names = "--fit",
              .argument = "MODE",
              .group = Group::size,
-             .level = Level::advanced,
-             .help = "inside (default), outside, fill, cover or contain",
+             .level = Level::basic,
+             .help = "how another aspect meets --size: inside (default), outside, fill, cover or contain",
              .details =
-                 "How a picture of another aspect meets --size. inside: the largest that fits. outside: the "
+                 "inside: the largest that fits. outside: the "
                  "smallest that covers. fill: stretched. cover: cropped to WxH. contain: padded to WxH.",
              .set =
                  [](Options& o, const Value& v) {

@@ -38,20 +38,22 @@ void add_step_options(OptionTable& table) {
        .argument = "MODE",
        .group = Group::steps,
        .level = Level::advanced,
-       .help = "simple, geometric, native or loopback; default native for one step, else geometric",
+       .help = "native, once, simple, geometric or loopback; default native for one step, else geometric",
        .details =
            "How the sizes of the steps are spaced: simple evenly, geometric by equal factors (3 steps unless "
            "told), loopback along --ease (4). native is one step: as few network passes as reach the size, "
            "at "
-           "most 3.",
+           "most 3. once is one step of one pass, and what is missing is resampled: quicker where a size is "
+           "little beyond the network's.",
        .set =
            [](Options& o, const Value& v) {
              o.step_mode = v.choice<ups_step_mode>({{"simple", UPS_STEPS_SIMPLE},
                                                     {"geometric", UPS_STEPS_GEOMETRIC},
                                                     {"native", UPS_STEPS_NATIVE},
-                                                    {"loopback", UPS_STEPS_LOOPBACK}});
+                                                    {"loopback", UPS_STEPS_LOOPBACK},
+                                                    {"once", UPS_STEPS_ONCE}});
            },
-       .choices = {"simple", "geometric", "native", "loopback"}});
+       .choices = {"native", "once", "simple", "geometric", "loopback"}});
   table.add({.names = "--save-steps,--temp-prefix",
              .argument = "PREFIX",
              .group = Group::steps,
@@ -75,15 +77,16 @@ void add_step_options(OptionTable& table) {
                    "cubic"}});
   table.check([](Options& o, const Given& given) {
     // As the systems that the modes come from.
-    if (!given("--steps") && o.step_mode != UPS_STEPS_NATIVE)
-      o.steps = o.step_mode == UPS_STEPS_LOOPBACK ? 4 : 3;
+    auto one_step = [&] { return o.step_mode == UPS_STEPS_NATIVE || o.step_mode == UPS_STEPS_ONCE; };
+    if (!given("--steps") && !one_step()) o.steps = o.step_mode == UPS_STEPS_LOOPBACK ? 4 : 3;
     if (!given("--step-mode")) o.step_mode = o.steps > 1 ? UPS_STEPS_GEOMETRIC : UPS_STEPS_NATIVE;
-    if (o.step_mode == UPS_STEPS_NATIVE && o.steps > 1) {
-      fail(kUsage, "--steps: got ", o.steps,
-           ", but --step-mode native reaches the size in one (use --step-mode geometric or simple)");
+    const char* const mode = o.step_mode == UPS_STEPS_ONCE ? "once" : "native";
+    if (one_step() && o.steps > 1) {
+      fail(kUsage, "--steps: got ", o.steps, ", but --step-mode ", mode,
+           " reaches the size in one (use --step-mode geometric or simple)");
     }
-    if (given("--save-steps") && o.step_mode == UPS_STEPS_NATIVE && given("--step-mode"))
-      fail(kUsage, "--save-steps: --step-mode native has one step (use --steps N and another mode)");
+    if (given("--save-steps") && one_step() && given("--step-mode"))
+      fail(kUsage, "--save-steps: --step-mode ", mode, " has one step (use --steps N and another mode)");
     if (given("--save-steps") && o.steps < 2)
       fail(kUsage, "--save-steps: there is no step before the last (use --steps 2 or more)");
   });

@@ -166,14 +166,23 @@ Line measure_sublayer(int size, int window, Machine* machines) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && argv[1][0] == '-') {
+    std::puts(
+        "bench_kernels [filter] [seconds per measurement] [cpu]\n"
+        "filter: part of a shape's name, as in \"192->64 @128\"; \"\": all. cpu: processor time, not "
+        "elapsed.");
+    return std::strcmp(argv[1], "--help") != 0;
+  }
   cpu::isa_name();  // applies UPSCALE_ISA before the peak is measured
   const char* filter = argc > 1 ? argv[1] : "";
   if (argc > 2) g_seconds = std::atof(argv[2]);
   if (argc > 3) g_cpu_time = std::strcmp(argv[3], "cpu") == 0;
   Machine machines[2] = {Machine(1), Machine(2)};
   const double peak = bench::fma_peak_gflops();
-  std::printf("isa %s, FMA peak %.0f GFLOP/s per core; columns: 1 thread, 2 threads, %% of twice the peak\n",
-              cpu::isa_name().c_str(), peak);
+  std::printf(
+      "isa %s, FMA peak %.0f GFLOP/s per core; columns: 1 thread, 2 threads, %% of twice the peak\n"
+      "(GFLOP/s of a direct convolution: Winograd needs fewer and may exceed the peak)\n",
+      cpu::isa_name().c_str(), peak);
   std::vector<Shape> shapes;
   for (int size : {64, 128})
     for (const Shape& s : {Shape{"64->64", size, 64, 64},

@@ -67,6 +67,19 @@ TEST_CASE("a picture is encoded and decoded to its own size", "[apps][latents]")
   CHECK(side(slurp(out), 0) == 36);
 }
 
+TEST_CASE("an autoencoder is found in a folder as diffusers saves it", "[apps][latents]") {
+  Work w;
+  const std::string latent = w.folder / "l.safetensors";
+  std::filesystem::create_directories(w.folder / "pipeline/vae");
+  CHECK(run({"encode", w.picture, latent, "--vae", w.folder / "pipeline"}).code != 0);
+  std::filesystem::copy(w.taesd, w.folder / "pipeline/vae/diffusion_pytorch_model.safetensors");
+  CHECK(run({"encode", w.picture, latent, "--taesd", w.folder / "pipeline"}).code == 0);
+  CHECK(run({"encode", w.picture, latent, "--taesd", w.folder / "pipeline/vae"}).code == 0);
+  const Finished upscaling = run({w.picture, w.folder / "out.png", "-m", w.taesd});
+  CHECK(upscaling.code == 3);
+  CHECK(upscaling.err.find("--vae or --taesd") != std::string::npos);
+}
+
 TEST_CASE("samples are seeded, and latents of ComfyUI are not scaled yet", "[apps][latents]") {
   Work w;
   const auto latent_of = [&](const std::vector<std::string>& more) {

@@ -5,6 +5,7 @@
 
 #include "apps/commands.h"
 #include "apps/options/option.h"
+#include "apps/progress.h"
 #include "tests/apps/process.h"
 
 using namespace ups::testing;
@@ -57,6 +58,8 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
       {in, out, "-g", "0,1"},
       {in, out, "--step-mode", "native", "--steps", "2"},
       {in, out, "--step-mode", "native", "--save-steps", "p"},
+      {in, out, "--step-mode", "once", "--steps", "2"},
+      {in, out, "--step-mode", "once", "--faithful"},
       {in, out, "--size", "64x64", "--width", "3"},
       {in, out, "--size", "64x64", "--fit", "tight"},
       {in, out, "--fit", "cover"},
@@ -253,6 +256,25 @@ TEST_CASE("small commands say how they are used in a line, and take the letters 
       INFO(line);
       CHECK(line.size() <= 110);
     }
+  }
+}
+
+TEST_CASE("a bar never is wider than the terminal, nor commanded by a name", "[apps][usage]") {
+  using ups::apps::progress_line;
+  CHECK(progress_line("", "cat.png", 0.5, "  50 %", 79) == "cat.png ##############..............  50 %");
+  CHECK(progress_line("[1/2] ", "a\x1b[31m\nb", 0, "  0 %", 79).substr(0, 15) == "[1/2] a?[31m?b ");
+  UPS_RANDOM(r);
+  for (int trial = 0; trial < 300; trial++) {
+    std::string name;
+    for (int i = r.integer(1, 60); i > 0; i--) name += r.integer(0, 1) ? "\u65e5" : "x";
+    const size_t columns = size_t(r.integer(1, 120));
+    const std::string line = progress_line("[12/3000] ", name, r.uniform(0, 1), " 100 %  0:01 left", columns);
+    const auto characters =
+        std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; });
+    INFO(columns << ": " << line);
+    CHECK(size_t(characters) <= columns);
+    CHECK(nlohmann::json(line).dump().size() > 2);  // throws for half a character
+    if (columns >= 79) CHECK(line.find(" 100 %  0:01 left") != std::string::npos);
   }
 }
 

@@ -69,6 +69,8 @@ TEST_CASE("an unknown network is refused with the supported list and the first k
   CHECK_THAT(sentence, Contains("Compact"));
   CHECK_THAT(sentence, Contains("layers.0.a.weight, layers.0.b.weight, norm.weight"));
   CHECK_THAT(refusal(std::make_shared<StateDict>()), Contains("unknown network"));
+  weights->add_owned("decoder.layers.0.bias", {2}, {1, 2});
+  CHECK_THAT(refusal(weights), Contains("upscale encode, decode and latent"));
 }
 
 TEST_CASE("every family has an id, a summary and a rule", "[arch][registry]") {

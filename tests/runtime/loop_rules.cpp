@@ -23,6 +23,13 @@ TEST_CASE("a native run takes at most three passes and resamples the rest", "[ru
   REQUIRE(hr.image.w == 80);
   for (int y = 0; y < 64; y++)
     for (int x = 0; x < 80; x++) REQUIRE(hr.bytes[(y * 80 + x) * 3] == lr.bytes[(y / 16 * 5 + x / 16) * 3]);
+  o.mode = StepMode::once, o.steps = 3;
+  const LoopPlan once = plan_loop(session, lr.image, o);
+  REQUIRE(once.steps.size() == 1);
+  REQUIRE(once.steps[0].passes.size() == 1);
+  CHECK(upscale(session, pool, lr, o).bytes == hr.bytes);  // both only repeat pixels
+  o.rules.faithful = true;
+  CHECK_THROWS_AS(plan_loop(session, lr.image, o), Error);
 }
 
 TEST_CASE("faithful steps deliver the sizes and the middle that the node keeps", "[runtime][loop]") {

@@ -108,6 +108,7 @@ TEST_CASE("passes of every mode", "[runtime][schedule]") {
   CHECK(passes({10, 10}, {160, 160}, 2, 16, StepMode::native, faithful) == 3);
   CHECK(passes({10, 10}, {40, 40}, 2, 4, StepMode::native, faithful) == 2);
   CHECK(passes({10, 10}, {5, 5}, 2, 0.5, StepMode::native, plain) == 1);
+  CHECK(passes({10, 10}, {160, 160}, 2, 16, StepMode::once, plain) == 1);
   CHECK(passes({10, 10}, {8, 8}, 2, 0.8, StepMode::native, faithful) == 0);
   CHECK(passes({10, 10}, {8, 8}, 2, 1, StepMode::native, faithful) == 1);
   CHECK(passes({10, 10}, {40, 40}, 1, 4, StepMode::native, faithful) == 1);
