@@ -113,6 +113,35 @@ TEST_CASE("a convolution of another geometry, or other channels than its neighbo
   CHECK_THAT(wide.refusal(), Contains("has 96 channels before a pixel shuffle of 4"));
 }
 
+TEST_CASE("layers whose numbers or blobs do not fit are refused", "[weights][ncnn]") {
+  const auto compact = [](const std::string& from, const std::string& to) {
+    return Pair("compact_prelu_x4").replace(from, to).refusal();
+  };
+  CHECK_THAT(compact("6=225", "6=226"), Contains("226 weights"));
+  CHECK_THAT(compact("0=5 1=3", "0=0 1=3"), Contains("0 outputs"));
+  CHECK_THAT(compact("5=1", "5=0"), Contains("and bias"));
+  CHECK_THAT(compact(" 0=4\n", " 0=17\n"), Contains("unexpected PixelShuffle"));
+  CHECK_THAT(compact(" 0=4\n", " 0=5\n"), Contains("unexpected PixelShuffle"));
+  // One layer more.
+  const auto after = [](const std::string& line, const std::string& layer) {
+    return Pair("compact_prelu_x4").replace("12 13", "13 13").replace(line, line + layer + "\n").refusal();
+  };
+  const std::string input = "Input Input_0 0 1 data\n", prelu = "PReLU PReLU_3 1 1 b3 b4 0=5\n";
+  CHECK_THAT(after(input, "Input again 0 1 x"), Contains("more than one input"));
+  CHECK_THAT(after(input, "Noop twice 1 2 data x x"), Contains("blob 'x' twice"));
+  CHECK_THAT(after(input, "Noop none 0 1 x"), Contains("lacks input 0 of Noop"));
+  CHECK_THAT(after(prelu, "PReLU p 1 1 b4 x 0=5"), Contains("follows no convolution"));
+  for (const char* fixed :
+       {"3=8", "4=8", "1=3.200000e+01 2=3.200000e+01", "1=-1.000000e+00 2=-1.000000e+00"}) {
+    INFO(fixed);
+    CHECK_THAT(after(input, "Interp i 1 1 data x 0=1 "s + fixed), Contains("unequal size"));
+  }
+  CHECK_THAT(Pair("rrdb_x4_fp16").replace("-23310=1,2.000000e-01", "-23310=2,2.000000e-01,0").refusal(),
+             Contains("activation other than"));
+  CHECK_THAT(Pair("rrdb_x4_fp16").replace("-23301=2,2.000000e-01", "-23301=3,0,2.000000e-01").refusal(),
+             Contains("unexpected Eltwise"));
+}
+
 TEST_CASE("errors in a param file name their line", "[weights][ncnn]") {
   CHECK_THAT(parse_refusal(""), Contains("not a complete"));
   CHECK_THAT(parse_refusal("7767518\n"), Contains("line 1") && Contains("magic"));
@@ -127,6 +156,8 @@ TEST_CASE("errors in a param file name their line", "[weights][ncnn]") {
   CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 99=1\n"), Contains("parameter id 99"));
   CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=nan\n"), Contains("expected a number"));
   CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=1e999\n"), Contains("expected a number"));
+  CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=1x\n"), Contains("expected a number"));
+  CHECK_THAT(parse_refusal("7767517\n0 0\n"), Contains("has 0 layers"));
   CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data -23300=3,1,2\n"),
              Contains("an array of 2 values that claims 3"));
   CHECK_THAT(parse_refusal("7767517\n1 1\nInput data 0 1 data 0=\"open\n"), Contains("closing quote"));
@@ -135,7 +166,7 @@ TEST_CASE("errors in a param file name their line", "[weights][ncnn]") {
 
 TEST_CASE("both notations of arrays, and strings, are read", "[weights][ncnn]") {
   const auto layers = ncnn::parse_param(
-      "7767517\r\n1 1\r\nFoo f 0 1 b 0=3 -23301=2,0.5,1e0 2=7,8 3=\"a b\" 4=2.5\r\n\r\n", "f");
+      "7767517\r\n1 1\r\nFoo f 0 1 b 0=3 -23301=2,0.5,1e0 2=7,8 3=\"a b\" 4=2.5 5=3e9\r\n\r\n", "f");
   REQUIRE(layers.size() == 1);
   const ncnn::Layer& layer = layers[0];
   CHECK(layer.integer(0, 0) == 3);
@@ -144,5 +175,5 @@ TEST_CASE("both notations of arrays, and strings, are read", "[weights][ncnn]") 
   CHECK(layer.strings.at(3) == "a b");
   CHECK(layer.real(4, 0) == 2.5);
   CHECK(layer.integer(9, -7) == -7);
-  CHECK_THAT(sentence([&] { layer.integer(4, 0); }), Contains("expected an integer"));
+  for (int id : {4, 5}) CHECK_THAT(sentence([&] { layer.integer(id, 0); }), Contains("expected an integer"));
 }

@@ -60,6 +60,17 @@ TEST_CASE("half an ncnn pair asks for the other half", "[weights][open]") {
   CHECK_THAT(refusal_of("\x47\x6b\x30\x01"s, "x.bin"), Contains("needs its .param"));
 }
 
+TEST_CASE("a PyTorch checkpoint is one beside an ncnn .param, too", "[weights][open]") {
+  const TemporaryFolder folder;
+  std::filesystem::copy(golden("compact_prelu_x4.param"), folder.path / "m.param");
+  for (const char* checkpoint : {"ordered.pth", "nested_legacy.pth"}) {
+    const auto replaced = std::filesystem::copy_options::overwrite_existing;
+    std::filesystem::copy_file(golden(checkpoint), folder.path / "m.bin", replaced);
+    CHECK(open_weights(folder / "m.bin")->entries().size() ==
+          open_weights(golden(checkpoint))->entries().size());
+  }
+}
+
 TEST_CASE("weights in memory open like a file, without wrappers", "[weights][open]") {
   const TemporaryFolder folder;
   StateDict weights;

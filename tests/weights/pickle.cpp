@@ -46,6 +46,7 @@ TEST_CASE("numbers of every width are read with their sign", "[weights][pickle]"
   CHECK(value("\x8a\x00"s) == 0);
   CHECK(value("\x8a\x01\xff"s) == -1);
   CHECK(value("\x8a\x02\xff\x00"s) == 255);
+  CHECK(value("\x8a\x07\x00\x00\x00\x00\x00\x00\x80"s) == -(int64_t(1) << 55));
   CHECK(value("\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80"s) == INT64_MIN);
   CHECK(run("\x8a\x09"s + std::string(9, 'x') + ".").nodes[0].kind == Kind::inert);
   CHECK(run("G\x3f\xf8\0\0\0\0\0\0."s).nodes[0].real == 1.5);
@@ -106,12 +107,14 @@ TEST_CASE("malformed pickles are refused", "[weights][pickle]") {
   CHECK_THAT(refusal("\x80\x02}"), Contains("truncated"));
   CHECK_THAT(refusal("\x80\x09."), Contains("protocol 9"));
   CHECK_THAT(refusal("\x80\x01."), Contains("protocol 1"));
+  CHECK_THAT(refusal("\x80\x06."), Contains("protocol 6"));
   CHECK_THAT(refusal("."), Contains("exactly one value"));
   CHECK_THAT(refusal("NN."), Contains("exactly one value"));
   CHECK_THAT(refusal("(N."), Contains("exactly one value"));
   CHECK_THAT(refusal("t."), Contains("lacks a MARK"));
   CHECK_THAT(refusal("N\x86."), Contains("empty stack"));
   CHECK_THAT(refusal("N(\x85."), Contains("empty stack"));  // not through a mark
+  CHECK_THAT(refusal("N(q\1."), Contains("empty stack"));
   CHECK_THAT(refusal("R."), Contains("empty stack"));
   CHECK_THAT(refusal("NK\1a."), Contains("not a list"));
   CHECK_THAT(refusal("]K\1K\2s."), Contains("not a dict"));
@@ -123,6 +126,13 @@ TEST_CASE("malformed pickles are refused", "[weights][pickle]") {
   CHECK_THAT(refusal("NQ."), Contains("persistent id"));
   CHECK_THAT(refusal(")Q."), Contains("persistent id"));
   CHECK_THAT(refusal("ccollections\nOrderedDict\n](K\1K\2K\3ta\x85R."), Contains("not a pair"));
+  CHECK_THAT(refusal("]K\1aQ."), Contains("persistent id that is not a tuple"));
+  CHECK_THAT(refusal("("s + text("module") + "tQ."), Contains("a whole module"));
+  CHECK_THAT(refusal("NN\x93."), Contains("not a string"));
+  CHECK_THAT(refusal("ctorch\nSize\n]R."), Contains("arguments that are not a tuple"));
+  CHECK_THAT(refusal("ctorch\nSize\n)R."), Contains("torch.Size of 0 arguments"));
+  CHECK_THAT(refusal("ctorch\nSize\nK\1K\2\x86R."), Contains("torch.Size of 2 arguments"));
+  CHECK_THAT(refusal("ctorch._utils\n_rebuild_parameter\n)R."), Contains("Parameter of nothing"));
   CHECK(refusal("(0N.") == "");  // POP of a mark
   CHECK_THAT(refusal("X\xff\xff\xff\xff."), Contains("string of 4294967295 bytes"));
   CHECK_THAT(refusal("c"s + std::string(5000, 'a')), Contains("over 1000 bytes"));
@@ -166,6 +176,60 @@ TEST_CASE("views outside their storage are refused", "[weights][pickle]") {
   CHECK_THAT(add(tensor(huge + huge, huge + huge)), Contains("reaches element"));
   CHECK_THAT(add(tensor(huge + huge, i0 + i0)), Contains("repeats elements"));
   CHECK(add(tensor(huge + i0, huge + huge)).find("reaches") == std::string::npos);
+}
+
+TEST_CASE("what describes a tensor in another way than PyTorch does is refused", "[weights][pickle]") {
+  const std::string one = integer(1), right = tensor(one, one);
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = right;
+    const size_t at = changed.find(from);
+    REQUIRE(at != changed.npos);
+    return add(changed.replace(at, from.size(), to));
+  };
+  REQUIRE(add(right) == "");
+  CHECK_THAT(with(text("storage"), text("torch")), Contains("expected ('storage', type, key, location"));
+  CHECK_THAT(with("ctorch\nFloatStorage\n", "ctorch\nfloat32\n"), Contains("not one of PyTorch's storage"));
+  CHECK_THAT(with(text("0"), one), Contains("key that is not a string"));
+  CHECK_THAT(with(storage(integer(6)), "N"), Contains("not a storage"));
+  CHECK_THAT(with("t\x89}tR", "t0tR"), Contains("rebuilt from 3 arguments"));
+  CHECK_THAT(add(tensor("N", one)), Contains("size that is not a non-negative integer"));
+}
+
+TEST_CASE("a view of a storage, as old checkpoints have them, begins and ends within it",
+          "[weights][pickle]") {
+  const std::string one = integer(1);
+  // Element `at` of `size` that begin at `offset` of six.
+  const auto seen = [&](int offset, int size, int at, float* value = nullptr) {
+    std::string program = "}"s + text("w") + tensor(one, one, integer(at)) + "s.";
+    const std::string whole = storage(integer(6));
+    const std::string view = "("s + text("v") + integer(offset) + integer(size) + "ttQ";
+    program.replace(program.find(whole), whole.size(), whole.substr(0, whole.size() - 2) + view);
+    return sentence([&] {
+      const pickle::Pickle p = run(program);
+      const std::vector<float> floats{0, 1, 2, 3, 4, 5};
+      uint64_t budget = 0;
+      StateDict out;
+      const auto* tensor = pickle::find_state_dict(p, kWho).at("w");
+      pickle::add_tensor(out, "w", *tensor, p.storages[tensor->storage], std::as_bytes(std::span(floats)),
+                         budget);
+      if (value) *value = out.floats("w")[0];
+    });
+  };
+  float value = 0;
+  CHECK(seen(2, 3, 2, &value) == "");
+  CHECK(value == 4);
+  CHECK(seen(0, 6, 5, &value) == "");
+  CHECK(value == 5);
+  CHECK_THAT(seen(1, 3, 3), Contains("reaches element 3 of a storage of 3"));
+  CHECK_THAT(seen(1, 6, 0), Contains("storage view beyond its storage of 6"));
+  CHECK_THAT(seen(INT32_MAX, INT32_MAX, 0), Contains("storage view beyond"));
+}
+
+TEST_CASE("a wrapper's name does not make a wrapper", "[weights][pickle]") {
+  const std::string one = integer(1);
+  const std::string program = "}"s + text("params") + one + "s" + text("w") + tensor(one, one) + "s.";
+  const pickle::Pickle p = run(program);
+  CHECK(pickle::find_state_dict(p, kWho).count("w") == 1);
 }
 
 TEST_CASE("the last of two equal dict keys counts, as in Python", "[weights][pickle]") {

@@ -145,6 +145,19 @@ TEST_CASE("zip entries that share their bytes hold no more than the file", "[wei
   CHECK_THAT(zip_refusal(zip_file(files, {"r/data/1", "r/data/2"})), Contains("more than the file"));
   CHECK_THAT(zip_refusal(zip_file({{"r/data.pkl", pickle}, {"s/data.pkl", pickle}})),
              Contains("more than one data.pkl"));
+  std::string encrypted = zip_file(files);
+  const size_t record = directory_record(encrypted, "data/0");
+  encrypted[record + 8] = 1;
+  encrypted[get_u32(encrypted, record + 42) + 6] = 1;
+  CHECK_THAT(zip_refusal(encrypted), Contains("encrypted"));
+}
+
+TEST_CASE("storage keys are names, not paths", "[weights][pth]") {
+  const std::string one = integer(1);
+  std::string pickle = "}"s + text("a") + tensor(one, one) + "s.";
+  pickle.replace(pickle.find(text("0")), text("0").size(), text("../0"));
+  CHECK_THAT(zip_refusal(zip_file({{"r/data.pkl", pickle}, {"r/data/../0", std::string(24, '\0')}})),
+             Contains("expected letters and digits"));
 }
 
 TEST_CASE("views that would be copied to several times the file are refused", "[weights][pth]") {
@@ -154,6 +167,9 @@ TEST_CASE("views that would be copied to several times the file are refused", "[
   CHECK(legacy_refusal(legacy_file("\x88", items, 2000)) == "");
   for (char key = 'd'; key < 'z'; key++) items += text({key}) + object + "s";
   CHECK_THAT(legacy_refusal(legacy_file("\x88", items, 2000)), Contains("too many strided views"));
+  const std::string floats(2000 * 4, '\0');
+  CHECK_THAT(zip_refusal(zip_file({{"r/data.pkl", "}" + items + "."}, {"r/data/0", floats}})),
+             Contains("too many strided views"));
 }
 
 TEST_CASE("a flipped bit in the weights is found by the checksum", "[weights][pth]") {
@@ -207,4 +223,18 @@ TEST_CASE("a legacy checkpoint says how its numbers are stored, and says it once
   CHECK(legacy_refusal(legacy("\x88", same)) == "");
   CHECK_THAT(legacy_refusal(legacy("\x89", same)), Contains("big-endian"));
   CHECK_THAT(legacy_refusal(legacy("\x88", other)), Contains("described in two ways"));
+  std::string halves = same;
+  halves.replace(halves.find("Float"), 5, "Half");
+  CHECK_THAT(legacy_refusal(legacy("\x88", halves)), Contains("described in two ways"));
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string file = legacy("\x88", same);
+    return legacy_refusal(file.replace(file.rfind(from), from.size(), to));
+  };
+  CHECK_THAT(changed("M\xe9\3.", "M\xe8\3."), Contains("protocol 1000, expected 1001"));
+  const std::string keys = "]" + text("0") + "a.";
+  CHECK_THAT(changed(keys, "N."), Contains("lacks the list of storage keys"));
+  CHECK_THAT(changed(keys, "]Na."), Contains("key that is not a string"));
+  CHECK_THAT(changed(keys, "]" + text("1") + "a."), Contains("which nothing refers to"));
+  const std::string twice = "](" + text("0") + text("0") + "e." + u32(6) + u32(0) + std::string(24, '\0');
+  CHECK_THAT(changed(keys, twice), Contains("lists storage '0' twice"));
 }

@@ -68,6 +68,7 @@ TEST_CASE("a header length beyond the file is refused without allocation", "[wei
     CHECK_THAT(refusal(bytes), Contains("beyond the end of the file of 10 bytes"));
   }
   CHECK_THAT(refusal(std::string(8, '\0')), Contains("does not start with '{'"));
+  CHECK_THAT(refusal(file(" {}")), Contains("does not start with '{'"));
 }
 
 TEST_CASE("tensors that overlap, leave holes or leave the buffer are refused", "[weights][safetensors]") {
@@ -148,6 +149,19 @@ TEST_CASE("deep nesting is refused at its first level", "[weights][safetensors]"
   CHECK_THAT(refusal(file(deep)), Contains("unknown member 'a'"));
 }
 
+TEST_CASE("a written header is padded to a multiple of 8 bytes, and no further", "[weights][safetensors]") {
+  const TemporaryFolder folder;
+  for (size_t length = 1; length <= 8; ++length) {
+    StateDict weights;
+    weights.add_owned(std::string(length, 'a'), {1}, {1});
+    write_safetensors(folder / "x.safetensors", weights);
+    const std::string bytes = read_text(folder / "x.safetensors");
+    const size_t end = bytes.rfind('}') + 1;
+    INFO(length);
+    CHECK(uint8_t(bytes[0]) == (end + 7) / 8 * 8 - 8);
+  }
+}
+
 TEST_CASE("a failed write leaves neither the file nor a temporary behind", "[weights][safetensors]") {
   const TemporaryFolder folder;
   StateDict weights;
@@ -158,6 +172,10 @@ TEST_CASE("a failed write leaves neither the file nor a temporary behind", "[wei
   invalid.add_owned("a\xff", {1}, {1});
   CHECK_THAT(sentence([&] { write_safetensors(folder / "x.safetensors", invalid); }, Code::io),
              Contains("UTF-8"));
+  StateDict reserved;
+  reserved.add_owned("__metadata__", {1}, {1});
+  CHECK_THAT(sentence([&] { write_safetensors(folder / "x.safetensors", reserved); }, Code::io),
+             Contains("cannot be the name of a weight"));
   // The rename fails: a folder with content is in the way.
   std::filesystem::create_directories(folder / "taken/inside");
   CHECK_THAT(sentence([&] { write_safetensors(folder / "taken", weights); }, Code::io),
