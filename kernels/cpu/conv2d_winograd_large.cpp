@@ -2,6 +2,8 @@
 #include "kernels/cpu/conv2d_winograd_large.h"
 
 #include <algorithm>
+#include <atomic>
+#include <vector>
 
 #include "kernels/cpu/conv2d_parts.h"
 #include "kernels/cpu/denormals.h"
@@ -39,8 +41,12 @@ void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, i
 
   const int parts = ceil_div(a.tiles, most_tiles(xi, cin_pad)), most = ceil_div(a.tiles, parts);
   // Too few blocks of channels for the threads: each block's tiles in as many pieces, each with U of its own.
+  // With very few, each thread takes tiles of its own through all blocks: V then stays near its core.
   int pieces = 1;
-  while (blocks * pieces % threads != 0 && blocks * pieces < 3 * threads && most / (pieces + 1) >= 12)
+  const bool apart = blocks <= 2 && threads > 1 && most / threads >= 24;
+  if (apart) pieces = threads;
+  while (!apart && blocks * pieces % threads != 0 && blocks * pieces < 3 * threads &&
+         most / (pieces + 1) >= 12)
     pieces++;
   const int piece_most = ceil_div(most, pieces);
   a.v_tile = cin_pad, a.v_xi = int64_t(most) * cin_pad + kXiGap;
@@ -61,19 +67,36 @@ void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, i
     for (int part = 0; part < parts; part++) {
       const int begin = int(int64_t(a.tiles) * part / parts);
       const int count = int(int64_t(a.tiles) * (part + 1) / parts) - begin;
-      context.pool.for_each(ceil_div(count, kInputTiles), [&](int item, int thread) {
-        const FlushDenormals flush;
-        const int first = item * kInputTiles;
-        kernels.input(a, begin + first, std::min(kInputTiles, count - first), v + first * a.v_tile,
+      const auto input = [&](int first, int end, int thread) {
+        kernels.input(a, begin + first, end - first, v + first * a.v_tile,
                       per_thread + thread * thread_floats);
-      });
-      context.pool.for_each(blocks * pieces, [&](int item, int thread) {
-        const FlushDenormals flush;
-        const int piece = item % pieces, first = count * piece / pieces, block = item / pieces;
+      };
+      const auto output = [&](int piece, int block, int thread) {
+        const int first = count * piece / pieces;
         // Channels of all phases lie side by side in the weights: one after the other, they read them once.
         const int co = block % a.phases * (a.cout / a.phases) + block / a.phases * 2 * lanes;
         kernels.output(a, begin + first, count * (piece + 1) / pieces - first, co, v + first * a.v_tile,
                        per_thread + thread * thread_floats);
+      };
+      if (apart) {
+        // The same piece in every layer, unless another thread was faster.
+        std::vector<std::atomic<bool>> taken(pieces);
+        context.pool.for_each(pieces, [&](int, int thread) {
+          const FlushDenormals flush;
+          int piece = thread;
+          while (taken[piece].exchange(true)) piece = (piece + 1) % pieces;
+          input(count * piece / pieces, count * (piece + 1) / pieces, thread);
+          for (int block = 0; block < blocks; block++) output(piece, block, thread);
+        });
+        continue;
+      }
+      context.pool.for_each(ceil_div(count, kInputTiles), [&](int item, int thread) {
+        const FlushDenormals flush;
+        input(item * kInputTiles, std::min(count, (item + 1) * kInputTiles), thread);
+      });
+      context.pool.for_each(blocks * pieces, [&](int item, int thread) {
+        const FlushDenormals flush;
+        output(item % pieces, item / pieces, thread);
       });
     }
   }

@@ -45,22 +45,29 @@ void pack_weights(const WinogradArgs& a, int co, float* g) {
   }
 }
 
+// Weights as they are, or packed: taps tap_step floats apart, input channels ci_step.
+struct WeightsAt {
+  const float* g;
+  int64_t tap_step, ci_step;
+};
+
 // Row i of xi: u [xi][ci][NV vectors], u_xi floats apart.
 template <int M, int NV>
-HWY_NOINLINE void weights_row(const float* HWY_RESTRICT g, int cin, int i, float* HWY_RESTRICT u,
-                              int64_t u_xi) {
+HWY_NOINLINE void weights_row(const WeightsAt& w, int cin, int i, float* HWY_RESTRICT u, int64_t u_xi) {
   constexpr int kPairs = M / 2, kN = M + 2;
   constexpr const WinogradCoefficients<M>& c = Points<M>::c;
   const D d;
-  for (int ci = 0; ci < cin; ci++, g += 9 * NV * kLanes, u += NV * kLanes) {
+  const float* HWY_RESTRICT g = w.g;
+  const int64_t tap_step = w.tap_step;
+  for (int ci = 0; ci < cin; ci++, g += w.ci_step, u += NV * kLanes) {
 #pragma GCC unroll 2
     for (int n = 0; n < NV; n++) {
       V r[3];
 #pragma GCC unroll 3
       for (int j = 0; j < 3; j++) {
-        const float* p = g + n * kLanes + j * NV * kLanes;
-        r[j] = weight_at<M>(d, i, hn::Load(d, p), hn::Load(d, p + 3 * NV * kLanes),
-                            hn::Load(d, p + 6 * NV * kLanes));
+        const float* p = g + n * kLanes + j * tap_step;
+        r[j] = weight_at<M>(d, i, hn::LoadU(d, p), hn::LoadU(d, p + 3 * tap_step),
+                            hn::LoadU(d, p + 6 * tap_step));
       }
       float* to = u + n * kLanes;
       hn::Store(r[0], d, to);
@@ -315,10 +322,16 @@ template <int M, int NV>
 void output_block(const WinogradArgs& a, int first, int count, int co, const float* v, float* room) {
   constexpr int kN = M + 2;
   const int64_t u_xi = int64_t(a.cin) * NV * kLanes + kXiGap, m_xi = int64_t(count) * NV * kLanes + kXiGap;
-  float* g = room;
-  float* u = g + int64_t(9) * a.cin * NV * kLanes;
+  float* u = room + int64_t(9) * a.cin * NV * kLanes;
   float* m = u + kN * u_xi;
-  pack_weights<NV>(a, co, g);
+  // Each row of xi reads the weights again. Those of few channels stay in cache as they are; those of many
+  // lie so far apart that they share few of its sets.
+  WeightsAt g = {static_cast<const float*>(a.weight) + co, int64_t(a.cin) * a.cout, a.cout};
+  constexpr int kFew = 128;
+  if (a.weight_f16 || a.phases > 1 || a.cout > kFew || a.cout - co < NV * kLanes) {
+    pack_weights<NV>(a, co, room);
+    g = {room, NV * kLanes, 9 * NV * kLanes};
+  }
   const int groups = ceil_div(count, kTiles);  // as equal as can be
   for (int i = 0; i < kN; i++) {
     weights_row<M, NV>(g, a.cin, i, u, u_xi);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/cpu/conv2d_args.h"
 #include "kernels/cpu/denormals.h"
 #include "kernels/cpu/gate_rows.h"
 #include "kernels/cpu/run.h"
@@ -106,6 +107,7 @@ void run(const ChannelAttention<Tensor>& op, Context& context, Rows rows) {
             op.w1.dtype == DType::f32 && op.w2.dtype == DType::f32,
         Code::device, "channel_attention: the weights do not fit ", c, " channels");
   const GateRows& kernels = gate_rows();
+  constexpr int kRows = 4;  // of a work item
   // Sums of each row, then of the rows in order: the same for any number of threads.
   const size_t rows_room = size_t(pool.h) * c;
   double* sums =
@@ -114,9 +116,10 @@ void run(const ChannelAttention<Tensor>& op, Context& context, Rows rows) {
   float* s = reinterpret_cast<float*>(hidden + r);
   for (int image = 0; image < op.y.n; image++) {
     std::memset(sums, 0, rows_room * sizeof(double));
-    context.pool.for_each(pool.h, [&](int y, int) {
+    context.pool.for_each(ceil_div(pool.h, kRows), [&](int item, int) {
       const FlushDenormals flush;
-      kernels.sum(row_of(pool, image, y), pool.w, c, sums + size_t(y) * c);
+      for (int y = item * kRows; y < std::min(pool.h, (item + 1) * kRows); y++)
+        kernels.sum(row_of(pool, image, y), pool.w, c, sums + size_t(y) * c);
     });
     std::memset(mean, 0, c * sizeof(double));
     for (int y = 0; y < pool.h; y++)
@@ -124,12 +127,12 @@ void run(const ChannelAttention<Tensor>& op, Context& context, Rows rows) {
     for (int i = 0; i < c; i++) mean[i] /= double(pool.extent().pixels());
     excite(op, mean, hidden, s);
     const int begin = std::max(rows.begin, 0), end = std::min(rows.end, op.y.h);
-    context.pool.for_each(std::max(0, end - begin), [&](int i, int) {
+    context.pool.for_each(ceil_div(std::max(0, end - begin), kRows), [&](int item, int) {
       const FlushDenormals flush;
-      const int y = begin + i;
-      kernels.scale(row_of(op.x, image, y), s, row_of(op.add.t, image, y, op.add.scale),
-                    row_of(op.add2.t, image, y, op.add2.scale), op.y.w, c, op.y.at(y, 0) + image * op.y.image,
-                    op.y.px);
+      for (int y = begin + item * kRows; y < std::min(end, begin + (item + 1) * kRows); y++)
+        kernels.scale(row_of(op.x, image, y), s, row_of(op.add.t, image, y, op.add.scale),
+                      row_of(op.add2.t, image, y, op.add2.scale), op.y.w, c,
+                      op.y.at(y, 0) + image * op.y.image, op.y.px);
     });
   }
 }
