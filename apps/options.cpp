@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 
 #include "apps/commands.h"
@@ -14,6 +15,7 @@
 #include "apps/nearest_name.h"
 #include "apps/options/option.h"
 #include "apps/recipe.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 namespace {
@@ -93,6 +95,16 @@ std::vector<std::string> with_bare_values(const std::vector<std::string>& argume
   return out;
 }
 
+// `upscale in.png out.png x4` would make a folder x4 of two pictures.
+void refuse_value_as_output(const std::string& name) {
+  std::error_code ignored;
+  if (std::filesystem::exists(name, ignored)) return;
+  if (find_alias(name))
+    fail(kUsage, "output ", name, ": is a model, expected -m ", name, " (a folder is written ", name, "/)");
+  if (name.find_first_not_of("0123456789.") == name.npos)
+    fail(kUsage, "output ", name, ": is a number, expected -s ", name, " (a folder is written ", name, "/)");
+}
+
 // Empty inputs and outputs are refused; without -o the last positional is the output.
 void place_files(Options& o, std::vector<std::string> positional, bool output_given) {
   if (!output_given) {
@@ -103,6 +115,7 @@ void place_files(Options& o, std::vector<std::string> positional, bool output_gi
     if (positional.empty()) fail(kUsage, "no output given, expected -o OUT (see upscale --help)");
     o.output = positional.back();
     positional.pop_back();
+    if (positional.size() + o.inputs.size() > 1) refuse_value_as_output(o.output);
   }
   o.inputs.insert(o.inputs.end(), positional.begin(), positional.end());
   if (o.inputs.empty()) fail(kUsage, "no input given, expected upscale IN OUT (see upscale --help)");

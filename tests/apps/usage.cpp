@@ -79,6 +79,8 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
       {in, folder / "out.psd"},
       {in, folder / "out"},
       {in, in},
+      {in, out, "x4"},
+      {in, out, "2.5"},
       {"info"},
       {"info", in, in},
       {"info", in, "--yaml"},
@@ -114,6 +116,11 @@ TEST_CASE("names that are misspelt are answered with the right one", "[apps][usa
 TEST_CASE("what an option expects is said in its own words", "[apps][usage]") {
   CHECK(run({"a", "b", "--scale"}).err ==
         "upscale: --scale: got nothing, expected a value (see upscale --help)\n");
+  CHECK(run({"a", "b", "anime"}).err ==
+        "upscale: output anime: is a model, expected -m anime (a folder is written anime/)\n");
+  CHECK(run({"a", "b", "4"}).err ==
+        "upscale: output 4: is a number, expected -s 4 (a folder is written 4/)\n");
+  CHECK(run({"a", "b", "4/"}).err == "upscale: a: does not exist\n");
   CHECK(run({"a", "b", "-t", "-1"}).err ==
         "upscale: --tile: got '-1', expected a whole number of pixels, auto or none\n");
   CHECK(run({"a", "b", "--depth", "10"}).err ==
