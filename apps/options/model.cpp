@@ -4,6 +4,7 @@
 #include "apps/chain.h"
 #include "apps/options/registry.h"
 #include "apps/store/model_name.h"
+#include "apps/store/store.h"
 
 namespace ups::apps {
 
@@ -61,7 +62,8 @@ void add_model_options(OptionTable& table) {
   table.check([](Options& o, const Given& given) {
     if (given("--model-name")) {
       o.model = model_named(given("--model") ? o.model : "", o.model_name, int(o.scale));
-    } else if (std::error_code ignored; std::filesystem::is_directory(o.model, ignored)) {
+    } else if (std::error_code ignored;
+               !find_alias(o.model) && std::filesystem::is_directory(o.model, ignored)) {
       fail(kUsage, "--model: ", o.model, " is a folder, name the model in it with -n");
     } else if (!std::filesystem::exists(o.model, ignored)) {
       std::string joined;

@@ -194,6 +194,18 @@ TEST_CASE("long options take _ for -, and threads take the ncnn form", "[apps][u
   CHECK(parse_options({"a_b.png", "c_d.png"})->inputs[0] == "a_b.png");
 }
 
+TEST_CASE("a folder of results named as a model does not hide the model", "[apps][usage]") {
+  namespace fs = std::filesystem;
+  TemporaryFolder folder;
+  fs::create_directories(folder / "x4");
+  const fs::path before = fs::current_path();
+  fs::current_path(folder / "");
+  const auto o = ups::apps::parse_options({"a", "x4", "-m", "x4"});
+  fs::current_path(before);
+  CHECK(o->model == "x4");
+  CHECK(o->output == "x4");
+}
+
 TEST_CASE("steps are native when there is one and geometric when there are several", "[apps][usage]") {
   using ups::apps::parse_options;
   CHECK(parse_options({"a", "b"})->step_mode == UPS_STEPS_NATIVE);
