@@ -47,7 +47,7 @@ TEST_CASE("arguments out of their documented range are refused by name", "[arch]
   const Model model;
   const std::vector<std::pair<std::string, std::function<void(Call&)>>> wrong = {
       {"steps", [](Call& c) { c.o.steps = -1; }},
-      {"step_mode", [](Call& c) { c.o.step_mode = ups_step_mode(4); }},
+      {"step_mode", [](Call& c) { c.o.step_mode = ups_step_mode(5); }},
       {"filter", [](Call& c) { c.o.filter = ups_filter(9); }},
       {"kind", [](Call& c) { c.o.kind = ups_kind(4); }},
       {"alpha", [](Call& c) { c.o.alpha = ups_alpha(4); }},
