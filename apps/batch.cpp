@@ -45,23 +45,6 @@ struct Work {
   std::exception_ptr error;
 };
 
-struct Failed {
-  int code;
-  std::string sentence;
-};
-
-Failed describe(std::exception_ptr error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const Failure& e) {
-    return {e.code, e.what()};
-  } catch (const std::bad_alloc&) {
-    return {kMemory, "not enough memory"};
-  } catch (const std::exception& e) {
-    return {kDevice, std::string("internal error: ") + e.what()};
-  }
-}
-
 // Where lines for the user go: the picture has the standard output to itself.
 FILE* messages(const Options& o) { return o.output == "-" ? stderr : stdout; }
 
@@ -241,16 +224,16 @@ class Batch {
         report(w, seconds_since(start));
         note([&] { manifest_.add_done(w.job, w.stamp, seconds_since(w.start)); });
       } catch (...) {
-        Failed f = describe(std::current_exception());
+        const Failure f = failure_of(std::current_exception());
         if (f.code == kCancelled) continue;
         failed_++, code_ = f.code;
-        if (index_) note([&] { index_->add(page_name(w.job), w.job.in, {"", "", "", f.sentence}); });
+        if (index_) note([&] { index_->add(page_name(w.job), w.job.in, {"", "", "", f.what()}); });
         int count = int(jobs_.size());
         if (progress_.json())
-          progress_.failed(w.job.in, w.index, count, f.code, f.sentence);
+          progress_.failed(w.job.in, w.index, count, f.code, f.what());
         else
-          fprintf(stderr, "%supscale: %s\n", clear_line(), f.sentence.c_str());
-        note([&] { manifest_.add_failed(w.job, w.stamp, f.code, f.sentence); });
+          fprintf(stderr, "%supscale: %s\n", clear_line(), f.what());
+        note([&] { manifest_.add_failed(w.job, w.stamp, f.code, f.what()); });
       }
     }
   }

@@ -1,6 +1,7 @@
 // How the command line tool fails: one sentence and an exit code. The codes are those of ups_status, plus 2.
 #pragma once
 
+#include <exception>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -31,6 +32,9 @@ template <class... Parts>
   (sentence << ... << parts);
   throw Failure(code, sentence.str());
 }
+
+// What was thrown, which may be anything, as a failure.
+Failure failure_of(const std::exception_ptr& error);
 
 // A library call that must succeed.
 inline void check(ups_status status) {

@@ -3,9 +3,7 @@
 #include <malloc.h>
 
 #include <cstdio>
-#include <exception>
 #include <filesystem>
-#include <new>
 
 #include "apps/cancel.h"
 #include "apps/commands.h"
@@ -54,15 +52,10 @@ int main(int argc, char** argv) {
   int code = kOk;
   try {
     code = dispatch({argv + 1, argv + argc});
-  } catch (const Failure& e) {
-    fprintf(stderr, "upscale: %s\n", e.what());
-    code = e.code;
-  } catch (const std::bad_alloc&) {
-    fputs("upscale: not enough memory\n", stderr);
-    code = kMemory;
-  } catch (const std::exception& e) {
-    fprintf(stderr, "upscale: internal error: %s\n", e.what());
-    code = kDevice;
+  } catch (...) {
+    const Failure failure = failure_of(std::current_exception());
+    fprintf(stderr, "upscale: %s\n", failure.what());
+    code = failure.code;
   }
   if ((fflush(stdout) != 0 || ferror(stdout)) && code == kOk) {
     fputs("upscale: the standard output cannot be written to\n", stderr);

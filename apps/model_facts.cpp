@@ -34,7 +34,7 @@ std::string device_note(const Model& model) {
 
 Provenance provenance(const Model& model, const Options& o, Format format, const Image& lr, const Image& hr) {
   double scale = o.scale > 0 ? o.scale : double(hr.width) / lr.width;
-  return {names_of(model), model.digest(), scale, stores_exif(format) && format != Format::png};
+  return {names_of(model), model.digest(), scale, format == Format::png ? 0 : most_exif_bytes(format)};
 }
 
 bool takes_statistics(const Model& model) {

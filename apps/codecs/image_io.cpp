@@ -107,9 +107,11 @@ bool can_write(Format f) { return is_built(f) && f != Format::gif; }
 
 bool has_alpha(Format f) { return f != Format::jpeg && f != Format::pnm && f != Format::pfm; }
 
-bool stores_exif(Format f) {
-  return f == Format::png || f == Format::jpeg || f == Format::webp || f == Format::tiff ||
-         f == Format::avif || f == Format::jxl;
+size_t most_exif_bytes(Format f) {
+  if (f == Format::jpeg) return 65527;  // a segment without its length and "Exif\0\0"
+  const bool any =
+      f == Format::png || f == Format::webp || f == Format::tiff || f == Format::avif || f == Format::jxl;
+  return any ? UINT32_MAX : 0;
 }
 
 std::string writable_extensions() {

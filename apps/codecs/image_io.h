@@ -47,10 +47,10 @@ enum class Format { unknown, png, jpeg, webp, tiff, avif, jxl, bmp, tga, gif, pn
 Format format_of_extension(std::string_view extension);  // without or with the dot, any case
 Format format_of_path(const std::string& path);
 const char* format_name(Format format);
-bool is_built(Format format);   // whether this build has its codec
-bool can_write(Format format);  // and is built
-bool has_alpha(Format format);  // whether it stores transparency
-bool stores_exif(Format format);
+bool is_built(Format format);                    // whether this build has its codec
+bool can_write(Format format);                   // and is built
+bool has_alpha(Format format);                   // whether it stores transparency
+size_t most_exif_bytes(Format format);           // 0: it stores none
 bool can_be_lossless(Format format);             // at all, or with EncodeOptions::lossless
 std::string writable_extensions();               // "png, jpg, ..." of this build
 std::string readable_formats();                  // "PNG, JPEG, ..." of this build

@@ -67,12 +67,16 @@ Metadata result_metadata(const Metadata& source, MetaPolicy policy, double dpi, 
       });
       if (!there) m.chunks.push_back(c);
     }
-    if (made_by.in_exif) {
-      if (const auto texts = texts_of(m, "parameters"); !texts.empty()) exif_add_comment(m.exif, texts[0]);
-      if (m.dpi_x > 0) exif_add_resolution(m.exif, m.dpi_x, m.dpi_y);
-      exif_add_text(m.exif, kExifSoftware, software);
-      exif_add_text(m.exif, kExifProcessing, software + ": " + what, true);
-    }
+    const auto add = [&](auto&& field) {  // where there is room: one byte too many would cost the whole block
+      std::string longer = m.exif;
+      field(longer);
+      if (longer.size() <= made_by.most_exif) m.exif = std::move(longer);
+    };
+    add([&](std::string& exif) { exif_add_text(exif, kExifProcessing, software + ": " + what, true); });
+    add([&](std::string& exif) { exif_add_text(exif, kExifSoftware, software); });
+    if (m.dpi_x > 0) add([&](std::string& exif) { exif_add_resolution(exif, m.dpi_x, m.dpi_y); });
+    if (const auto texts = texts_of(m, "parameters"); !texts.empty())
+      add([&](std::string& exif) { exif_add_comment(exif, texts[0]); });
   }
   return m;
 }

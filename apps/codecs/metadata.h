@@ -26,7 +26,7 @@ enum class MetaPolicy { keep, strip, icc_only };
 struct Provenance {
   std::string model, digest;  // digest: "sha256 ..." of its weights, or ""
   double scale = 0;
-  bool in_exif = false;  // the format has no text fields of its own but EXIF
+  size_t most_exif = 0;  // bytes of EXIF that the format takes, if it has no text fields of its own; else 0
 };
 
 // The metadata of a result of width x height x channels made from a picture that carried `source`. dpi > 0

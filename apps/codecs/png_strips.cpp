@@ -173,6 +173,7 @@ class StripEncoder {
       z.next_out = check_.data();
       z.avail_out = uInt(check_.size());
       int rc = inflate(&z, Z_BLOCK);
+      if (rc == Z_MEM_ERROR) throw std::bad_alloc();
       if (rc != Z_OK) fail(kIo, "PNG: a compressed strip does not decode (zlib error ", rc, ")");
       if (!(z.data_type & 128)) continue;  // not at a block boundary: the output buffer was full
       size_t bit = size_t(z.next_in - deflated.data()) * 8 - size_t(z.data_type & 63);
@@ -208,8 +209,8 @@ PngStrips::PngStrips(const Image& image, int level, int threads)
   read_.resize(size_t(strips));
   try {
     for (int i = 0; i < threads; i++) workers_.emplace_back([this] { work(); });
-  } catch (...) {
-    stop();
+  } catch (...) {  // fewer threads do, too
+    if (!workers_.empty()) return;
     throw;
   }
 }

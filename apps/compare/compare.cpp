@@ -128,7 +128,8 @@ class Comparison {
     try {
       action();
       return 0;
-    } catch (const Failure& e) {
+    } catch (...) {
+      const Failure e = failure_of(std::current_exception());
       if (e.code == kCancelled) throw;
       fprintf(stderr, "upscale: %s\n", e.what());
       failed_++;
@@ -203,8 +204,9 @@ int Comparison::pictures(const std::vector<std::string>& paths) {
 }
 
 int Comparison::folders(const std::vector<std::string>& paths) {
+  std::error_code ignored;
   for (const std::string& p : paths)
-    if (!fs::is_directory(p))
+    if (!fs::is_directory(p, ignored))
       fail(kUsage, "compare: got the folder ", paths[0], " and ", p, ", expected folders only");
   const char *sheet = a_.value("--sheet"), *html = a_.value("--html");
   std::vector<FolderPairs> others;

@@ -107,6 +107,8 @@ void check_sizes(Options& o, const Given& given) {
     if (!decided.empty()) fail(kUsage, decided, " and ", name, " contradict each other: each says how large");
     decided = name;
   }
+  if (o.size.max_side && o.size.multiple_of > o.size.max_side)
+    fail(kUsage, "--multiple-of ", o.size.multiple_of, " contradicts --max-side ", o.size.max_side);
   // Two sides of their own are both exact; --size is met as --fit says.
   if (given("--width") && given("--height") && !given("--size") && !given("--fit")) o.size.fit = Fit::fill;
   if (given("--fit") && (!o.size.width || !o.size.height))

@@ -115,6 +115,28 @@ TEST_CASE("a picture enlarged again names its maker once", "[apps][metadata]") {
   CHECK(twice.chunks.size() == once.chunks.size());
 }
 
+TEST_CASE("what is added to EXIF never costs the block of a JPEG", "[apps][metadata]") {
+  UPS_RANDOM(r);
+  const Provenance maker{
+      .model = "net", .digest = "", .scale = 2, .most_exif = most_exif_bytes(Format::jpeg)};
+  Metadata source;
+  source.chunks = {{"tEXt", std::string("parameters\0", 11) + std::string(70000, 'p')}};
+  exif_add_text(source.exif, 0x010f, "Camera Co");
+  Metadata m = result_metadata(source, MetaPolicy::keep, 0, 2, 2, 3, maker);
+  CHECK(m.exif.size() < 1000);
+  CHECK(exif_text(m.exif, 0x010f) == "Camera Co");
+  CHECK(exif_text(m.exif, kExifProcessing).find("net, scale 2") != std::string::npos);
+  for (int i = 0; i < 20; i++) {  // a block that has almost no room, or none
+    source.exif.clear();
+    const size_t bytes = size_t(r.integer(65200, 65460));
+    exif_add_text(source.exif, 0x010f, std::string(bytes, 'c'));
+    REQUIRE(source.exif.size() <= maker.most_exif);
+    m = result_metadata(source, MetaPolicy::keep, 0, 2, 2, 3, maker);
+    CHECK(exif_text(m.exif, 0x010f).size() == bytes);
+    CHECK(m.exif.size() <= maker.most_exif);
+  }
+}
+
 TEST_CASE("density is read in its unit and turns with the picture", "[apps][metadata]") {
   const TemporaryFolder folder;
   OutputFile file(folder / "a.jpg");

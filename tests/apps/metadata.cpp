@@ -317,7 +317,7 @@ TEST_CASE("a resolution goes where only EXIF can hold it", "[apps][metadata]") {
       TemporaryFolder folder;
       Image image = allocate_image(8, 6, 3, UPS_U8);
       std::fill_n(image.pixels.get(), image.bytes(), uint8_t(90));
-      image.meta = result_metadata(source, MetaPolicy::keep, 72, 8, 6, 3, {"m", "", 2, true});
+      image.meta = result_metadata(source, MetaPolicy::keep, 72, 8, 6, 3, {"m", "", 2, 65527});
       OutputFile file(folder / "x");
       write_image(file, format, std::move(image), {});
       const Image back = read_image(folder / "x");

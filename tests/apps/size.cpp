@@ -149,4 +149,8 @@ TEST_CASE("the tool meets every size exactly", "[apps][size]") {
     CHECK(run(arguments).out.find("-> " + (folder / "out.png") + " " + std::to_string(c.w) + "x" +
                                   std::to_string(c.h)) != std::string::npos);
   }
+  const Finished f = run(
+      {folder / "in.png", folder / "out.png", "-m", tiny_model(), "--max-side", "30", "--multiple-of", "64"});
+  CHECK(f.code == 1);
+  CHECK(f.err.find("--multiple-of 64 contradicts --max-side 30") != std::string::npos);
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "apps/commands.h"
+#include "apps/failure.h"
 #include "apps/options/option.h"
 #include "apps/progress.h"
 #include "tests/apps/process.h"
@@ -320,4 +321,15 @@ TEST_CASE("inputs and outputs may come as positionals or as -i and -o", "[apps][
   o = parse_options({"-i", "a", "-i", "b", "c"});
   CHECK(o->inputs == std::vector<std::string>{"a", "b"});
   CHECK(o->output == "c");
+}
+
+TEST_CASE("whatever is thrown becomes a sentence with the right code", "[apps][usage]") {
+  using namespace ups::apps;
+  const auto code_of = [](auto&& thrown) { return failure_of(std::make_exception_ptr(thrown)).code; };
+  CHECK(code_of(Failure(kIo, "x")) == kIo);
+  CHECK(code_of(std::bad_alloc()) == kMemory);
+  // What std::thread throws where memory or the number of threads is limited.
+  CHECK(code_of(std::system_error(EAGAIN, std::system_category())) == kMemory);
+  CHECK(code_of(std::system_error(EIO, std::system_category())) == kDevice);
+  CHECK(code_of(std::runtime_error("x")) == kDevice);
 }
