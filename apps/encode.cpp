@@ -113,7 +113,8 @@ int decode_command(const std::vector<std::string>& arguments) {
   check(ups_vae_decode(vae.get(), latent.latent, &view, &o));
   write_picture(out, std::move(picture));
   printf("%s [1, %d, %d, %d] -> %s %dx%d%s\n", in.c_str(), latent.latent->channels, latent.latent->height,
-         latent.latent->width, out.c_str(), width, height, vae.scaling_text().c_str());
+         latent.latent->width, out.c_str(), width, height,
+         latent.latent->file_scaling > 0 ? "" : vae.scaling_text().c_str());
   return kOk;
 }
 

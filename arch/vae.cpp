@@ -45,8 +45,10 @@ struct Names {
 
 std::string weight_of(const Scope& s) { return (s / "weight").path(); }
 
+constexpr const char* kPrefixes[] = {"first_stage_model.", "vae.", ""};
+
 std::optional<Names> names_of(const StateDict& w) {
-  for (const char* prefix : {"first_stage_model.", "vae.", ""})
+  for (const char* prefix : kPrefixes)
     for (const char* s : {"decoder", "encoder"})
       for (bool ldm : {true, false}) {
         const Names n{prefix, ldm};
@@ -149,22 +151,18 @@ void find_scaling(const StateDict& w, AutoencoderNetworks& a) {
     a.origin = "metadata";
     return;
   }
-  auto any = [&](const std::string& prefix) {
-    const auto it = w.entries().lower_bound(prefix);
-    return it != w.entries().end() && it->first.compare(0, prefix.size(), prefix) == 0;
-  };
   a.origin = "checkpoint";
   if (a.latent_c == 16) {
-    if (any("model.diffusion_model.joint_blocks.")) {
+    if (w.names_any("model.diffusion_model.joint_blocks.")) {
       a.scaling = 1.5305, a.shift = 0.0609;  // SD3
       return;
     }
     a.scaling = 0.3611, a.shift = 0.1159;  // FLUX.1
-    if (!any("model.diffusion_model.double_blocks.")) a.origin = "assumed";
+    if (!w.names_any("model.diffusion_model.double_blocks.")) a.origin = "assumed";
     return;
   }
-  a.scaling = any("conditioner.embedders.") ? 0.13025 : 0.18215;  // SDXL, SD 1 and 2
-  if (!any("conditioner.embedders.") && !any("cond_stage_model.")) a.origin = "assumed";
+  a.scaling = w.names_any("conditioner.embedders.") ? 0.13025 : 0.18215;  // SDXL, SD 1 and 2
+  if (!w.names_any("conditioner.embedders.") && !w.names_any("cond_stage_model.")) a.origin = "assumed";
 }
 
 void check_all_used(const StateDict& w, const Names& n, const AutoencoderNetworks& a) {
@@ -186,6 +184,13 @@ void check_all_used(const StateDict& w, const Names& n, const AutoencoderNetwork
 }
 
 }  // namespace
+
+std::string autoencoder_part(const std::set<std::string, std::less<>>& names) {
+  for (const std::string prefix : kPrefixes)
+    for (const char* half : {"decoder.", "encoder."})
+      if (names.count(prefix + half + "conv_in.weight")) return prefix;
+  return "";
+}
 
 bool detect_vae(const StateDict& file) { return names_of(file).has_value(); }
 

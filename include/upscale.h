@@ -296,11 +296,14 @@ ups_status ups_convert(const char* in, const char* out_safetensors, const char* 
  * -------------- */
 
 /* A latent [channels, height, width], planar, as diffusion models use it: (z - shift) * scaling. picture_*:
- * the size of what it was made from, when decoding would give a few pixels more; 0: unknown. */
+ * the size of what it was made from, when decoding would give a few pixels more; 0: unknown. file_*: scaling
+ * and shift that the file stated from which it was read; 0: none. The values are in the autoencoder's own all
+ * the same. */
 typedef struct {
   int channels, height, width;
   float* data;
   int picture_width, picture_height;
+  double file_scaling, file_shift;
 } ups_latent;
 
 typedef enum {

@@ -157,6 +157,8 @@ const Plan& Autoencoder::prepare(Session& session, Extent lr) {
 
 Latent Autoencoder::encode(const Image& picture, Fit fit, std::optional<uint64_t> seed,
                            const Progress& progress) {
+  check(!seed || networks_.moments, Code::usage, networks_.family,
+        ": a sample was asked for, but this autoencoder gives one latent, not a distribution");
   Session& session = encoder();
   if (decoder_) decoder_->release();
   const Extent whole = fitted(picture.extent(), fit);
@@ -182,7 +184,7 @@ Latent Autoencoder::encode(const Image& picture, Fit fit, std::optional<uint64_t
       for (int k = 0; k < l.c; k++) {
         const int64_t i = k * pixels + int64_t(y) * l.w + x;
         double z = plan.y.at(y, x)[k];
-        if (seed && networks_.moments) {
+        if (seed) {
           const double log_variance =
               std::clamp<double>(plan.y.at(y, x)[l.c + k], kLeastLogVariance, kMostLogVariance);
           z += std::exp(0.5 * log_variance) * philox_normal(*seed, uint32_t(i));

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "runtime/model.h"
@@ -24,6 +25,10 @@ struct AutoencoderNetworks {
   std::string origin;  // "metadata", "checkpoint", "assumed", "" (nothing to choose: 1 and 0)
   std::optional<Network> encoder, decoder;
 };
+
+// The prefix of an autoencoder within a full checkpoint of these names, "" where it is the whole file: a
+// PartOf for open_weights. Defined in arch/vae.cpp.
+std::string autoencoder_part(const std::set<std::string, std::less<>>& names);
 
 // Recognises AutoencoderKL in LDM keys (also within a full checkpoint: only its own tensors are touched) and
 // diffusers keys, and TAESD in both of its forms. TAESD's original release has encoder and decoder in one

@@ -36,6 +36,7 @@ ups_latent* give(Latent latent) {
   Latent& l = owned->latent;
   owned->channels = l.c, owned->height = l.h, owned->width = l.w, owned->data = l.v.data();
   owned->picture_width = l.picture.w, owned->picture_height = l.picture.h;
+  owned->file_scaling = l.scaling, owned->file_shift = l.shift;
   return owned.release();
 }
 
@@ -135,7 +136,7 @@ ups_status ups_vae_open(const char* path, const ups_vae_options* given, ups_vae*
     vae->precision = ups::Precision(o.precision);
     ups_vae* v = vae.get();
     auto open = [path = std::string(path), second = std::string(o.second_path ? o.second_path : "")] {
-      return ups::open_autoencoder(ups::open_weights(path),
+      return ups::open_autoencoder(ups::open_weights(path, ups::autoencoder_part),
                                    second.empty() ? nullptr : ups::open_weights(second));
     };
     auto backend = [v] {
@@ -246,8 +247,12 @@ ups_status ups_latent_read(const ups_vae* vae, const char* path, ups_latent** ou
     bool raw = false;
     ups::Latent l = ups::read_latent(path, &raw);
     const ups::AutoencoderNetworks& n = vae->autoencoder->networks();
-    if (raw)
-      for (float& v : l.v) v = float((v - n.shift) * n.scaling);
+    // A file that states its scaling may be of another model than the autoencoder seems to be; an option
+    // knows better.
+    const bool other =
+        !raw && l.scaling > 0 && n.origin != "option" && (l.scaling != n.scaling || l.shift != n.shift);
+    if (raw || other)
+      for (float& v : l.v) v = float(((raw ? v : v / l.scaling + l.shift) - n.shift) * n.scaling);
     *out = ups::give(std::move(l));
   });
 }

@@ -1,6 +1,7 @@
 // Latent files: safetensors, read with suspicion.
 #include "runtime/latent.h"
 
+#include <charconv>
 #include <cmath>
 
 #include "kernels/error.h"
@@ -22,6 +23,15 @@ int stated_side(const StateDict& file, const char* key) {
     n = n * 10 + (c - '0');
   }
   return n;
+}
+
+double stated_number(const StateDict& file, const char* key) {
+  const auto it = file.metadata.find(key);
+  if (it == file.metadata.end() || it->second.empty()) return 0;
+  const std::string& text = it->second;
+  double v = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
+  return error == std::errc{} && end == text.data() + text.size() && std::fabs(v) <= 1e6 ? v : 0;
 }
 
 }  // namespace
@@ -50,6 +60,8 @@ Latent latent_of(const StateDict& file, bool* raw) {
   for (float v : l.v)
     check(std::isfinite(v), Code::model, path, ": tensor '", key, "' holds infinity or NaN");
   l.picture = {stated_side(file, "height"), stated_side(file, "width")};
+  if (const double scaling = stated_number(file, "scaling_factor"); scaling >= 1e-6)
+    l.scaling = scaling, l.shift = stated_number(file, "shift_factor");
   return l;
 }
 

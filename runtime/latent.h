@@ -14,6 +14,7 @@ struct Latent {
   int c = 0, h = 0, w = 0;
   std::vector<float> v;
   Extent picture;  // what it was made from, when a decoder would give more than that; 0: unknown
+  double scaling = 0, shift = 0;  // as the file it was read from states them; 0: it does not
 
   Extent extent() const { return {h, w}; }
   int64_t count() const { return int64_t(c) * h * w; }

@@ -39,7 +39,7 @@ StateDict read_ncnn_pair(const Mapping& param, const Mapping& bin, const std::st
   return weights;
 }
 
-StateDict read_any(const std::string& path) {
+StateDict read_any(const std::string& path, const PartOf& part) {
   const Mapping file = MappedFile::open(path);
   const auto bytes = file->bytes();
   const Sniffed sniffed = sniff(bytes);
@@ -53,7 +53,7 @@ StateDict read_any(const std::string& path) {
       weights = strip_prefixes(read_safetensors(bytes, path));
       break;
     case FileKind::pth_zip:
-      return read_pth_zip(bytes, path);
+      return read_pth_zip(bytes, path, part);
     case FileKind::pth_legacy:
       weights = read_pth_legacy(bytes, path);
       break;
@@ -83,7 +83,9 @@ std::shared_ptr<const StateDict> share(StateDict weights, const std::string& nam
 
 }  // namespace
 
-std::shared_ptr<const StateDict> open_weights(const std::string& path) { return share(read_any(path), path); }
+std::shared_ptr<const StateDict> open_weights(const std::string& path, const PartOf& part) {
+  return share(read_any(path, part), path);
+}
 
 std::shared_ptr<const StateDict> open_weights(std::span<const std::byte> safetensors,
                                               const std::string& name) {

@@ -13,8 +13,10 @@ namespace ups {
 // the pair may be named). The file is mapped; tensors are views where the format allows. Unwraps
 // "params_ema", "params", "state_dict", "module." and the like. ncnn models are returned under the key
 // names of the PyTorch architecture they were exported from.
-// Throws Error{Code::io} when the file cannot be read, Error{Code::model} when it is malformed.
-std::shared_ptr<const StateDict> open_weights(const std::string& path);
+// Where tensors have to be copied (zip containers), only those of `part` are, if it is given; the others are
+// names in StateDict::unread. Throws Error{Code::io} when the file cannot be read, Error{Code::model} when it
+// is malformed.
+std::shared_ptr<const StateDict> open_weights(const std::string& path, const PartOf& part = {});
 
 // The same for a safetensors file already in memory, which must outlive the result.
 std::shared_ptr<const StateDict> open_weights(std::span<const std::byte> safetensors,

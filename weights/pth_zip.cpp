@@ -40,7 +40,7 @@ bool is_plain_key(std::string_view key) {
 
 }  // namespace
 
-StateDict read_pth_zip(std::span<const std::byte> file, const std::string& name) {
+StateDict read_pth_zip(std::span<const std::byte> file, const std::string& name, const PartOf& part) {
   const ZipArchive archive(file, name);
   const std::string root = find_root(archive, name);
   if (archive.find(root + "byteorder")) {
@@ -56,7 +56,15 @@ StateDict read_pth_zip(std::span<const std::byte> file, const std::string& name)
   weights.source = name;
   std::map<std::string_view, std::shared_ptr<const std::vector<std::byte>>> storages;
   uint64_t gather_budget = 4 * uint64_t(file.size());
-  for (const auto& [key, view] : pickle::find_state_dict(p, name)) {
+  const auto views = pickle::find_state_dict(p, name);
+  std::string needed;
+  if (part) {
+    for (const auto& [key, view] : views) weights.unread.insert(key);
+    needed = part(weights.unread);
+  }
+  for (const auto& [key, view] : views) {
+    if (key.compare(0, needed.size(), needed) != 0) continue;
+    weights.unread.erase(key);
     const pickle::Storage& storage = p.storages[view->storage];
     check(is_plain_key(storage.key), Code::model, name, ": weight '", key, "' has the storage key '",
           storage.key.substr(0, 100), "', expected letters and digits");

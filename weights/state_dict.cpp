@@ -49,6 +49,13 @@ int StateDict::sequence_length(std::string_view prefix) const {
   return length;
 }
 
+bool StateDict::names_any(std::string_view prefix) const {
+  const auto entry = entries_.lower_bound(prefix);
+  const auto name = unread.lower_bound(prefix);
+  return (entry != entries_.end() && entry->first.compare(0, prefix.size(), prefix) == 0) ||
+         (name != unread.end() && name->compare(0, prefix.size(), prefix) == 0);
+}
+
 std::vector<float> StateDict::floats(std::string_view key) const {
   const Entry& entry = at(key);
   check(is_floating(entry.element), Code::model, source.empty() ? "" : source + ": ", "weight '", key,

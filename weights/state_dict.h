@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,11 +54,16 @@ class StateDict {
   // Keeps `owner` (a mapped file, a decoded buffer) alive as long as this StateDict and its copies.
   void keep(std::shared_ptr<const void> owner) { owners_.push_back(std::move(owner)); }
 
+  // Whether a name begins with `prefix`, be it of a tensor that was left unread.
+  bool names_any(std::string_view prefix) const;
+
   // Forgets all entries, keeping owners, metadata and source: for readers that rename keys.
   void clear_entries() { entries_.clear(); }
 
   // Free-form string pairs of the file (safetensors __metadata__; what convert recorded).
   std::map<std::string, std::string> metadata;
+  // Names of tensors that the file holds besides, of which nothing was read: see PartOf.
+  std::set<std::string, std::less<>> unread;
   // Where it came from, for messages: the path as the user wrote it.
   std::string source;
 
@@ -80,6 +87,9 @@ class Scope {
  private:
   std::string path_;
 };
+
+// The prefix of the names that are needed, given all names of a file; "" for all of them.
+using PartOf = std::function<std::string(const std::set<std::string, std::less<>>& names)>;
 
 // Detection rule of one architecture: all of has_all present, at least one of has_any (when not empty),
 // none of has_none.

@@ -97,6 +97,11 @@ TEST_CASE("samples are seeded, and latents of ComfyUI are not scaled yet", "[app
   CHECK(latent_of({"--sample", "3"}) == sample);
   CHECK(latent_of({"--sample", "4"}) != sample);
 
+  const Finished refused =
+      run({"encode", w.picture, w.folder / "t.safetensors", "--taesd", w.taesd, "--sample", "3"});
+  CHECK(refused.code == 1);
+  CHECK(refused.err.find("not a distribution") != std::string::npos);
+
   // The same picture out of z itself, as ComfyUI stores it, and out of (z - 0.25) * 0.5. Both are exact here.
   std::vector<float> z(size_t(4) * 2 * 3), scaled(z.size());
   for (size_t i = 0; i < z.size(); i++) z[i] = float(int(i % 7) - 3) / 2, scaled[i] = (z[i] - 0.25f) * 0.5f;
@@ -111,6 +116,18 @@ TEST_CASE("samples are seeded, and latents of ComfyUI are not scaled yet", "[app
     REQUIRE(run({"decode", path, out, "--vae", w.vae, "--scaling", "0.5,0.25"}).code == 0);
     return slurp(out);
   };
+  // A file that states its scaling is decoded by it, also by an autoencoder that would have another.
+  ours.metadata["scaling_factor"] = "0.5", ours.metadata["shift_factor"] = "0.25";
+  ups::write_safetensors(w.folder / "stated.safetensors", ours);
+  const auto decoded = [&](std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"decode", w.folder / "stated.safetensors", w.folder / "s.ppm", "--vae", w.vae});
+    REQUIRE(run(more).code == 0);
+    return slurp(w.folder / "s.ppm");
+  };
+  CHECK(decoded({}) == picture_of(comfy));
+  CHECK(decoded({"--scaling", "0.5,0.25"}) == picture_of(comfy));
+  CHECK(decoded({"--scaling", "0.9"}) != picture_of(comfy));
   const std::string picture = picture_of(comfy);
   CHECK(side(picture, 0) == 12);
   CHECK(side(picture, 1) == 8);

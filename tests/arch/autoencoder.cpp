@@ -107,6 +107,15 @@ TEST_CASE("TAESD equals diffusers' in each of its forms", "[arch][autoencoder]")
   }
 }
 
+TEST_CASE("the part of a checkpoint that is an autoencoder goes by its prefix", "[arch][autoencoder]") {
+  using Names = std::set<std::string, std::less<>>;
+  CHECK(autoencoder_part(Names{"first_stage_model.decoder.conv_in.weight", "model.x"}) ==
+        "first_stage_model.");
+  CHECK(autoencoder_part(Names{"vae.encoder.conv_in.weight", "unet.conv_in.weight"}) == "vae.");
+  CHECK(autoencoder_part(Names{"decoder.conv_in.weight", "vae.scale", "first_stage_model.x"}) == "");
+  CHECK(autoencoder_part(Names{"1.conv.0.weight"}) == "");
+}
+
 TEST_CASE("the scaling factor comes from metadata, from the rest of a checkpoint, or is assumed",
           "[arch][autoencoder]") {
   const auto io = golden("kl4"), io16 = golden("kl16");
@@ -123,6 +132,10 @@ TEST_CASE("the scaling factor comes from metadata, from the rest of a checkpoint
   only_xl->add_owned("conditioner.embedders.0.x.weight", {1}, {0});
   CHECK(open_autoencoder(only_xl).scaling == 0.13025);
   CHECK(open_autoencoder(only_xl).origin == "checkpoint");
+  auto part = vae_weights(*io, VaeDialect::ldm_checkpoint);  // of which the rest was not read
+  part->unread = {"conditioner.embedders.0.x.weight"};
+  CHECK(open_autoencoder(part).scaling == 0.13025);
+  CHECK(open_autoencoder(part).origin == "checkpoint");
   auto stated = vae_weights(*io, VaeDialect::diffusers);
   stated->metadata["scaling_factor"] = "0.5", stated->metadata["shift_factor"] = "0.25";
   a = open_autoencoder(stated);

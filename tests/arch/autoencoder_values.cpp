@@ -104,6 +104,15 @@ TEST_CASE("a latent is found under each of its names, beside others", "[arch][la
   TemporaryFolder folder;
   write_latent(folder / "l.safetensors", {1, 1, 1, {5}, {3, 4}}, 0.5, 0.125);
   const auto file = open_weights(folder / "l.safetensors");
+  const Latent again = latent_of(*file, &raw);
+  CHECK(again.scaling == 0.5);
+  CHECK(again.shift == 0.125);
+  for (const char* nonsense : {"", "x", "0", "-1", "nan", "inf", "1e9", "0.5x"}) {
+    StateDict lying;
+    lying.add_owned("latent", {1, 1, 1}, {1});
+    lying.metadata["scaling_factor"] = nonsense;
+    CHECK(latent_of(lying, &raw).scaling == 0);
+  }
   CHECK(file->metadata.at("scaling_factor") == "0.5");
   CHECK(file->metadata.at("shift_factor") == "0.125");
   CHECK(file->metadata.at("width") == "4");

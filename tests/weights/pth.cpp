@@ -182,6 +182,25 @@ TEST_CASE("a flipped bit in the weights is found by the checksum", "[weights][pt
   CHECK_THAT(zip_refusal(zip), Contains("damaged") && Contains("CRC"));
 }
 
+TEST_CASE("of a checkpoint only the part that is asked for is read", "[weights][pth]") {
+  std::string zip = read_text(golden("ordered.pth"));
+  const std::string name = "ordered/data/0";  // the storage of b
+  const size_t local = zip.find(name);
+  zip[local + name.size() + uint8_t(zip[local - 2]) + 256 * uint8_t(zip[local - 1])] ^= 1;
+  const std::set<std::string, std::less<>> both{"a", "b"};
+  const StateDict read = read_pth_zip(bytes_of(zip), "f", [&](const auto& names) {
+    CHECK(names == both);
+    return std::string("a");
+  });
+  CHECK(read.floats("a") == open_weights(golden("ordered.pth"))->floats("a"));
+  CHECK(read.entries().size() == 1);
+  CHECK(read.unread == std::set<std::string, std::less<>>{"b"});
+  CHECK(read.names_any("b"));
+  CHECK_FALSE(read.names_any("bb"));
+  const auto whole = [&](const auto&) { return std::string(); };
+  CHECK_THAT(sentence([&] { read_pth_zip(bytes_of(zip), "f", whole); }), Contains("damaged"));
+}
+
 TEST_CASE("truncated checkpoints are refused at every length", "[weights][pth]") {
   const std::string zip = read_text(golden("ordered.pth")), legacy = read_text(golden("dtypes_legacy.pth"));
   for (size_t n = 0; n < zip.size(); ++n) {
