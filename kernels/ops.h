@@ -252,8 +252,8 @@ struct WindowAttention {
 
 // y[g] = (sum of x, sum of x^2) over all pixels and the c / groups channels of group g, in double.
 //   x [h, w, c] -> y [1, 1, 4 * groups] f32 elements that hold 2 * groups doubles, whatever the dtype of x.
-// Rows accumulate from top to bottom, four by four, each in an order of its own: any division into strips of
-// a multiple of 4 rows gives the same bits. A call whose rows include row 0 starts from zero. One image.
+// Rows accumulate from top to bottom. On CPUs any division into strips of a multiple of 4 rows gives the same
+// bits; on GPUs only the same division does. A call whose rows include row 0 starts from zero. One image.
 template <class T>
 struct GroupStats {
   static constexpr const char* kName = "group_stats";

@@ -14,10 +14,9 @@
 
 namespace ups::cuda {
 
-// --- mbarrier
-// --------------------------------------------------------------------------------------------------- Counts
-// arrivals and announced bytes; when both are in, the phase flips and counting starts anew. The first phase
-// has parity 0.
+// --- mbarrier -------------------------------------------------------------------------------------------
+// Counts arrivals and announced bytes; when both are in, the phase flips and counting starts anew. The first
+// phase has parity 0.
 __device__ __forceinline__ void mbarrier_init(uint64_t* barrier, unsigned arrivals) {
 #if defined(__CUDA_ARCH__)
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals)
@@ -113,8 +112,8 @@ __device__ __forceinline__ void named_barrier(int id, int threads) {
 #endif
 }
 
-// --- Bulk copies: one thread issues, an mbarrier counts the bytes in
-// ---------------------------------------------- bytes: a multiple of 16; both addresses 16-byte aligned.
+// --- Bulk copies: one thread issues, an mbarrier counts the bytes in ------------------------------------
+// bytes: a multiple of 16; both addresses 16-byte aligned.
 __device__ __forceinline__ void bulk_copy(void* dst_shared, const void* src_global, unsigned bytes,
                                           uint64_t* barrier) {
 #if defined(__CUDA_ARCH__)

@@ -5,8 +5,8 @@
 
 namespace ups::cuda {
 
-// --- Descriptors: where a K-major matrix of 16-bit elements lies
-// --------------------------------------------- Offset in shared memory as the descriptors count it.
+// --- Descriptors: where a K-major matrix of 16-bit elements lies ----------------------------------------
+// Offset in shared memory as the descriptors count it.
 __device__ __forceinline__ uint64_t matrix_address(const void* p) {
 #if defined(__CUDACC__)
   return shared_address(p);

@@ -85,17 +85,15 @@ void meet(const char* what, Lane lane, Operation, unsigned site = 0) {
 // bar.sync id, threads: `threads` threads of the block meet, whoever they are. arrive: does not wait.
 void named_barrier(int id, int threads, bool wait);
 
-// --- Asynchronous copies of one thread (cp.async)
-// ------------------------------------------------------------ dst: shared, `bytes` long; the first src_bytes
-// come from src, the rest is zero.
+// --- Asynchronous copies of one thread (cp.async) -------------------------------------------------------
+// dst: shared, `bytes` long; the first src_bytes come from src, the rest is zero.
 void copy_async(void* dst, const void* src, int bytes, int src_bytes);
 void copy_commit();
 void copy_wait(int newest_groups_left);
 // One arrival on the mbarrier once all copies this thread has begun are in; nobody waits for them otherwise.
 void copy_arrive(uint64_t* barrier);
 
-// --- mbarrier: a phase completes when all arrivals and all announced bytes are in
-// ---------------------------
+// --- mbarrier: a phase completes when all arrivals and all announced bytes are in -----------------------
 void mbarrier_init(uint64_t* barrier, unsigned arrivals);
 void mbarrier_arrive(uint64_t* barrier, unsigned expected_bytes);  // one arrival
 void mbarrier_expect(uint64_t* barrier, unsigned bytes);           // no arrival
@@ -105,15 +103,13 @@ void mbarrier_wait(uint64_t* barrier, unsigned parity);
 void land_later(uint64_t* barrier, unsigned bytes, std::function<void()> land);
 void poison(void* p, size_t bytes);
 
-// --- wgmma: queued per warpgroup, computed when waited for
-// ----------------------------------------------------- acc: one pointer per lane to `count` floats, which
-// are NaN until the group has been waited for.
+// --- wgmma: queued per warpgroup, computed when waited for ----------------------------------------------
+// acc: one pointer per lane to `count` floats, which are NaN until the group has been waited for.
 void wgmma_queue(float** acc, int count, std::function<void(float** acc)> compute);
 void wgmma_commit();
 void wgmma_wait(int newest_groups_left);
 
-// --- Global memory with red zones, checked after every launch
-// -------------------------------------------------
+// --- Global memory with red zones, checked after every launch -------------------------------------------
 void* allocate(size_t bytes);
 void release(void* p);
 
@@ -136,8 +132,7 @@ class Buffer {
 
 }  // namespace simt
 
-// --- CUDA's own names that kernels use
-// ---------------------------------------------------------------------------
+// --- CUDA's own names that kernels use ------------------------------------------------------------------
 inline void __syncthreads(unsigned line = __builtin_LINE()) {
   simt::meet<simt::kBlock>(
       "__syncthreads", 0, [](int**) {}, line);
