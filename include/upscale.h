@@ -219,10 +219,9 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
 /* What ups_upscale would do, without doing it, as JSON (valid until the next call on this model):
  *   input [w, h], output [w, h], sizes_at_most (true where sizes follow from the pictures on the way),
  *   steps [{target [w, h], crop [w, h] (if its middle is cut out), passes [{network [w, h] (input of the
- * pass), tile [w, h], fade_px [x, y], tiles}]}], kernels {kernel: calls per tile}, peak_bytes (all the
- * library allocates, weights included; not lr and hr), flop, estimated_seconds (from a small timed run),
- * device, kernels {call: how often, in one tile of the first pass}. lr->data may be NULL; if it is not, alpha
- * and masks are looked at. */
+ * pass), tile [w, h], fade_px [x, y], tiles}]}], kernels {kernel: calls in one tile of the first pass},
+ * peak_bytes (all the library allocates, weights included; not lr and hr), flop, estimated_seconds (from a
+ * small timed run), device. lr->data may be NULL; if it is not, alpha and masks are looked at. */
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
 
 /* Upscales lr into hr, whose width and height must be those of ups_output_size and whose channels must
@@ -358,9 +357,9 @@ typedef struct ups_vae ups_vae;
 ups_status ups_vae_open(const char* path, const ups_vae_options* options, ups_vae** out);
 void ups_vae_close(ups_vae* vae);
 /* JSON (valid until the next such call, or the vae is closed): family, keys, latent_channels, factor,
- * scaling, shift, scaling_from
- * ("option", "metadata", "checkpoint", "assumed" or ""), encoder, decoder (whether it has them), device,
- * encodes, decodes (runs so far), working_bytes (of the last), spilled (whether that used a file). */
+ * scaling, shift, scaling_from ("option", "metadata", "checkpoint", "assumed" or ""), encoder, decoder
+ * (whether it has them), device, encodes, decodes (runs so far), working_bytes (of the last), spilled
+ * (whether that used a file). */
 const char* ups_vae_info(ups_vae* vae);
 /* The latent is the library's: ups_latent_free. Alpha is not looked at. */
 ups_status ups_vae_encode(ups_vae* vae, const ups_image* in, const ups_vae_options* options,
