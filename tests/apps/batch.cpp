@@ -98,9 +98,9 @@ TEST_CASE("patterns and lists name inputs", "[apps][batch]") {
   REQUIRE(mkfifo((b.folder / "in/0pipe.png").c_str(), 0600) == 0);
   auto patient = start({b.folder / "in/0*.png", b.folder / "out", "-m", tiny_model()});
   int waited = 0;
-  while (waitpid(patient->pid, nullptr, WNOHANG) == 0 && ++waited < 500) usleep(10000);
-  if (waited == 500) kill(patient->pid, SIGKILL);
-  CHECK(waited < 500);
+  while (waitpid(patient->pid, nullptr, WNOHANG) == 0 && ++waited < 6000) usleep(10000);
+  if (waited == 6000) kill(patient->pid, SIGKILL);
+  CHECK(waited < 6000);
   fs::remove(b.folder / "in/0pipe.png");
 
   CHECK(go(b.folder / "in/**/*.png").code == 0);
