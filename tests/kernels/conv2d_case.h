@@ -95,18 +95,18 @@ struct ConvCase {
 
   // Rounding errors of a sequential sum of K products of unit normals: each addition rounds its partial sum s
   // by eps / 2 / sqrt(3) |s| (rms). In the worst of 1e6 outputs |s| wanders to 4.5 sqrt(K), 0.6 of that on
-  // average, and K roundings add up to 4 of their standard deviations: 0.29 * 2.7 * 4 * eps * K = 3 * eps *
-  // K. Products of normals have heavier tails: the largest sum of few is many times sqrt(K) and takes the
-  // place of 4.5 sqrt(K). 8 sqrt(K), or 2.5 of the largest sum, covers the roundings after it: bias, an
-  // exponential good to 4 units, the scale, addends of about 4. Winograd F(4,3) with the points 0,
-  // +-sqrt(1/2),
-  // +-sqrt(2), inf: sums over cin alone, but A^T amplifies their roundings, 1.9 times the rms error of a
-  // direct sum at K = 576 and 1728; and the transforms' own roundings of V and U come on top, 5 * eps *
-  // sqrt(K) rms, of which again the tail of 1e6 outputs is five times as large. Of larger
-  // tiles the matrices say how much more: a pixel's error goes with the root of the sum over products of A^2
-  // (sum of G^2) (sum of B^2), which is 4.3 times that of F(4,3) for F(6,3) and 24 times for F(8,3) in rms,
-  // and 7 and 68 times at the far corner of a tile. Taken: 6 and 60, and for the transforms, whose roundings
-  // show where few channels are summed, 20 and 200.
+  // average. Of thousands of convolutions a run, the worst K roundings add up to 6 of their standard
+  // deviations: 0.29 * 2.7 * 6 * eps * K = 4.7 * eps * K. Products of normals have heavier tails: the largest
+  // sum of few is many times sqrt(K) and takes the place of 4.5 sqrt(K). 8 sqrt(K), or 2.5 of the largest
+  // sum, covers the roundings after it: bias, an exponential good to 4 units, the scale, addends of about 4.
+  // Winograd F(4,3) with the points 0, +-sqrt(1/2), +-sqrt(2), inf: sums over cin alone, 4 deviations of
+  // which are 3 * eps * K, but A^T amplifies their roundings, 1.9 times the rms error of a direct sum at K =
+  // 576 and 1728; and the transforms' own roundings of V and U come on top, 5 * eps * sqrt(K) rms, of which
+  // again the tail of 1e6 outputs is five times as large. Of larger tiles the matrices say how much more: a
+  // pixel's error goes with the root of the sum over products of A^2 (sum of G^2) (sum of B^2), which is 4.3
+  // times that of F(4,3) for F(6,3) and 24 times for F(8,3) in rms, and 7 and 68 times at the far corner of a
+  // tile. Taken: 6 and 60, and for the transforms, whose roundings show where few channels are summed, 20 and
+  // 200.
   double tolerance() const {
     const double eps = std::numeric_limits<float>::epsilon();
     const double k = double(spec.k) * spec.k * spec.cin;
@@ -116,8 +116,8 @@ struct ConvCase {
                      : variant == "winograd_f8" ? 8
                                                 : 0;
     const double sums = tile == 8 ? 60 : tile == 6 ? 6 : 1, transforms = tile == 8 ? 200 : tile == 6 ? 20 : 1;
-    const double direct = std::max(3 * k, 0.7 * std::sqrt(k) * largest_sum);
-    const double sum = tile > 0 ? sums * 1.9 * direct + transforms * 25 * std::sqrt(k) : direct;
+    const double deviation = 0.29 * 0.6 * std::sqrt(k) * std::max(4.5 * std::sqrt(k), largest_sum);
+    const double sum = tile > 0 ? sums * 1.9 * 4 * deviation + transforms * 25 * std::sqrt(k) : 6 * deviation;
     const double after = std::max(8 * std::sqrt(k) + 8, 2.5 * (largest_sum + 4));
     double slope = 1;
     if (spec.act == Act::prelu)

@@ -180,7 +180,7 @@ struct DeviceConvCase {
       for (int c = 0; c < spec.cout; c++) slope = std::max(slope, std::abs(double(slopes[size_t(c)])));
     const double rounded = summed_in_f16 ? 7 * 0x1p-11 * std::sqrt(2 * std::max(k, 48.0) / 3) : 0;
     const double stored = largest_sum * unit_of(sums_stored_as);
-    const double f32 = std::max(3 * k, 0.7 * std::sqrt(k) * largest_sum) +
+    const double f32 = 6 * 0.29 * 0.6 * std::sqrt(k) * std::max(4.5 * std::sqrt(k), largest_sum) +
                        std::max(8 * std::sqrt(k) + 8, 2.5 * (largest_sum + 4));
     const double sum = (eps * f32 + rounded + stored) * std::max(1.0, std::abs(double(spec.scale))) * slope;
     const double unit = unit_of(spec.y);
