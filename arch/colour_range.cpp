@@ -97,11 +97,12 @@ std::vector<int> shuffle_steps(const StateDict& weights, const std::string& pref
   return steps;
 }
 
-Value upsample_steps(Graph& g, Value x, const Scope& at, const std::vector<int>& steps, const Scope& last) {
-  if (steps.empty()) return g.conv2d(x, last);
+Value upsample_steps(Graph& g, Value x, const Scope& at, const std::vector<int>& steps, const Scope& last,
+                     float scale) {
+  if (steps.empty()) return g.conv2d(x, last, {.scale = scale});
   const int end = int(steps.size()) - 1;
   for (int i = 0; i < end; i++) x = g.conv2d(x, at / (2 * i), {.shuffle = steps[i]});
-  return g.shuffled_conv2d(x, at / (2 * end), steps[end], last);
+  return g.shuffled_conv2d(x, at / (2 * end), steps[end], last, scale);
 }
 
 int product(const std::vector<int>& steps) {

@@ -29,8 +29,9 @@ void fold_colours(Derived& derived, const Scope& last, const ColourRange& range)
 
 // Factors of the pixel shuffles behind the convolutions at prefix.0, prefix.2, ... Throws Error{Code::model}.
 std::vector<int> shuffle_steps(const StateDict& weights, const std::string& prefix, int num_feat);
-// All of them and the last convolution.
-Value upsample_steps(Graph& g, Value x, const Scope& at, const std::vector<int>& steps, const Scope& last);
+// All of them and the last convolution, whose result is multiplied by `scale`.
+Value upsample_steps(Graph& g, Value x, const Scope& at, const std::vector<int>& steps, const Scope& last,
+                     float scale = 1);
 int product(const std::vector<int>& steps);
 
 }  // namespace ups

@@ -1,8 +1,6 @@
 // Checks between untrusted shapes and the integers an arch file computes with.
 #include "arch/hyperparameters.h"
 
-#include <charconv>
-
 #include "kernels/error.h"
 #include "weights/element.h"
 
@@ -10,18 +8,15 @@ namespace ups {
 
 namespace {
 
-// What the metadata state under `name`, 0 where nothing. Not by strtod, which wants a comma where the
-// caller's locale has one.
+// What the metadata state under `name`, 0 where nothing.
 double stated(const StateDict& weights, const std::string& name, bool (*within)(double), const char* range) {
   const auto it = weights.metadata.find(name);
   if (it == weights.metadata.end() || it->second.empty()) return 0;
   const std::string& text = it->second;
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  check(error == std::errc{} && end == text.data() + text.size() && within(value), Code::model,
-        weights.source, ": metadata '", name, "' is '", text.substr(0, 40), "', expected a number in ",
-        range);
-  return value;
+  const std::optional<double> value = text_number(text);
+  check(value && within(*value), Code::model, weights.source, ": metadata '", name, "' is '",
+        text.substr(0, 40), "', expected a number in ", range);
+  return *value;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Normalisation, group convolutions and reconstruction of the SwinIR family.
 #include "arch/swin_parts.h"
 
+#include "arch/colour_range.h"
 #include "arch/hyperparameters.h"
 #include "kernels/error.h"
 
@@ -116,12 +117,8 @@ Value reconstruct(Graph& g, Value x, Value lr, const Reconstruction& r, const No
     case Upsampler::direct:
       return g.conv2d(x, root / "upsample" / 0, {.scale = inverse, .shuffle = r.scale});
     case Upsampler::pixelshuffle:
-      x = before_upsample(g, x);
-      if (r.steps.empty()) return g.conv2d(x, root / "conv_last", {.scale = inverse});
-      for (size_t i = 0; i + 1 < r.steps.size(); i++)
-        x = g.conv2d(x, root / "upsample" / int(2 * i), {.shuffle = r.steps[i]});
-      return g.shuffled_conv2d(x, root / "upsample" / int(2 * r.steps.size() - 2), r.steps.back(),
-                               root / "conv_last", inverse);
+      return upsample_steps(g, before_upsample(g, x), root / "upsample", r.steps, root / "conv_last",
+                            inverse);
     case Upsampler::nearest:
       x = before_upsample(g, x);
       for (size_t i = 1; i <= r.steps.size(); i++)

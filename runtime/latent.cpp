@@ -1,7 +1,6 @@
 // Latent files: safetensors, read with suspicion.
 #include "runtime/latent.h"
 
-#include <charconv>
 #include <cmath>
 
 #include "kernels/error.h"
@@ -28,10 +27,8 @@ int stated_side(const StateDict& file, const char* key) {
 double stated_number(const StateDict& file, const char* key) {
   const auto it = file.metadata.find(key);
   if (it == file.metadata.end() || it->second.empty()) return 0;
-  const std::string& text = it->second;
-  double v = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
-  return error == std::errc{} && end == text.data() + text.size() && std::fabs(v) <= 1e6 ? v : 0;
+  const std::optional<double> v = text_number(it->second);
+  return v && std::fabs(*v) <= 1e6 ? *v : 0;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "weights/state_dict.h"
@@ -29,5 +30,7 @@ std::string shape_text(std::span<const int64_t> shape);
 
 // The shortest text that reads back as this number, with a point whatever the locale of the program.
 std::string number_text(double value);
+// The way back: nothing where the text is no number or goes on behind it.
+std::optional<double> text_number(std::string_view text);
 
 }  // namespace ups

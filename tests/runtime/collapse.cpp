@@ -6,6 +6,7 @@
 #include "runtime/backend.h"
 #include "runtime/session.h"
 #include "tests/runtime/nets.h"
+#include "tests/runtime/run_plan.h"
 
 using namespace ups;
 using namespace ups::testing;
@@ -36,15 +37,7 @@ Graph graph_of(const Network& n, bool collapse) {
 }
 
 std::vector<float> picture(const Graph& g, Extent lr, const std::vector<float>& x, size_t strip_bytes) {
-  Pool pool(2);
-  const auto backend = make_cpu_backend(pool);
-  backend->load(g);
-  Plan plan = make_plan(g, lr, {.strip_bytes = strip_bytes});
-  backend->bind(plan);
-  std::copy(x.begin(), x.end(), static_cast<float*>(plan.x.data));
-  backend->run(plan, {});
-  const float* y = static_cast<const float*>(plan.y.data);
-  return {y, y + plan.hr.pixels() * plan.y.c};
+  return run_plan(g, make_plan(g, lr, {.strip_bytes = strip_bytes}), x);
 }
 
 }  // namespace

@@ -11,9 +11,11 @@
 #include "runtime/backend.h"
 #include "runtime/placement.h"
 #include "tests/runtime/nets.h"
+#include "tests/runtime/run_plan.h"
 
 using namespace ups;
 using ups::testing::Random;
+using ups::testing::run_plan;
 
 namespace {
 
@@ -21,17 +23,6 @@ std::unique_ptr<Graph> graph_of(const Network& n) {
   auto g = std::make_unique<Graph>(n.weights);
   g->output(n.build(*g, g->input(n.info.in_c)));
   return g;
-}
-
-std::vector<float> run_plan(const Graph& g, Plan plan, const std::vector<float>& x, int threads = 2) {
-  Pool pool(threads);
-  auto backend = make_cpu_backend(pool);
-  backend->load(g);
-  backend->bind(plan);
-  std::copy(x.begin(), x.end(), static_cast<float*>(plan.x.data));
-  backend->run(plan, {});
-  const float* y = static_cast<const float*>(plan.y.data);
-  return {y, y + plan.hr.pixels() * plan.y.c};
 }
 
 }  // namespace

@@ -6,26 +6,9 @@
 #include "runtime/loop.h"
 #include "tests/device/twin.h"
 #include "tests/runtime/nets.h"
+#include "tests/runtime/wrapped_backend.h"
 
 namespace ups::testing {
-
-// A backend whose passes run on the host.
-class HostPasses final : public Backend {
- public:
-  explicit HostPasses(std::unique_ptr<Backend> inner) : inner_(std::move(inner)) {}
-  std::string describe() const override { return inner_->describe(); }
-  PlanOptions plan_options() const override { return inner_->plan_options(); }
-  int64_t budget_bytes() const override { return inner_->budget_bytes(); }
-  void load(const Graph& graph) override { inner_->load(graph); }
-  size_t weight_bytes() const override { return inner_->weight_bytes(); }
-  size_t scratch_bytes(const Plan& plan) const override { return inner_->scratch_bytes(plan); }
-  void bind(Plan& plan) override { inner_->bind(plan); }
-  void run(const Plan& plan, const Progress& progress) override { inner_->run(plan, progress); }
-  std::string explain(const Plan& plan) const override { return inner_->explain(plan); }
-
- private:
-  std::unique_ptr<Backend> inner_;
-};
 
 struct Pixels {
   std::vector<uint8_t> bytes;
@@ -86,7 +69,7 @@ inline Session device_session(const Network& n, Precision p) {
   return Session(n, make_cuda_backend(test_device(), p));
 }
 inline Session host_session(const Network& n, Precision p) {
-  return Session(n, std::make_unique<HostPasses>(make_cuda_backend(test_device(), p)));
+  return Session(n, std::make_unique<WrappedBackend>(make_cuda_backend(test_device(), p)));
 }
 
 }  // namespace ups::testing
