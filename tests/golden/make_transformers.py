@@ -113,6 +113,7 @@ NETS = {
     "swinir_denoise_colour": lambda: swinir("", window=8, sizes=((9, 7), (5, 8))),
     "swinir_jpeg_grey": lambda: swinir("", colours=1, window=7, sizes=((8, 17), (5, 12))),
     "swinir_jpeg_colour": lambda: swinir("", window=7, sizes=((8, 9), (5, 12))),
+    "swinir_window7_x2": lambda: swinir("pixelshuffle", 2, window=7, sizes=((8, 9),)),  # computes on 0..255
     "swinir_unshuffle_x1": lambda: swinir("nearest+conv", 2, unshuffle=2, sizes=((16, 24),)),
     "swin2sr_classical_x2": lambda: swin2sr("pixelshuffle", 2, depths=(2, 3), heads=(2, 2), buffers=True),
     "swin2sr_classical_x4": lambda: swin2sr("pixelshuffle", 4, dims=12, heads=(3,)),
