@@ -2,8 +2,6 @@
 #include "kernels/cpu/conv2d_winograd_large.h"
 
 #include <algorithm>
-#include <atomic>
-#include <vector>
 
 #include "kernels/cpu/conv2d_parts.h"
 #include "kernels/cpu/denormals.h"
@@ -41,7 +39,8 @@ void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, i
 
   const int parts = ceil_div(a.tiles, most_tiles(xi, cin_pad)), most = ceil_div(a.tiles, parts);
   // Too few blocks of channels for the threads: each block's tiles in as many pieces, each with U of its own.
-  // With very few, each thread takes tiles of its own through all blocks: V then stays near its core.
+  // With very few, each thread takes tiles of its own through all blocks: V then stays near its core, and the
+  // same tiles in every layer, as the pool gives them out.
   int pieces = 1;
   const bool apart = blocks <= 2 && threads > 1 && most / threads >= 24;
   if (apart) pieces = threads;
@@ -79,12 +78,8 @@ void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, i
                        per_thread + thread * thread_floats);
       };
       if (apart) {
-        // The same piece in every layer, unless another thread was faster.
-        std::vector<std::atomic<bool>> taken(pieces);
-        context.pool.for_each(pieces, [&](int, int thread) {
+        context.pool.for_each(pieces, [&](int piece, int thread) {
           const FlushDenormals flush;
-          int piece = thread;
-          while (taken[piece].exchange(true)) piece = (piece + 1) % pieces;
           input(count * piece / pieces, count * (piece + 1) / pieces, thread);
           for (int block = 0; block < blocks; block++) output(piece, block, thread);
         });

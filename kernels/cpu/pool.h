@@ -16,8 +16,9 @@ class Pool {
 
   int threads() const;
   // Calls fn(i, thread) once for each i in [0, n); returns when all have finished. thread is in
-  // [0, threads()). The order is unspecified, so each i must write its own output. Rethrows the first
-  // exception. Not reentrant: fn must not call for_each on the same Pool.
+  // [0, threads()). The order is unspecified, so each i must write its own output. A thread begins with its
+  // share of n / threads() consecutive i, the same for every call of the same n, and then helps the others.
+  // Rethrows the first exception. Not reentrant: fn must not call for_each on the same Pool.
   void for_each(int n, const std::function<void(int i, int thread)>& fn);
 
  private:

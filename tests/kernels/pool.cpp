@@ -30,6 +30,21 @@ TEST_CASE("for_each calls every index exactly once on a valid thread", "[kernels
   }
 }
 
+TEST_CASE("for_each gives a thread the same indices in every call", "[kernels][pool]") {
+  Pool pool(3);
+  const int threads = pool.threads();
+  for (int round = 0; round < 20; round++) {
+    std::vector<int> thread_of(threads);
+    std::atomic<int> begun{0};
+    pool.for_each(threads, [&](int i, int thread) {
+      thread_of[i] = thread;
+      begun++;
+      while (begun < threads) std::this_thread::yield();  // nobody has time to help another
+    });
+    for (int i = 0; i < threads; i++) CHECK(thread_of[i] == i);
+  }
+}
+
 TEST_CASE("for_each sees the writes of the previous one, many jobs in a row", "[kernels][pool]") {
   Pool pool(3);
   std::vector<long> sums(8);
