@@ -171,7 +171,8 @@ typedef struct {
    * them: hr->data is ignored. `data` has hr's format with packed rows. Non-zero cancels. */
   int (*rows)(void* user, int y, int rows, const void* data);
   void* user;
-  const char* device;      /* NULL or "auto": the first GPU, else the CPU; "cpu"; an index; part of a name */
+  const char* device; /* NULL or "auto": the first GPU, else the CPU; "cpu"; an index; a name, or a part of
+                       one that no other kind of GPU has */
   ups_precision precision; /* of activations on a GPU; the CPU always computes in fp32 */
   int width, height;       /* the exact output size, both or neither; replaces scale */
   ups_kind kind;

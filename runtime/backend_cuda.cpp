@@ -3,6 +3,7 @@
 #include "runtime/backend_cuda.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "kernels/device/picture.h"
 #include "kernels/error.h"
@@ -16,7 +17,7 @@ namespace {
 class CudaBackend final : public Backend {
  public:
   CudaBackend(const cuda::DeviceInfo& device, Precision precision, Pool* pool)
-      : network_(device, precision, pool), pass_(network_) {}
+      : network_(device, precision, pool) {}
 
   std::string describe() const override { return network_.device().name + ", " + network_.precision_name(); }
   PlanOptions plan_options() const override { return network_.plan_options(); }
@@ -31,7 +32,10 @@ class CudaBackend final : public Backend {
   void bind(Plan& plan) override;
   void run(const Plan& plan, const Progress& progress) override;
   std::string explain(const Plan& plan) const override { return network_.explain(plan); }
-  DevicePass* device_pass() override { return &pass_; }
+  DevicePass* device_pass() override {
+    if (!pass_) pass_.emplace(network_);
+    return &*pass_;
+  }
   void spill(bool spill) override { network_.spill(spill); }
   void limit_arena(int64_t bytes) override { network_.limit_arena(bytes); }
   void release() override {
@@ -41,7 +45,7 @@ class CudaBackend final : public Backend {
 
  private:
   CudaNetwork network_;
-  CudaPass pass_;
+  std::optional<CudaPass> pass_;
   // Of the tile that bind() made: f32 on the device, and where the host fills and reads.
   Room x_room_, y_room_, flags_room_;
   cuda::PinnedMemory host_;

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/cpu/pool.h"
+#include "kernels/device/stream.h"
 #include "runtime/backend.h"
 
 namespace ups {
@@ -29,14 +31,21 @@ struct DeviceEntry {
 // The CPU last. If no GPU can be used, *why (when given) gets a sentence.
 std::vector<DeviceEntry> list_devices(Pool& pool, std::string* why = nullptr);
 
+// The GPU that is meant: the first that can be used for "auto" and "" (none: *why says why there is none),
+// else that of an index, of a name, or of a part of a name that no other kind of GPU has. Throws
+// Error{Code::device} when a GPU was named that does not exist or cannot be used; why: for this sentence, why
+// `gpus` is empty.
+std::optional<cuda::DeviceInfo> choose_gpu(const std::vector<cuda::DeviceInfo>& gpus,
+                                           const std::string& wanted, std::string* why = nullptr);
+
 // Begins to make a GPU ready (driver, context) on a thread of its own and returns at once: this takes some
 // 0.2 s, in which a model file can be mapped and a picture decoded. What fails is said when a backend is
 // made.
 void wake_device(const std::string& wanted);
 
-// wanted: "auto" or "" (the first GPU, else the CPU), "cpu" or "-1", an index, or a part of a device's name.
-// *note (when given) gets a sentence when "auto" fell back to the CPU although this build has GPU support.
-// Throws Error{Code::device} when a device was named that does not exist.
+// wanted: "cpu" or "-1", or what choose_gpu() takes; "auto" and "" are the CPU where no GPU can be used.
+// *note (when given) gets a sentence when they fell back to it although this build has GPU support.
+// Throws Error{Code::device} as choose_gpu().
 std::unique_ptr<Backend> make_backend(const std::string& wanted, Precision precision, Pool& pool,
                                       std::string* note = nullptr);
 

@@ -54,13 +54,17 @@ CudaNetwork::CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Po
       automatic_(precision == Precision::automatic),
       shortcuts_{precision == Precision::tf32, precision == Precision::fp16_sums},
       pool_(pool),
-      stream_(device),
-      staging_(device) {}
+      device_(device) {}
+
+CudaNetwork::Lane& CudaNetwork::lane() {
+  if (!lane_) lane_.emplace(device_);
+  return *lane_;
+}
 
 // A strip fills the device several times over, and all strips fit where the trunk's buffers were: at 512 x
 // 512 the trunk of an RRDB network holds 201 MB, of which 134 MB are free again in the tail.
 PlanOptions CudaNetwork::options(DType dtype) const {
-  const auto whole = [device = stream_.device(), dtype](const Op<Value>& op) {
+  const auto whole = [device = device_, dtype](const Op<Value>& op) {
     return std::visit([&](const auto& o) { return runs_whole(o, dtype, device); }, op);
   };
   return {.dtype = dtype,
@@ -100,7 +104,7 @@ const DeviceWeights& CudaNetwork::weights(DType dtype) {
   Shortcuts shortcuts = shortcuts_;
   if (dtype != dtype_) shortcuts.tf32 = true;
   const PackedWeights packed = pack_weights(*graph_, *file_, dtype, shortcuts, pool_);
-  return weights_.emplace(dtype, upload_weights(packed, staging_, stream_)).first->second;
+  return weights_.emplace(dtype, upload_weights(packed, staging(), stream())).first->second;
 }
 
 CudaNetwork::Bound& CudaNetwork::bind(const Plan& unbound, DType dtype) {
@@ -121,12 +125,12 @@ CudaNetwork::Bound& CudaNetwork::bind(const Plan& unbound, DType dtype) {
     bound_.remove_if([&](const Bound& b) { return b.dtype == dtype; });
     if (arena.bytes() > 0) {  // first, so that both never exist together
       arena = {};
-      stream_.release_unused();
+      stream().release_unused();
     }
     if (spill_ || (limit_ && dtype != dtype_ && int64_t(unbound.arena_bytes) > limit_))
       arena.host = cuda::PinnedMemory(unbound.arena_bytes);
     else
-      arena.device = cuda::DeviceMemory(stream_, unbound.arena_bytes);
+      arena.device = cuda::DeviceMemory(stream(), unbound.arena_bytes);
   }
   constexpr size_t kMost = 4;  // a recording is a few MB
   if (bound_.size() >= kMost) bound_.pop_back();
@@ -147,7 +151,7 @@ CudaNetwork::Bound& CudaNetwork::bind(const Plan& unbound, DType dtype) {
 void CudaNetwork::release() {
   bound_.clear();
   arenas_.clear();
-  stream_.release_unused();
+  stream().release_unused();
 }
 
 CudaNetwork::Bound* CudaNetwork::safer(const Bound& than) {
@@ -167,7 +171,7 @@ CudaNetwork::Bound* CudaNetwork::safer(const Bound& than) {
 
 void CudaNetwork::record(Bound& b) {
   const DeviceWeights& w = weights(b.dtype);
-  b.recording.begin(stream_);
+  b.recording.begin(stream());
   bool upward = false;  // alternates
   try {
     for (size_t i = 0; i < b.plan.steps.size(); i++) {
@@ -179,26 +183,26 @@ void CudaNetwork::record(Bound& b) {
             if constexpr (std::is_same_v<decltype(op), Conv2d<Tensor>>)
               if (const auto* stats = statistics_after(b.plan, i);
                   stats && cuda::makes_statistics(op, *stats, device())) {
-                cuda::run(op, *stats, stream_, rows);
+                cuda::run(op, *stats, stream(), rows);
                 i++;
                 return;
               }
-            cuda::run(op, stream_, rows);
+            cuda::run(op, stream(), rows);
           },
           step.op);
       upward = !upward;
     }
   } catch (...) {
     try {
-      b.recording.end(stream_);
+      b.recording.end(stream());
     } catch (const Error&) {  // the first error is the one to tell
     }
     throw;
   }
-  b.recording.end(stream_);
+  b.recording.end(stream());
 }
 
-void CudaNetwork::run(Bound& b) { b.recording.replay(stream_); }
+void CudaNetwork::run(Bound& b) { b.recording.replay(stream()); }
 
 std::string CudaNetwork::explain(const Plan& plan) const {
   std::ostringstream text;
@@ -208,15 +212,15 @@ std::string CudaNetwork::explain(const Plan& plan) const {
           text << op.kName << " " << op.x.c << "->" << op.y.c << " ";
           if constexpr (std::is_same_v<decltype(op), Conv2d<Tensor>>) {
             attach(op, weights_.at(dtype_).list);
-            text << "k" << op.w.k << " up" << op.up << " " << cuda::variant_name(op, stream_.device()) << " ";
+            text << "k" << op.w.k << " up" << op.up << " " << cuda::variant_name(op, device_) << " ";
           }
           if constexpr (requires { op.kComposite; } ||
                         std::is_same_v<decltype(op), WindowAttention<Tensor>>) {
             attach(op, weights_.at(dtype_).list);
-            text << cuda::variant_name(op, stream_.device()) << " ";
+            text << cuda::variant_name(op, device_) << " ";
           }
           if constexpr (std::is_same_v<decltype(op), Attention<Tensor>>)
-            text << cuda::variant_name(op, stream_.device()) << " ";
+            text << cuda::variant_name(op, device_) << " ";
           text << op.x.w << "x" << op.x.h;
           if (step.row_end != INT_MAX) text << " rows " << step.row_begin << ".." << step.row_end;
           text << "\n";

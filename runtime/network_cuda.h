@@ -4,6 +4,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/device.h"
@@ -16,9 +17,10 @@ class CudaNetwork {
  public:
   CudaNetwork(const cuda::DeviceInfo& device, Precision precision, Pool* pool);
 
-  cuda::Stream& stream() { return stream_; }
-  const cuda::DeviceInfo& device() const { return stream_.device(); }
-  Staging& staging() { return staging_; }
+  // Made at first use, which waits for the device's context: load() packs weights before that.
+  cuda::Stream& stream() { return lane().stream; }
+  Staging& staging() { return lane().staging; }
+  const cuda::DeviceInfo& device() const { return device_; }
 
   // The precision that tiles are computed in first.
   const char* precision_name() const;
@@ -51,6 +53,12 @@ class CudaNetwork {
   std::string explain(const Plan& plan) const;
 
  private:
+  struct Lane {
+    explicit Lane(const cuda::DeviceInfo& device) : stream(device), staging(device) {}
+    cuda::Stream stream;
+    Staging staging;
+  };
+  Lane& lane();
   PlanOptions options(DType dtype) const;
   // On the device, or on the host within its reach.
   struct Arena {
@@ -67,8 +75,8 @@ class CudaNetwork {
   bool automatic_;
   Shortcuts shortcuts_;
   Pool* pool_;
-  cuda::Stream stream_;
-  Staging staging_;
+  cuda::DeviceInfo device_;
+  std::optional<Lane> lane_;  // outlives the memory below
   const Graph* graph_ = nullptr;
   std::shared_ptr<const StateDict> file_;
   std::map<DType, DeviceWeights> weights_;

@@ -109,7 +109,7 @@ void add_resource_options(OptionTable& table) {
              .group = Group::resources,
              .level = Level::basic,
              .help = "auto, cpu or -1, an index, or part of a device's name",
-             .details = "auto is the first GPU, and the CPU where there is none.",
+             .details = "auto is the first GPU that can be used, and the CPU where there is none.",
              .set =
                  [](Options& o, const Value& v) {
                    if (v.text.find(',') != v.text.npos) {

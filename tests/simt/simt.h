@@ -54,6 +54,8 @@ void submit(void* stream, std::function<void()> work);
 // Streams do their work as late as events and waits of the host allow, instead of at once: work of one stream
 // that needs another's and does not wait for it then reads what is not there yet.
 void set_late_streams(bool late);
+// Streams that exist.
+int streams();
 // Device memory in all; 0: no limit. What exceeds it fails as on a full device.
 void set_memory_limit(size_t bytes);
 // Most device memory held at one time since the limit was last set.

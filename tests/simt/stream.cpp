@@ -14,6 +14,7 @@ namespace ups::cuda {
 
 namespace {
 bool late = false;
+int streams = 0;
 size_t limit = 0, held = 0, peak = 0;
 }  // namespace
 
@@ -47,8 +48,11 @@ Queue* queue(const Stream& stream) { return static_cast<Queue*>(stream.handle())
 }  // namespace
 
 Stream::Stream(const DeviceInfo& device)
-    : device_(device), workspace_(simt::allocate(kWorkspaceBytes)), handle_(new Queue) {}
+    : device_(device), workspace_(simt::allocate(kWorkspaceBytes)), handle_(new Queue) {
+  streams++;
+}
 Stream::~Stream() {
+  streams--;
   queue(*this)->run_all();
   simt::release(workspace_);
   delete queue(*this);
@@ -147,6 +151,7 @@ void simt::submit(void* stream, std::function<void()> work) {
   if (!ups::cuda::late) queue->run_all();
 }
 void simt::set_late_streams(bool late) { ups::cuda::late = late; }
+int simt::streams() { return ups::cuda::streams; }
 void simt::set_memory_limit(size_t bytes) {
   ups::cuda::limit = bytes;
   ups::cuda::peak = ups::cuda::held;

@@ -1,6 +1,7 @@
 // What only the emulator can show of passes on the device: streams that do nothing before they must, and
 // memory that runs out.
 #include "kernels/error.h"
+#include "runtime/device.h"
 #include "tests/simt/runtime/pass_case.h"
 
 using namespace ups;
@@ -74,4 +75,44 @@ TEST_CASE("tiles shrink until they fit the device's memory", "[simt][pass]") {
   } catch (const Error& e) {
     CHECK(e.code == Code::memory);
   }
+}
+
+TEST_CASE("weights are packed before the device is asked for anything", "[simt][backend]") {
+  UPS_RANDOM(random);
+  Network net = one_conv(random, 3, 3, 1);
+  const int before = simt::streams();
+  auto backend = make_cuda_backend(test_device(), Precision::fp16);
+  CHECK(simt::streams() == before);
+  Session fits(net, std::move(backend));
+  CHECK(simt::streams() == before + 1);
+  REQUIRE(fits.device_pass());
+  CHECK(simt::streams() == before + 2);
+  auto large = std::make_shared<StateDict>();  // beyond fp16, which shows while they are packed
+  for (const auto& [key, entry] : net.weights->entries())
+    large->add_owned(key, entry.shape, std::vector<float>(net.weights->floats(key).size(), 1e6f));
+  net.weights = large;
+  // A backend that had asked for a stream would hold it until after the throw.
+  struct Watched final : WrappedBackend {
+    using WrappedBackend::WrappedBackend;
+    void load(const Graph& graph) override {
+      const int streams = simt::streams();
+      CHECK_THROWS_AS(WrappedBackend::load(graph), Error);
+      CHECK(simt::streams() == streams);
+    }
+  };
+  Session too_large(net, std::make_unique<Watched>(make_cuda_backend(test_device(), Precision::fp16)));
+}
+
+TEST_CASE("a device is chosen and described by what -g says", "[simt][backend]") {
+  Pool pool(1);
+  const auto list = list_devices(pool);
+  if (list.size() < 2) return;  // built without nvcc: no way to the emulated device
+  CHECK(list[0].id == "0");
+  CHECK(list[0].name == "host emulator, sm_80, 1 GB");
+  for (const char* name : {"auto", "", "0", "Emulator"}) {
+    std::string note;
+    CHECK(make_backend(name, Precision::bf16, pool, &note)->describe() == "host emulator, bf16");
+    CHECK(note.empty());
+  }
+  CHECK(make_backend("cpu", Precision::bf16, pool, nullptr)->describe() == list.back().name);
 }
