@@ -4,7 +4,7 @@
 # PyTorch; then a JSON file and a Markdown table in bench/results (or in $OUT), and the table on stdout.
 #
 #   --prebuilt DIR   a folder made by gpu_pack.sh; without it, builds for this GPU (needs nvcc and scripts/install)
-#   --only STAGE     tests, models, variants, autoencoders, kernels, peers or sanitizer; again for more
+#   --only STAGE     tests, models, process, variants, autoencoders, kernels, peers or sanitizer; again for more
 #   --quick          fewer shapes, sizes and rounds: about 2 minutes
 #   GPU_CHECK_BUDGET seconds for everything (500); GPU_CHECK_COMMIT what to note as the commit
 #
@@ -22,8 +22,8 @@ while [ $# -gt 0 ]; do
     --prebuilt) prebuilt=$(cd "${2:?--prebuilt needs a folder}" && pwd) || exit 1; shift 2 ;;
     --only)
       case ${2:-} in
-        tests | models | variants | autoencoders | kernels | peers | sanitizer) only="$only $2" ;;
-        *) echo "gpu_check: --only: got ${2:-nothing}, expected tests, models, variants, autoencoders, kernels, peers or sanitizer" >&2; exit 1 ;;
+        tests | models | process | variants | autoencoders | kernels | peers | sanitizer) only="$only $2" ;;
+        *) echo "gpu_check: --only: got ${2:-nothing}, expected tests, models, process, variants, autoencoders, kernels, peers or sanitizer" >&2; exit 1 ;;
       esac
       shift 2 ;;
     --quick) quick=--quick; shift ;;
@@ -188,7 +188,7 @@ sanitize() { # TOOL LIMIT
 }
 
 export models=$work/models
-if wanted models || wanted variants || wanted peers || wanted autoencoders; then
+if wanted models || wanted process || wanted variants || wanted peers || wanted autoencoders; then
   stage "writing networks" 60 "$bin/bench_gpu" --prepare "$models"
 fi
 sizes=512x512,256x256,1280x720
@@ -207,6 +207,8 @@ if wanted tests; then
 fi
 # shellcheck disable=SC2086  # --quick or nothing
 if wanted models; then stage networks 80 "$bin/bench_gpu" --only models --models "$models" --json "$lines" $quick; fi
+# shellcheck disable=SC2086
+if wanted process; then stage processes 45 "$bin/bench_gpu" --only process --models "$models" --json "$lines" $quick; fi
 if wanted variants && [ "$sm" = 90 ]; then stage "x4 by wgmma-stream" 20 bash -c 'whole_by wgmma-stream x4'; fi
 if wanted peers; then
   if [ -n "$has_torch" ]; then

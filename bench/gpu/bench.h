@@ -15,7 +15,7 @@ namespace ups::bench {
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::string only;                 // "kernels", "models", "autoencoders"; "": all
+  std::string only;                 // "kernels", "models", "autoencoders", "process"; "": the first three
   std::string kernel, variant;      // only these; "": all
   std::vector<std::string> shapes;  // conv2d shapes; empty: those of the released networks
   std::string dtype;                // "f16", "bf16", "f32"; "": f16, and the others for one shape
@@ -66,6 +66,11 @@ std::vector<std::string> model_names();
 // it.
 void bench_autoencoders(const Options& options, const cuda::DeviceInfo& device, Record& record);
 void prepare_vae(const std::string& folder);
+// Whole processes: `upscale` beside this program, and the steps of one that has done what it does of a GPU.
+// Returns 77 without a GPU. Nothing in the calling process may have used the driver.
+int bench_processes(const Options& options, Record& record);
+// Those steps, each with the time at which it was done, on the standard output.
+int process_steps(const std::string& model, bool leave_without_closing);
 bool is_transformer(const std::string& model);
 
 }  // namespace ups::bench

@@ -14,7 +14,7 @@ namespace {
 
 const char* kUsage =
     "bench_gpu [options]\n"
-    "  --only kernels|models|autoencoders\n"
+    "  --only kernels|models|autoencoders|process\n"
     "  --kernel conv2d|sublayers --variant NAME --shape 64x32@512 (again for more) --dtype f16|bf16|f32\n"
     "      shapes: CINxCOUT[kK][upU][strideS][sR][plusC]@[Wx]H, e.g. 64x48s4@1280x720, 64x64up2@512, "
     "64x64k1@512\n"
@@ -47,7 +47,7 @@ Options parse(int argc, char** argv) {
       fail(Code::usage, "bench_gpu: ", word, ": got ", v, ", expected one of ", list);
     };
     if (word == "--only")
-      o.only = one_of({"kernels", "models", "autoencoders"});
+      o.only = one_of({"kernels", "models", "autoencoders", "process"});
     else if (word == "--kernel")
       o.kernel = one_of({"conv2d", "sublayers"}), o.only = "kernels";
     else if (word == "--variant")
@@ -86,7 +86,14 @@ Options parse(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--help") == 0) return std::fputs(kUsage, stdout), 0;
+  if (argc == 3 && std::strncmp(argv[1], "--steps-of", 10) == 0)  // from bench_processes()
+    return process_steps(argv[2], std::strcmp(argv[1], "--steps-of") != 0);
   const Options o = parse(argc, argv);
+  if (o.only == "process") {  // before the driver is touched
+    Record record(o.json, o.budget_s);
+    const int status = bench_processes(o, record);
+    return record.failed() ? 1 : status;
+  }
   if (!o.prepare_folder.empty()) return prepare_models(o.prepare_folder), prepare_vae(o.prepare_folder), 0;
   std::string why;
   const auto devices = cuda::devices(&why);

@@ -121,6 +121,21 @@ def models(lines: list[dict]) -> list[str]:
     return [*text, ""]
 
 
+def processes(lines: list[dict]) -> list[str]:
+    rows = of(lines, "process")
+    if not rows:
+        return []
+    text = ["## Whole processes, milliseconds", "",
+            "x4plus in fp16, 512x512 PNG to 2048x2048 PNG, files in memory. steps: what such a process does of a GPU, one thing after "
+            "the other, without decoding and encoding.", "", "| | median | least | runs | says of itself |", "|---|--:|--:|--:|---|"]
+    for r in rows:
+        text.append(f"| {r['what']} | {number(r['ms'], 0)} | {number(r['least_ms'], 0)} | {r['runs']} | {r.get('says', '')} |")
+    for r in rows:
+        if r.get("steps"):
+            text += ["", f"| {r['what']} | median |", "|---|--:|", *(f"| {k} | {number(v, 1)} |" for k, v in r["steps"].items())]
+    return [*text, ""]
+
+
 def failures(lines: list[dict]) -> list[str]:
     rows = of(lines, "failure")
     text = []
@@ -132,7 +147,8 @@ def failures(lines: list[dict]) -> list[str]:
 
 def main() -> None:
     lines, stem = read(Path(sys.argv[1])), sys.argv[2]
-    text = "\n".join([*head(lines), *stages(lines), *kernels(lines), *models(lines), *autoencoders(lines), *failures(lines)])
+    text = "\n".join([*head(lines), *stages(lines), *kernels(lines), *models(lines), *autoencoders(lines), *processes(lines),
+                      *failures(lines)])
     Path(stem + ".json").write_text(json.dumps(lines, indent=1) + "\n")
     Path(stem + ".md").write_text(text)
     print(text)

@@ -30,12 +30,13 @@ for word in "$@"; do [ "${before:-}" = --json ] && json=$word; before=$word; don
 case "$*" in
   *--prepare*) mkdir -p "$2" ;;
   *--has-vendor*) echo "bench_gpu: skipped: built without UPS_VENDOR"; exit 77 ;;
+  *"--only process"*) echo '{"kind": "process", "what": "upscale", "ms": 441.2, "least_ms": 439, "runs": 7, "says": "read 9 ms", "steps": {"context": 201.5}}' >>"$json" ;;
   *"--only models"*) echo '{"kind": "model", "model": "x4", "runner": "'"upscale${UPSCALE_VARIANT:+, $UPSCALE_VARIANT}"'", "size": [512, 512],
     "network_ms": 20.5}' | tr -d '\\n' >>"$json"; echo >>"$json" ;;
 esac
 """
 SANITIZER = 'echo "========= ERROR SUMMARY: 0 errors"'
-STAGES = ["writing networks", "tests, small", "tests, others", "networks", "x4 by wgmma-stream", "layers of transformers",
+STAGES = ["writing networks", "tests, small", "tests, others", "networks", "processes", "x4 by wgmma-stream", "layers of transformers",
           "autoencoders", "convolutions", "networks by cuDNN", "compute-sanitizer memcheck", "compute-sanitizer racecheck",
           "compute-sanitizer synccheck"]
 
@@ -92,6 +93,13 @@ def main() -> None:
         runners = [r["runner"] for r in records if r["kind"] == "model"]
         check("what the programs record", runners == ["upscale", "upscale, conv2d~wgmma-stream"], str(runners))
         check("the table is printed", "| x4 | 512x512 | upscale | 20.500 | 1.00 |" in run.stdout, said)
+
+        check("processes are in the table", "| upscale | 441 | 439 | 7 | read 9 ms |" in run.stdout and
+              "| context | 201.5 |" in run.stdout, said)
+
+        run = machine.run("--only", "process", OUT=str(Path(folder) / "process"))
+        check("a stage alone brings what it needs", run.returncode == 0 and "writing networks" in run.stdout and
+              "| processes | passed |" in run.stdout and "tests, small" not in run.stdout, run.stdout)
 
         run = machine.run("--only", "tests", "--quick", NO_TESTS="1")
         check("no test is a failure", run.returncode == 1, run.stdout)
