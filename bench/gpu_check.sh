@@ -209,7 +209,11 @@ fi
 if wanted models; then stage networks 80 "$bin/bench_gpu" --only models --models "$models" --json "$lines" $quick; fi
 # shellcheck disable=SC2086
 if wanted process; then stage processes 45 "$bin/bench_gpu" --only process --models "$models" --json "$lines" $quick; fi
-if wanted variants && [ "$sm" = 90 ]; then stage "x4 by wgmma-stream" 20 bash -c 'whole_by wgmma-stream x4'; fi
+if wanted variants && [ "$sm" = 90 ]; then
+  for variant in wgmma-stream wgmma-phases wgmma-narrow; do
+    stage "x4 by $variant" 20 bash -c 'whole_by "$1" x4' - "$variant"
+  done
+fi
 if wanted peers; then
   if [ -n "$has_torch" ]; then
     peer eager 60 --sizes "$sizes"

@@ -10,6 +10,7 @@
 //   Shared memory per wgmma, N = 32: 2 KB of image + 3 KB of weights for 48 cycles of tensor core.
 //   With Rows::upward the same happens upside down.
 //   A row's epilogue runs while the tensor cores multiply the next row.
+//   N = 8 serves last convolutions of 3 outputs or so, of any dtype: 24 columns, and an epilogue by element.
 //   A pixel's 64 channels are 128 bytes, swizzled by its number: a tap's shift is a number of whole pixels,
 //   to which the hardware applies the swizzle by address.
 #include "kernels/conv2d_variants.h"
@@ -28,6 +29,26 @@ struct Smem {
 constexpr int kSmemHead = 1024;  // 128-byte swizzled rows begin on multiples of it
 
 constexpr int weight_bytes(int cin, int n) { return 9 * cin * n * 2; }
+
+constexpr int kNarrow = 8;
+
+// A finished row, as finish_row; at most 8 outputs need not be whole vectors.
+template <class T, int N, bool Plain>
+__device__ __forceinline__ void finish(const Conv2d<Tensor>& op, int w, int y, int x0, int n0,
+                                       const float (&sums)[N / 2], const float (&slopes)[N / 4]) {
+  if constexpr (N > kNarrow) {
+    finish_row<T, N, Plain>(op, w, y, x0, n0, sums, slopes);
+  } else {
+    const int first_x = x0 + warp_index() % 4 * 16 + lane_index() / 4, first_c = lane_index() % 4 * 2;
+    float next[4] = {sums[0], sums[1], sums[2], sums[3]};
+#pragma unroll 1
+    for (int i = 0; i < 4; i++) {
+      const int x = first_x + i / 2 * 8, co = first_c + i % 2;
+      if (x < w && co < op.w.cout) finish_one(op, 0, y, x, co, next[0]);
+      next[0] = next[1], next[1] = next[2], next[2] = next[3];  // registers have no index
+    }
+  }
+}
 
 template <class T, int N, bool Plain>
 __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, Job job) {
@@ -100,8 +121,9 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
 #pragma unroll
     for (int i = 0; i < N / 4; i++) {
       const int c = n0 + i / 2 * 8 + tid % 4 * 2 + i % 2;
-      bias[i] = op.w.bias ? op.w.bias[c] : 0.0f;
-      slopes[i] = op.act == Act::prelu   ? op.w.slope[c]
+      bias[i] = op.w.bias && N > kNarrow ? op.w.bias[c] : 0.0f;  // narrow: finish_one adds it
+      slopes[i] = N == kNarrow           ? 1.0f
+                  : op.act == Act::prelu ? op.w.slope[c]
                   : op.act == Act::lrelu ? op.slope
                   : op.act == Act::relu  ? 0.0f
                                          : 1.0f;
@@ -157,13 +179,13 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
           } while (++part < cin / 32);
           wgmma_commit();
           // Behind the tensor cores' back: the output row that was complete before this input row.
-          if (done_y >= 0) finish_row<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
+          if (done_y >= 0) finish<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
           wgmma_wait<0>();
           if (tid % 32 == 0)
             for (int i = first_slot; i != slot; i = i + 1 == job.stages ? 0 : i + 1)
               mbarrier_arrive(&s.empty[i]);
         } else if (done_y >= 0) {
-          finish_row<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
+          finish<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
         }
         done_y = -1;
         if (y > segment.y) {  // output row y - 1 has seen its three rows
@@ -177,7 +199,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
         for (int i = N; i < 3 * N / 2; i++) acc[i] = bias[i % (N / 2) / 4 * 2 + i % 2];
       }
     }
-    if (done_y >= 0) finish_row<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
+    if (done_y >= 0) finish<T, N, Plain>(op, job.w, done_y, done_x, n0, done, slopes);
   }
 }
 
@@ -194,9 +216,8 @@ void launch_n(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
   const DeviceInfo& device = stream.device();
   const Job job = divide(op, device, rows, N, stages_for(op, N, device.smem_bytes));
   const bool plain = !op.add.t.data && !op.add2.t.data && op.scale == 1;
-  launch(plain ? conv2d_wgmma<T, N, true> : conv2d_wgmma<T, N, false>,
-         {.grid = {unsigned((job.units() + job.units_per_block - 1) / job.units_per_block),
-                   unsigned(op.w.cout / N)},
+  launch(plain || N == kNarrow ? conv2d_wgmma<T, N, true> : conv2d_wgmma<T, N, N == kNarrow>,
+         {.grid = {unsigned(job.blocks()), unsigned((op.w.cout + N - 1) / N)},
           .block = kThreads,
           .smem_bytes = size_t(kSmemHead + weight_bytes(op.w.cin, N) + job.stages * kStageBytes),
           .stream = &stream,
@@ -219,8 +240,22 @@ const char* wgmma_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   return nullptr;
 }
 
+void launch_narrow(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
+  op.x.dtype == DType::f16 ? launch_n<half_t, kNarrow>(op, stream, rows)
+                           : launch_n<bf16_t, kNarrow>(op, stream, rows);
+}
+
+const char* narrow_declines(const Conv2d<Tensor>& op, const DeviceInfo& device) {
+  if (const char* reason = sweeps_decline_input(op, device)) return reason;
+  if (op.w.cout > kNarrow || op.shuffle != 1) return "needs at most 8 outputs, shuffle 1";
+  if (stages_for(op, kNarrow, device.smem_bytes) <= (op.w.cin + 63) / 64)
+    return "needs more shared memory than the device has";
+  return nullptr;
+}
+
 }  // namespace
 
 const Conv2dVariant kConv2dWgmma = {"wgmma", wgmma_declines, launch_wgmma};
+const Conv2dVariant kConv2dNarrow = {"wgmma-narrow", narrow_declines, launch_narrow};
 
 }  // namespace ups::cuda

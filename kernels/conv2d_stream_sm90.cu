@@ -261,8 +261,7 @@ void launch_dtype(const Conv2d<Tensor>& op, Stream& stream, Rows rows) {
   const Job job = divide(op, device, rows, kOutputs, layout.stages);
   const bool plain = !op.add.t.data && !op.add2.t.data && op.scale == 1;
   launch(plain ? conv2d_stream<T, true> : conv2d_stream<T, false>,
-         {.grid = {unsigned((job.units() + job.units_per_block - 1) / job.units_per_block),
-                   unsigned(op.w.cout / kOutputs)},
+         {.grid = {unsigned(job.blocks()), unsigned(op.w.cout / kOutputs)},
           .block = kThreads,
           .smem_bytes = layout.bytes(),
           .stream = &stream,

@@ -5,9 +5,12 @@
 
 namespace ups::cuda {
 
-extern const Conv2dVariant kConv2dWgmma;  // conv2d_sm90.cu; not in builds without UPS_CUDA_ARCHS_SM90
+// conv2d_sm90.cu; not in builds without UPS_CUDA_ARCHS_SM90
+extern const Conv2dVariant kConv2dWgmma, kConv2dNarrow;
 
 extern const Conv2dVariant kConv2dStream;  // conv2d_stream_sm90.cu; likewise
+
+extern const Conv2dVariant kConv2dPhases;  // conv2d_phases_sm90.cu; likewise
 
 // conv2d_wide_sm90.cu; likewise. The second form also makes the statistics of y, where wide_sums_groups().
 extern const Conv2dVariant kConv2dWide;

@@ -15,23 +15,28 @@ constexpr int kChannels = 64, kUnits = kChannels / 8;  // of a stage: a pixel is
 constexpr int kStageBytes = (kHalo * 128 + 1023) / 1024 * 1024;
 constexpr int kConsumers = 256, kProducers = 128, kThreads = kConsumers + kProducers;
 
-// Output rows [begin, end), before any shuffle, of w pixels, in columns of 128: the units of work.
-struct Job {
+// Output rows [begin, end), before any shuffle, of w pixels, in columns of kWidth: the units of work.
+template <int kWidth>
+struct Columns {
   int begin, end, w;
   int units_per_block, stages;
   bool upward;  // everything happens from the last row to the first; kernels count rows as if it did not
-  constexpr int units() const { return (end - begin) * ((w + kColumn - 1) / kColumn); }
+  constexpr int units() const { return (end - begin) * ((w + kWidth - 1) / kWidth); }
+  constexpr int blocks() const { return (units() + units_per_block - 1) / units_per_block; }
   // The image row of a counted one.
   __device__ __forceinline__ int row(int y) const { return upward ? begin + end - 1 - y : y; }
 };
+
+using Job = Columns<kColumn>;
 
 // Where a block stands in its work: an output row range of one column.
 struct Segment {
   int x, y, rows;
 };
-__device__ __forceinline__ Segment segment_at(const Job& job, int unit, int last) {
+template <int kWidth>
+__device__ __forceinline__ Segment segment_at(const Columns<kWidth>& job, int unit, int last) {
   const int height = job.end - job.begin, column = unit / height, first = unit % height;
-  return {column * kColumn, job.begin + first, min(height - first, last - unit)};
+  return {column * kWidth, job.begin + first, min(height - first, last - unit)};
 }
 
 // What two neighbouring sums become before the addends. Plain kernels have none, and no scale.
@@ -98,29 +103,39 @@ __device__ __forceinline__ void finish_row(const Conv2d<Tensor>& op, int w, int 
   }
 }
 
-// Work for at most one block per multiprocessor, of n outputs each.
+// Work for at most one block per multiprocessor and n outputs, of which op has `groups` times as many.
+template <int kWidth>
+void divide(Columns<kWidth>& job, const DeviceInfo& device, int groups) {
+  const int units = job.units(), blocks = max(1, min((units + 3) / 4, device.num_sms / groups));
+  job.units_per_block = (units + blocks - 1) / blocks;
+}
 inline Job divide(const Conv2d<Tensor>& op, const DeviceInfo& device, Rows rows, int n, int stages) {
   Job job{rows.begin, rows.end, op.y.w, 0, stages, rows.upward};
-  const int units = job.units(), blocks = max(1, min((units + 3) / 4, device.num_sms / (op.w.cout / n)));
-  job.units_per_block = (units + blocks - 1) / blocks;
+  divide(job, device, (op.w.cout + n - 1) / n);
   return job;
 }
 
-// What all of them need.
-inline const char* sweeps_decline(const Conv2d<Tensor>& op, const DeviceInfo& device) {
+// What all of them need of what they read.
+inline const char* sweeps_decline_input(const Conv2d<Tensor>& op, const DeviceInfo& device) {
   if (device.sm != 90) return "needs sm_90";
   if (op.w.k != 3 || op.stride != 1 || op.up > 2) return "needs k 3, stride 1, up 1 or 2";
   if (op.x.dtype == DType::f32 || op.w.dtype != op.x.dtype)
     return "needs a 16-bit x and weights of its dtype";
-  if (op.w.cin % 32 || op.w.cout % 32) return "needs channels in multiples of 32";
+  if (op.w.cin % 32) return "needs channels in multiples of 32";
   if (op.x.n != 1 || op.pad_end) return "needs one image, padded on all sides";
   if (op.shortcut.present()) return "sums no shortcut";
-  if (op.act == Act::gelu || op.act == Act::silu) return "has no GELU and SiLU";
   if (op.x.px % 8 || op.x.row % 8 || reinterpret_cast<uintptr_t>(op.x.data) % 16)
     return "needs pixels on multiples of 16 bytes";
   if (op.x.px * op.x.w > (1 << 30)) return "needs rows of x of less than 2^30 elements";
-  if (!vector_epilogue(op, op.x.dtype)) return "needs y and addends of x's dtype on multiples of 16 bytes";
   if (reinterpret_cast<uintptr_t>(op.w.w) % 16) return "needs weights on a multiple of 16 bytes";
+  return nullptr;
+}
+// And those of whole vectors of outputs.
+inline const char* sweeps_decline(const Conv2d<Tensor>& op, const DeviceInfo& device) {
+  if (const char* reason = sweeps_decline_input(op, device)) return reason;
+  if (op.w.cout % 32) return "needs channels in multiples of 32";
+  if (op.act == Act::gelu || op.act == Act::silu) return "has no GELU and SiLU";
+  if (!vector_epilogue(op, op.x.dtype)) return "needs y and addends of x's dtype on multiples of 16 bytes";
   return nullptr;
 }
 

@@ -149,13 +149,17 @@ void wgmma(WgmmaLane** lanes) {
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),           \
       "+f"(d[i + 6]), "+f"(d[i + 7]), "+f"(d[i + 8]), "+f"(d[i + 9]), "+f"(d[i + 10]), "+f"(d[i + 11]), \
       "+f"(d[i + 12]), "+f"(d[i + 13]), "+f"(d[i + 14]), "+f"(d[i + 15])
+#define UPS_D_12                                                                                  \
+  "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), \
+      "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11])
 #define UPS_D_16 UPS_D16(0)
 #define UPS_D_32 UPS_D_16, UPS_D16(16)
 #define UPS_D_48 UPS_D_32, UPS_D16(32)
 #define UPS_D_64 UPS_D_48, UPS_D16(48)
 #define UPS_D_96 UPS_D_64, UPS_D16(64), UPS_D16(80)
 #define UPS_D_128 UPS_D_96, UPS_D16(96), UPS_D16(112)
-#define UPS_REGISTERS_16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+#define UPS_REGISTERS_12 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11"
+#define UPS_REGISTERS_16 UPS_REGISTERS_12 ", %12, %13, %14, %15"
 #define UPS_REGISTERS_32 \
   UPS_REGISTERS_16 ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
 #define UPS_REGISTERS_48 \
@@ -188,9 +192,12 @@ void wgmma(WgmmaLane** lanes) {
   } while (false)
 template <class T, int N>
 __device__ __forceinline__ void wgmma_m64k16(float (&d)[N / 2], uint64_t a, uint64_t b, int accumulate = 1) {
-  static_assert(N == 32 || N == 64 || N == 96 || N == 128 || N == 192, "shapes in use");
+  static_assert(N == 24 || N == 32 || N == 64 || N == 96 || N == 128 || N == 192 || N == 256,
+                "shapes in use");
 #if defined(__CUDA_ARCH__)
-  if constexpr (N == 32)
+  if constexpr (N == 24)
+    UPS_WGMMA("m64n24k16", 12, 12, 13, 14, 0);
+  else if constexpr (N == 32)
     UPS_WGMMA("m64n32k16", 16, 16, 17, 18, 0);
   else if constexpr (N == 64)
     UPS_WGMMA("m64n64k16", 32, 32, 33, 34, 0);
@@ -200,6 +207,8 @@ __device__ __forceinline__ void wgmma_m64k16(float (&d)[N / 2], uint64_t a, uint
     UPS_WGMMA("m64n128k16", 64, 64, 65, 66, 0);
   else if constexpr (N == 192)
     UPS_WGMMA("m64n192k16", 96, 96, 97, 98, 0);
+  else if constexpr (N == 256)
+    UPS_WGMMA("m64n256k16", 128, 128, 129, 130, 0);
 #elif !defined(__CUDACC__)
   simt::meet<128>("wgmma", host::WgmmaLane{d, a, b, accumulate},
                   [](host::WgmmaLane** lanes) { host::wgmma<T, N>(lanes); });
@@ -220,6 +229,8 @@ __device__ __forceinline__ void wgmma_m64n256k16_rows(float (&d)[128], uint64_t 
 #undef UPS_WGMMA
 #undef UPS_WGMMA_OF
 #undef UPS_D16
+#undef UPS_D_12
+#undef UPS_REGISTERS_12
 #undef UPS_D_16
 #undef UPS_REGISTERS_16
 #undef UPS_D_32

@@ -36,9 +36,9 @@ case "$*" in
 esac
 """
 SANITIZER = 'echo "========= ERROR SUMMARY: 0 errors"'
-STAGES = ["writing networks", "tests, small", "tests, others", "networks", "processes", "x4 by wgmma-stream", "layers of transformers",
-          "autoencoders", "convolutions", "networks by cuDNN", "compute-sanitizer memcheck", "compute-sanitizer racecheck",
-          "compute-sanitizer synccheck"]
+STAGES = ["writing networks", "tests, small", "tests, others", "networks", "processes", "x4 by wgmma-stream",
+          "x4 by wgmma-phases", "x4 by wgmma-narrow", "layers of transformers", "autoencoders", "convolutions", "networks by cuDNN",
+          "compute-sanitizer memcheck", "compute-sanitizer racecheck", "compute-sanitizer synccheck"]
 
 passed = failed = 0
 
@@ -91,7 +91,8 @@ def main() -> None:
         check("how they ended", {k: v["outcome"] for k, v in stages.items()} == outcomes, str(stages))
         check("passed tests are counted", stages["tests, small"]["summary"] == "6 test cases passed, 0 failed")
         runners = [r["runner"] for r in records if r["kind"] == "model"]
-        check("what the programs record", runners == ["upscale", "upscale, conv2d~wgmma-stream"], str(runners))
+        others = [f"upscale, conv2d~wgmma-{name}" for name in ("stream", "phases", "narrow")]
+        check("what the programs record", runners == ["upscale", *others], str(runners))
         check("the table is printed", "| x4 | 512x512 | upscale | 20.500 | 1.00 |" in run.stdout, said)
 
         check("processes are in the table", "| upscale | 441 | 439 | 7 | read 9 ms |" in run.stdout and

@@ -48,6 +48,7 @@ struct DeviceConvCase {
   double largest_sum = 0;                     // of all images
   bool summed_in_f16 = false;                 // the variant at hand
   DType sums_stored_as = DType::f32;          // likewise: before bias and what follows
+  bool weights_summed = false;                // likewise: taps that meet the same pixel, rounded once
 
   // Channels behind a slice of c so that pixels take whole vectors, if they are to.
   int and_rest(int extra, int c) const {
@@ -171,6 +172,10 @@ struct DeviceConvCase {
   // With sums in f16: x and weights are normal, so partial sums of 16, 32 and 48 products have the variance
   // 32 on average; each of K/16 is rounded by up to 2^-11 of itself, sigma 2^-11 / sqrt(3). Those errors add
   // up to sigma = 2^-11 sqrt(2 K / 3); 7 of them.
+  //
+  // With sums of weights, up = 2: of an output's 4 sums per input channel one is a single weight, exact, two
+  // have variance 2, one 4. Each is rounded by up to its unit roundoff, sigma u / sqrt(3), so that the errors
+  // of all products add up to sigma = u sqrt(8 cin / 3); 7 of them.
   static double unit_of(DType d) { return d == DType::f16 ? 0x1p-11 : d == DType::bf16 ? 0x1p-8 : 0; }
   double tolerance(double want) const {
     const double eps = std::numeric_limits<float>::epsilon(),
@@ -179,10 +184,13 @@ struct DeviceConvCase {
     if (spec.act == Act::prelu)
       for (int c = 0; c < spec.cout; c++) slope = std::max(slope, std::abs(double(slopes[size_t(c)])));
     const double rounded = summed_in_f16 ? 7 * 0x1p-11 * std::sqrt(2 * std::max(k, 48.0) / 3) : 0;
+    const double taps =
+        weights_summed ? 7 * unit_of(spec.weight) * std::sqrt(8 * std::max(spec.cin, 1) / 3.0) : 0;
     const double stored = largest_sum * unit_of(sums_stored_as);
     const double f32 = 6 * 0.29 * 0.6 * std::sqrt(k) * std::max(4.5 * std::sqrt(k), largest_sum) +
                        std::max(8 * std::sqrt(k) + 8, 2.5 * (largest_sum + 4));
-    const double sum = (eps * f32 + rounded + stored) * std::max(1.0, std::abs(double(spec.scale))) * slope;
+    const double sum =
+        (eps * f32 + rounded + taps + stored) * std::max(1.0, std::abs(double(spec.scale))) * slope;
     const double unit = unit_of(spec.y);
     return sum + (std::abs(want) + sum) * unit + (spec.y == DType::f16 ? 0x1p-25 : 0);
   }

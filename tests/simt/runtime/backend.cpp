@@ -1,6 +1,7 @@
 // The CUDA backend end to end, in the emulator or on a GPU: whole networks against the CPU backend, which
 // other tests hold against PyTorch.
 #include <cmath>
+#include <cstring>
 
 #include "kernels/error.h"
 #include "runtime/backend_cuda.h"
@@ -108,6 +109,27 @@ TEST_CASE("on Hopper convolutions of 180 and 60 channels run on wgmma-wide",
     // As above: four convolutions round weights and outputs once each.
     const double unit = precision == Precision::fp16 ? 0x1p-11 : 0x1p-8;
     CHECK(relative_rms(run(gpu, lr, x), expected) < 4 * std::sqrt(8.0) * unit);
+  }
+}
+
+TEST_CASE("on Hopper the tail of ESRGAN runs on the variants that UPSCALE_VARIANT names",
+          "[simt][backend][hopper][unproven]") {
+  if (!ups::testing::runs_on_hopper()) return;
+  UPS_RANDOM(random);
+  const Network n = ups::testing::tiny_rrdb(random, 64, 32, 1);
+  const Extent lr{random.integer(2, 4), random.integer(15, 20)};
+  const auto x = random.normals(size_t(lr.pixels()) * 3);
+  Pool pool(1);
+  Session cpu(n, make_cpu_backend(pool));
+  const auto expected = run(cpu, lr, x);
+  for (const char* kernel : {"64->64 k3 up2 wgmma-phases", "64->3 k3 up1 wgmma-narrow"}) {
+    const std::string name = std::strrchr(kernel, ' ') + 1;
+    setenv("UPSCALE_VARIANT", ("conv2d~" + name).c_str(), 1);
+    Session gpu(n, make_cuda_backend(ups::testing::hopper(), Precision::fp16));
+    CHECK_THAT(gpu.backend().explain(gpu.prepare(lr)), Catch::Contains(kernel));
+    // As above: 14 convolutions round weights and outputs once each, one of them weights once more.
+    CHECK(relative_rms(run(gpu, lr, x), expected) < 4 * std::sqrt(29.0) * 0x1p-11);
+    unsetenv("UPSCALE_VARIANT");
   }
 }
 
