@@ -1,10 +1,13 @@
 // Which files a run reads and writes.
 #include "apps/jobs.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "apps/chain.h"
@@ -47,11 +50,11 @@ std::string scale_text(const Options& o) {
   return text;
 }
 
-// Device and inode would be enough, but outputs need not exist yet.
-std::string identity(const std::string& path) {
-  std::error_code error;
-  fs::path p = fs::weakly_canonical(path, error);
-  return (error ? fs::absolute(path, error) : p).string();
+// Which file a path leads to, whatever names it has; none where there is no file.
+std::optional<std::pair<dev_t, ino_t>> file_at(const std::string& path) {
+  struct stat s {};
+  if (stat(path.c_str(), &s) != 0) return std::nullopt;
+  return std::pair{s.st_dev, s.st_ino};
 }
 
 // One input, one named file.
@@ -133,19 +136,13 @@ void check_encoding(const Options& o, Format format) {
 
 // No output may be an input, nor another's output.
 void check_outputs(const std::vector<Job>& jobs) {
-  std::error_code ignored;
-  std::set<std::string> sources, targets;
-  for (const Job& j : jobs) sources.insert(identity(j.in));
+  std::set<std::optional<std::pair<dev_t, ino_t>>> sources;
+  std::set<std::string> targets;
+  for (const Job& j : jobs) sources.insert(file_at(j.in));
   for (const Job& j : jobs) {
-    std::string target = identity(j.out);
-    bool same = sources.count(target) > 0;
-    if (!same && fs::exists(j.out, ignored)) {
-      same = std::any_of(jobs.begin(), jobs.end(),
-                         [&](const Job& k) { return fs::equivalent(k.in, j.out, ignored); });
-    }
-    if (same)
+    if (const auto there = file_at(j.out); there && sources.count(there))
       fail(kUsage, "output ", j.out, ": is also an input, which would be overwritten (choose another name)");
-    if (!targets.insert(target).second) {
+    if (!targets.insert(absolute_path(j.out)).second) {
       fail(kUsage, "output ", j.out,
            ": two inputs of the same name would both be written there (tell them apart by --name "
            "\"{index}_{stem}\", or mirror their folders with -R)");

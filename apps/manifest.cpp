@@ -21,12 +21,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr int64_t kMaxManifestBytes = int64_t(1) << 30;
 
-std::string absolute(const std::string& path) {
-  std::error_code error;
-  fs::path p = fs::weakly_canonical(path, error);
-  return (error ? fs::absolute(path, error) : p).string();
-}
-
 std::string dumped(const Json& j) { return j.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // As the file spells them, so that names that are not UTF-8 compare equal to what was written.
@@ -72,7 +66,7 @@ Manifest::~Manifest() {
 }
 
 bool Manifest::done(const Job& job) const {
-  auto it = entries_.find(key_of(absolute(job.in), absolute(job.out)));
+  auto it = entries_.find(key_of(absolute_path(job.in), absolute_path(job.out)));
   return it != entries_.end() && stamp_of(job.in) == it->second.input &&
          stamp_of(job.out).bytes == it->second.output_bytes;
 }
@@ -85,10 +79,10 @@ void Manifest::write_line(const std::string& line) {
 void Manifest::add_done(const Job& job, const FileStamp& input, double seconds) {
   if (fd_ < 0) return;
   write_line(dumped({{"state", "done"},
-                     {"input", absolute(job.in)},
+                     {"input", absolute_path(job.in)},
                      {"input_bytes", input.bytes},
                      {"input_modified_ns", input.modified_ns},
-                     {"output", absolute(job.out)},
+                     {"output", absolute_path(job.out)},
                      {"output_bytes", stamp_of(job.out).bytes},
                      {"settings", settings_},
                      {"seconds", seconds}}) +
@@ -98,10 +92,10 @@ void Manifest::add_done(const Job& job, const FileStamp& input, double seconds) 
 void Manifest::add_failed(const Job& job, const FileStamp& input, int code, const std::string& sentence) {
   if (fd_ < 0) return;
   write_line(dumped({{"state", "failed"},
-                     {"input", absolute(job.in)},
+                     {"input", absolute_path(job.in)},
                      {"input_bytes", input.bytes},
                      {"input_modified_ns", input.modified_ns},
-                     {"output", absolute(job.out)},
+                     {"output", absolute_path(job.out)},
                      {"settings", settings_},
                      {"code", code},
                      {"message", sentence}}) +

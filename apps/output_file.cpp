@@ -126,6 +126,13 @@ size_t OutputFile::read_at(uint64_t offset, void* data, size_t bytes) {
   return got;
 }
 
+std::string OutputFile::written() {
+  std::string all;
+  char block[1 << 16];
+  while (const size_t n = read_at(all.size(), block, sizeof block)) all.append(block, n);
+  return all;
+}
+
 void OutputFile::commit() {
   if (path_ == "-") {
     std::vector<char> block(1 << 18);
@@ -168,6 +175,12 @@ void make_folder(const std::string& folder) {
   fs::create_directories(folder, error);
   if (!fs::is_directory(folder, ignored))
     fail(kIo, "output ", folder, ": the folder cannot be created (", error.message(), ")");
+}
+
+std::string absolute_path(const std::string& path) {
+  std::error_code error;
+  const fs::path p = fs::weakly_canonical(path, error);
+  return (error ? fs::absolute(path, error) : p).string();
 }
 
 std::string read_file(const std::string& path, int64_t max_bytes) {

@@ -23,6 +23,7 @@ class OutputFile {
   // At an offset, for formats that go back; not to be mixed with write. Throws Failure(kIo).
   void write_at(uint64_t offset, const void* data, size_t bytes);
   size_t read_at(uint64_t offset, void* data, size_t bytes);  // fewer at the end of the file
+  std::string written();                                      // all of it so far
   void commit();                                              // throws Failure(kIo)
   const std::string& path() const { return path_; }
 
@@ -34,6 +35,9 @@ class OutputFile {
 
 // Makes a folder and those above it where they are missing; "": none. Throws Failure(kIo).
 void make_folder(const std::string& folder);
+
+// Absolute and without links, as far as the path exists: one text for each place.
+std::string absolute_path(const std::string& path);
 
 // A whole file; throws Failure(kIo) when it cannot be read, is a folder, or is larger than max_bytes.
 std::string read_file(const std::string& path, int64_t max_bytes);

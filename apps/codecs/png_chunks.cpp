@@ -20,15 +20,15 @@ uint32_t u32be(std::string_view b, size_t i) {
 
 std::string be32(uint32_t v) { return {char(v >> 24), char(v >> 16), char(v >> 8), char(v)}; }
 
-// "" when damaged or larger than kMaxInflated.
-std::string inflated(std::string_view b) {
+// "" when damaged or larger than `most`.
+std::string inflated(std::string_view b, size_t most = kMaxInflated) {
   std::string out;
   z_stream z{};
   if (inflateInit(&z) != Z_OK) return "";
   z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(b.data()));
   z.avail_in = uInt(b.size());
   int rc = Z_OK;
-  while (rc == Z_OK && out.size() < kMaxInflated) {
+  while (rc == Z_OK && out.size() < most) {
     size_t had = out.size();
     out.resize(had + (64 << 10));
     z.next_out = reinterpret_cast<Bytef*>(out.data() + had);
@@ -57,14 +57,14 @@ bool take_key(std::string_view& data, std::string_view key) {
 }
 
 // What an iTXt chunk says, behind its keyword.
-std::string international_text(std::string_view data) {
+std::string international_text(std::string_view data, size_t most = kMaxInflated) {
   if (data.size() < 4) return "";
   bool compressed = data[0] != 0;
   size_t language = data.find('\0', 2);
   size_t translated = language == data.npos ? data.npos : data.find('\0', language + 1);
   if (translated == data.npos) return "";
   data.remove_prefix(translated + 1);
-  return compressed ? inflated(data) : std::string(data);
+  return compressed ? inflated(data, most) : std::string(data);
 }
 
 // UTF-8 (RFC 3629) without a thorough look at overlong forms; ASCII is not counted as such.
@@ -95,12 +95,14 @@ Metadata::Chunk text_chunk(const std::string& key, const std::string& value) {
 
 std::vector<std::string> texts_of(const Metadata& m, std::string_view key) {
   std::vector<std::string> out;
+  size_t left = kMaxInflated;  // of all of them: a file may hold thousands
   for (const auto& c : m.chunks) {
     std::string_view data = c.data;
     if (c.type.compare(2, 2, "Xt") != 0 || !take_key(data, key)) continue;
     if (c.type == "tEXt") out.emplace_back(data);
-    if (c.type == "zTXt" && !data.empty()) out.push_back(inflated(data.substr(1)));
-    if (c.type == "iTXt") out.push_back(international_text(data));
+    if (c.type == "zTXt" && !data.empty()) out.push_back(inflated(data.substr(1), left));
+    if (c.type == "iTXt") out.push_back(international_text(data, left));
+    if (!out.empty()) left -= std::min(left, out.back().size());
   }
   return out;
 }

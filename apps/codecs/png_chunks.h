@@ -21,7 +21,7 @@ std::vector<Metadata::Chunk> png_chunks_of(const Metadata& metadata);
 // A text as a chunk: iTXt where it is UTF-8 beyond ASCII, else tEXt with its bytes as they are.
 Metadata::Chunk text_chunk(const std::string& key, const std::string& value);
 
-// The texts with this keyword, whatever chunk holds them.
+// The texts with this keyword, whatever chunk holds them; what inflates to more than 64 MiB in all is "".
 std::vector<std::string> texts_of(const Metadata& metadata, std::string_view key);
 
 }  // namespace ups::apps

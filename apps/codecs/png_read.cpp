@@ -5,7 +5,6 @@
 #include <bit>
 #include <csetjmp>
 #include <cstring>
-#include <vector>
 
 #include "apps/codecs/image_io.h"
 #include "apps/codecs/png_chunks.h"
@@ -38,6 +37,7 @@ void on_warning(png_structp, png_const_charp) {}
 struct Session {
   png_structp png = nullptr;
   png_infop info = nullptr;
+  int passes = 1;
   ~Session() { png_destroy_read_struct(&png, &info, nullptr); }
 };
 
@@ -54,14 +54,17 @@ bool set_transforms(Session& s) {
   if (setjmp(png_jmpbuf(s.png))) return false;
   png_set_expand(s.png);  // palette -> RGB, gray < 8 -> 8, tRNS -> alpha
   if (std::endian::native == std::endian::little) png_set_swap(s.png);
-  png_set_interlace_handling(s.png);
+  s.passes = png_set_interlace_handling(s.png);
   png_read_update_info(s.png, s.info);
   return true;
 }
 
-bool read_rows(Session& s, png_bytepp rows) {
+// As png_read_image does, which wants a pointer for each row: eight times the memory of a picture one pixel
+// wide.
+bool read_rows(Session& s, Image& image) {
   if (setjmp(png_jmpbuf(s.png))) return false;
-  png_read_image(s.png, rows);
+  for (int pass = 0; pass < s.passes; pass++)
+    for (int y = 0; y < image.height; y++) png_read_row(s.png, image.row(y), nullptr);
   png_read_end(s.png, nullptr);
   return true;
 }
@@ -92,9 +95,7 @@ Image decode_png(std::string_view bytes, const std::string& name) {
   if (png_get_rowbytes(s.png, s.info) != image.row_bytes()) {
     fail(kIo, name, ": is a PNG of an unexpected pixel format");
   }
-  std::vector<png_bytep> rows(image.height);
-  for (int y = 0; y < image.height; y++) rows[y] = image.row(y);
-  if (!read_rows(s, rows.data())) damaged();
+  if (!read_rows(s, image)) damaged();
   image.meta = png_metadata(bytes);
   return image;
 }

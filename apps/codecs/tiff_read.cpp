@@ -3,7 +3,6 @@
 // conversion to RGBA of 8 bits. The first page only.
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 #include "apps/codecs/exif.h"
 #include "apps/codecs/exif_directories.h"
@@ -82,17 +81,18 @@ bool read_plain(TIFF* t, const Layout& l, Image& image) {
   size_t block_bytes = size_t(l.tiled ? TIFFTileSize(t) : TIFFStripSize(t));
   size_t needed = size_t(bw) * bh * size_t(stored) * Image::sample_bytes(image.depth);
   if (block_bytes != needed) return false;
-  std::vector<uint8_t> buffer(block_bytes);
+  // Memory that only becomes real where libtiff writes: a few bytes may claim a block of the picture's size.
+  Image buffer = allocate_image(int(bw), int(bh), stored, image.depth);
   for (int plane = 0; plane < planes; plane++) {
     for (uint32_t y = 0; y < l.height; y += bh) {
       for (uint32_t x = 0; x < l.width; x += bw) {
         uint32_t rows = std::min(bh, l.height - y);
         tmsize_t want = l.tiled ? tmsize_t(block_bytes) : tmsize_t(block_bytes / bh * rows);
-        tmsize_t got =
-            l.tiled ? TIFFReadTile(t, buffer.data(), x, y, 0, uint16_t(plane))
-                    : TIFFReadEncodedStrip(t, TIFFComputeStrip(t, y, uint16_t(plane)), buffer.data(), want);
+        tmsize_t got = l.tiled ? TIFFReadTile(t, buffer.pixels.get(), x, y, 0, uint16_t(plane))
+                               : TIFFReadEncodedStrip(t, TIFFComputeStrip(t, y, uint16_t(plane)),
+                                                      buffer.pixels.get(), want);
         if (got < want) return false;
-        place(image, {buffer.data(), x, y, std::min(bw, l.width - x), rows, bw, stored, plane,
+        place(image, {buffer.pixels.get(), x, y, std::min(bw, l.width - x), rows, bw, stored, plane,
                       separate ? 1 : image.channels});
       }
     }
@@ -138,15 +138,16 @@ Image read_as_rgba(TIFF* t, const Layout& l, const std::string& name) {
   char why[1024] = "";
   if (!TIFFRGBAImageOK(t, why)) fail(kIo, name, ": is a TIFF of a kind that cannot be read (", why, ")");
   Image rgba = allocate_image(int(l.width), int(l.height), 4, UPS_U8);
-  std::vector<uint32_t> raster(size_t(l.width) * l.height);
+  uint32_t* const raster = reinterpret_cast<uint32_t*>(rgba.pixels.get());
   TIFFSetField(t, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);  // turned later, with the others
-  if (!TIFFReadRGBAImageOriented(t, l.width, l.height, raster.data(), ORIENTATION_TOPLEFT, 1)) {
+  if (!TIFFReadRGBAImageOriented(t, l.width, l.height, raster, ORIENTATION_TOPLEFT, 1)) {
     fail(kIo, name, ": is a damaged or truncated TIFF (", tiff_message(), ")");
   }
   bool alpha = l.alpha_kind == EXTRASAMPLE_ASSOCALPHA || l.alpha_kind == EXTRASAMPLE_UNASSALPHA;
   rgba.channels = alpha ? 4 : 3;
   uint8_t* d = rgba.pixels.get();
-  for (uint32_t v : raster) {
+  for (size_t i = 0, n = size_t(l.width) * l.height; i < n; i++) {  // in place: no pixel gets longer
+    const uint32_t v = raster[i];
     *d++ = uint8_t(TIFFGetR(v)), *d++ = uint8_t(TIFFGetG(v)), *d++ = uint8_t(TIFFGetB(v));
     if (alpha) *d++ = uint8_t(TIFFGetA(v));
   }

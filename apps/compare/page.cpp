@@ -1,8 +1,6 @@
 // The page: markup, style and script below, pictures as data URIs.
 #include "apps/compare/page.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -30,16 +28,6 @@ std::string base64(const std::string& bytes) {
   return out;
 }
 
-// A file that is gone when this is.
-struct Scratch {
-  std::string path;
-  explicit Scratch(const std::string& beside) : path(beside + "." + std::to_string(getpid()) + ".png") {}
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);
-  }
-};
-
 std::string png_bytes(const Image& picture, const std::string& page) {
   Image out = allocate_image(picture.width, picture.height, picture.channels, picture.depth);
   std::copy_n(picture.pixels.get(), picture.bytes(), out.pixels.get());
@@ -57,10 +45,9 @@ std::string png_bytes(const Image& picture, const std::string& page) {
     small.meta = std::move(out.meta);
     out = std::move(small);
   }
-  Scratch scratch(page);
-  OutputFile file(scratch.path);
-  write_image(file, Format::png, std::move(out), {});
-  return read_file(scratch.path, int64_t(1) << 31);
+  OutputFile file(page);  // never committed: a place to write to on the disk that will hold the page
+  encode_image(file, Format::png, std::move(out), {});
+  return file.written();
 }
 
 }  // namespace

@@ -149,6 +149,9 @@ TEST_CASE("compare prints figures, writes a sheet and a page", "[apps][compare]"
   CHECK(page.find("slight_b.png") != page.npos);
   CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 2);
 
+  // Of the longest name that a file may have.
+  CHECK(run({"compare", a, b, "--html", folder / (std::string(250, 'p') + ".html")}).code == 0);
+
   CHECK(run({"compare", a}).code == 1);
   CHECK(run({"compare", a, kGolden + "small_a.png"}).code == 1);
   CHECK(run({"compare", a, b, "--crop-border", "30"}).code == 1);

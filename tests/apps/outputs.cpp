@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ctime>
 
+#include "apps/jobs.h"
 #include "tests/apps/process.h"
 
 using namespace ups::testing;
@@ -30,6 +32,20 @@ struct Setting {
 const std::string kProgram = std::string(UPS_BINARY) + " -g cpu -m '" + tiny_model() + "' ";
 
 }  // namespace
+
+TEST_CASE("a batch whose outputs exist is listed in a time that grows with it, not with its square",
+          "[apps][outputs]") {
+  TemporaryFolder folder;
+  fs::create_directories(folder / "in");
+  fs::create_directories(folder / "out");
+  for (int i = 0; i < 1000; i++)
+    for (const char* where : {"in/", "out/"}) spill(folder / (where + std::to_string(i) + ".png"), "x");
+  ups::apps::Options o;
+  o.inputs = {folder / "in"}, o.output = folder / "out";
+  const std::clock_t begin = std::clock();
+  CHECK(ups::apps::list_jobs(o).size() == 1000);
+  CHECK(double(std::clock() - begin) / CLOCKS_PER_SEC < 1);  // a hundredth of it; by pairs, two to three
+}
 
 TEST_CASE("folders of outputs are made where they are missing", "[apps][outputs]") {
   UPS_RANDOM(r);
