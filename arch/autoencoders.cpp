@@ -9,14 +9,8 @@ AutoencoderNetworks open_autoencoder(std::shared_ptr<const StateDict> file,
   if (detect_taesd(*file)) return open_taesd(std::move(file), std::move(second));
   check(!second, Code::usage, file->source, ": a second file belongs to TAESD only, this is something else");
   if (detect_vae(*file)) return open_vae(std::move(file));
-  std::string seen;
-  int shown = 0;
-  for (const auto& [key, entry] : file->entries()) {
-    if (++shown > 5) break;
-    seen += (seen.empty() ? "" : ", ") + key;
-  }
   fail(Code::model, file->source, ": got no autoencoder, first of ", file->entries().size(),
-       " keys: ", seen.empty() ? "none" : seen,
+       " keys: ", file->first_keys(),
        "; expected AutoencoderKL in LDM or diffusers keys (decoder.mid..., decoder.mid_block...) or TAESD");
 }
 

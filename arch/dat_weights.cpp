@@ -111,8 +111,9 @@ void derive_bias(Derived& derived, const Scope& attn, Extent window) {
 Extent dat_split(const StateDict& w, const std::string& path) {
   const std::string key = path + ".rpe_biases";
   const int64_t rows = w.dim(key, 0);
+  check(rows >= 1 && rows < 65536, Code::model, w.source, ": '", key, "' has ", rows,
+        " offsets, expected those of a window");
   const std::vector<float> offsets = read(w, key, rows * 2);
-  check(rows >= 1, Code::model, w.source, ": '", key, "' is empty");
   const float y = offsets[offsets.size() - 2], x = offsets.back();  // the largest: window - 1
   check(y >= 0 && x >= 0 && y < 128 && x < 128 && y == std::floor(y) && x == std::floor(x) &&
             rows == (2 * int64_t(y) + 1) * (2 * int64_t(x) + 1),

@@ -78,17 +78,17 @@ Layers layers_of(const StateDict& w) {
 // An MDSR file holds one branch per scale. The metadata may say which one is meant (upscale convert --scale);
 // otherwise it is that of the largest scale.
 int branch_of(const StateDict& w, int num_feat, std::vector<int>& steps) {
-  const auto stated = w.metadata.find("scale");
+  const std::string stated = w.metadata_text("scale");
   int chosen = -1;
   std::string scales;
   for (int k = 0; k < w.sequence_length("upsample"); k++) {
     const std::vector<int> s = shuffle_steps(w, "upsample." + std::to_string(k), num_feat);
-    const bool wanted = stated == w.metadata.end() || stated->second == std::to_string(product(s));
+    const bool wanted = stated.empty() || stated == std::to_string(product(s));
     scales += (scales.empty() ? "" : ", ") + std::to_string(product(s));
     if (wanted && (chosen < 0 || product(s) > product(steps))) chosen = k, steps = s;
   }
   check(chosen >= 0, Code::model, w.source, ": MDSR: has no branch of scale ",
-        stated == w.metadata.end() ? "?" : stated->second.substr(0, 20), ", expected one of ", scales);
+        stated.empty() ? "?" : stated.substr(0, 20), ", expected one of ", scales);
   return chosen;
 }
 

@@ -10,9 +10,8 @@ namespace {
 
 // What the metadata state under `name`, 0 where nothing.
 double stated(const StateDict& weights, const std::string& name, bool (*within)(double), const char* range) {
-  const auto it = weights.metadata.find(name);
-  if (it == weights.metadata.end() || it->second.empty()) return 0;
-  const std::string& text = it->second;
+  const std::string text = weights.metadata_text(name);
+  if (text.empty()) return 0;
   const std::optional<double> value = text_number(text);
   check(value && within(*value), Code::model, weights.source, ": metadata '", name, "' is '",
         text.substr(0, 40), "', expected a number in ", range);

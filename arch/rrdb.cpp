@@ -144,8 +144,7 @@ Network open(std::shared_ptr<const StateDict> w) {
   p.plus = w->has(weight(rdb1 / "conv1x1"));
   p.unshuffle = unshuffle_of(first.cin, last.cout);
   // One step of x3 has the keys and shapes of one step of x2: only the metadata tells them apart.
-  const auto stated = w->metadata.find("scale");
-  p.up = at.ups.size() == 1 && stated != w->metadata.end() && stated->second == "3" ? 3 : 2;
+  p.up = at.ups.size() == 1 && w->metadata_text("scale") == "3" ? 3 : 2;
   check(p.num_block >= 1, Code::model, w->source, ": ESRGAN: '", at.body.path(), "' has no blocks");
   expect_conv(*w, weight(at.last), {last.cout, p.num_feat, last.k});
   expect_conv(*w, weight(at.conv(rdb1, 1)), {p.num_grow_ch, p.num_feat, 3});

@@ -43,8 +43,7 @@ bool detect(const StateDict& w) {
 
 Act activation_of(const StateDict& w) {
   if (w.has("body.1.weight")) return Act::prelu;
-  const auto it = w.metadata.find("act");
-  const std::string act = it == w.metadata.end() ? "" : it->second;
+  const std::string act = w.metadata_text("act");
   if (act == "relu") return Act::relu;
   if (act == "leakyrelu") return Act::lrelu;
   fail(Code::model, w.source, ": Compact without PReLU slopes: metadata 'act' is '", act.substr(0, 40),

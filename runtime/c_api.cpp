@@ -62,11 +62,6 @@ Picture picture_of(const Image& lr, const ups_options& o, const Session& session
                          session.info().scale);
 }
 
-std::string metadata(const StateDict& w, const char* key) {
-  const auto it = w.metadata.find(key);
-  return it == w.metadata.end() ? "" : it->second;
-}
-
 const char* dtype_of(const StateDict& weights) {
   for (const auto& [key, entry] : weights.entries())
     if (entry.shape.size() == 4) return element_name(entry.element);
@@ -80,10 +75,10 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   check_choice("precision", o.precision, UPS_PRECISION_FP16_SUMS);
   ordered_json j;
   std::shared_ptr<const StateDict> first, other;  // of a mix
-  j["name"] = metadata(*weights, "name").empty() ? name : metadata(*weights, "name");
+  j["name"] = weights->metadata_text("name").empty() ? name : weights->metadata_text("name");
   if (o.mix_path) {
     first = weights, other = open_weights(o.mix_path);
-    std::string second = metadata(*other, "name");
+    std::string second = other->metadata_text("name");
     if (second.empty()) second = std::filesystem::path(o.mix_path).stem().string();
     std::ostringstream both;
     both << 1 - o.mix << " " << j["name"].get<std::string>() << " + " << o.mix << " " << second;
@@ -103,7 +98,7 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   for (const auto& [key, value] : info.hyper) j["hyperparameters"][key] = value;
   j["multiple_of"] = info.multiple_of;
   j["dtype"] = dtype_of(*weights);
-  for (const char* key : {"license", "origin", "source_sha256"}) j[key] = metadata(*weights, key);
+  for (const char* key : {"license", "origin", "source_sha256"}) j[key] = weights->metadata_text(key);
   weights.reset();
 
   auto model = std::make_unique<ups_model>(o.threads);
@@ -159,11 +154,11 @@ double measure(Session& session) {
 
 // Statements about the network (act, scale) that the tensors refute or make superfluous are mistakes.
 void check_statements(const StateDict& file, const StateDict& stated, const Info& info) {
-  const std::string scale = metadata(stated, "scale"), act = metadata(stated, "act");
-  if (scale != metadata(file, "scale"))
+  const std::string scale = stated.metadata_text("scale"), act = stated.metadata_text("act");
+  if (scale != file.metadata_text("scale"))
     check(scale == std::to_string(info.scale), Code::usage, "convert: scale ", scale,
           " was stated, but the tensors say ", info.scale);
-  if (act == metadata(file, "act")) return;
+  if (act == file.metadata_text("act")) return;
   try {
     open_network(std::make_shared<StateDict>(file));
   } catch (const Error&) {
@@ -352,9 +347,9 @@ ups_status ups_convert(const char* in, const char* out_safetensors, const char* 
     note("architecture", info.family);
     note("variant", info.variant);
     note("scale", std::to_string(info.scale));
-    if (ups::metadata(out, "name").empty()) note("name", std::filesystem::path(in).stem().string());
+    if (out.metadata_text("name").empty()) note("name", std::filesystem::path(in).stem().string());
     // A file converted twice keeps the hash of what its publisher released.
-    if (ups::metadata(*file, "source_sha256").empty())
+    if (file->metadata_text("source_sha256").empty())
       note("source_sha256", ups::sha256_file(ups::file_with_weights(in)));
     note("converter", "upscale " UPS_VERSION);
     ups::write_safetensors(out_safetensors, out);

@@ -14,10 +14,10 @@ namespace {
 constexpr int kMostChannels = 256, kMostSide = 1 << 16;
 
 int stated_side(const StateDict& file, const char* key) {
-  const auto it = file.metadata.find(key);
-  if (it == file.metadata.end() || it->second.empty() || it->second.size() > 7) return 0;
+  const std::string text = file.metadata_text(key);
+  if (text.size() > 7) return 0;
   int n = 0;
-  for (char c : it->second) {
+  for (char c : text) {
     if (c < '0' || c > '9') return 0;
     n = n * 10 + (c - '0');
   }
@@ -25,9 +25,7 @@ int stated_side(const StateDict& file, const char* key) {
 }
 
 double stated_number(const StateDict& file, const char* key) {
-  const auto it = file.metadata.find(key);
-  if (it == file.metadata.end() || it->second.empty()) return 0;
-  const std::optional<double> v = text_number(it->second);
+  const std::optional<double> v = text_number(file.metadata_text(key));
   return v && std::fabs(*v) <= 1e6 ? *v : 0;
 }
 

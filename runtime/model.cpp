@@ -18,16 +18,11 @@ Network open_network(std::shared_ptr<const StateDict> weights) {
       check(key.rfind(half, 0) != 0, Code::model, weights->source, ": got the key ", key,
             " of an autoencoder, expected an upscaling network (autoencoders are for ups_vae_open, and for "
             "upscale encode, decode and latent with --vae or --taesd)");
-  std::string supported, seen;
+  std::string supported;
   for (const Family* family : families())
     supported += (supported.empty() ? "" : "; ") + std::string(family->id) + " (" + family->summary + ")";
-  int shown = 0;
-  for (const auto& [key, entry] : weights->entries()) {
-    if (++shown > 5) break;
-    seen += (seen.empty() ? "" : ", ") + key;
-  }
   fail(Code::model, weights->source, ": unknown network, first of ", weights->entries().size(),
-       " keys: ", seen.empty() ? "none" : seen, "; supported are ", supported);
+       " keys: ", weights->first_keys(), "; supported are ", supported);
 }
 
 }  // namespace ups

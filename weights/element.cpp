@@ -83,17 +83,14 @@ void to_floats(Element e, std::span<const std::byte> bytes, float* out) {
 }
 
 std::optional<int64_t> checked_bytes(std::span<const int64_t> shape, int bits) {
-  for (int64_t size : shape)
-    if (size < 0) return std::nullopt;
-  for (int64_t size : shape)
-    if (size == 0) return 0;
-  int64_t product = bits;
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  int64_t count = 1;
   for (int64_t size : shape) {
-    if (size > std::numeric_limits<int64_t>::max() / product) return std::nullopt;
-    product *= size;
+    if (size < 0 || (size > 0 && count > kMax / size)) return std::nullopt;
+    count *= size;
   }
-  if (product % 8 != 0) return std::nullopt;
-  return product / 8;
+  if (count > kMax / bits || count * bits % 8 != 0) return std::nullopt;
+  return count * bits / 8;
 }
 
 std::string shape_text(std::span<const int64_t> shape) {

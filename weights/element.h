@@ -23,6 +23,7 @@ bool is_floating(Element e);
 void to_floats(Element e, std::span<const std::byte> bytes, float* out);
 
 // product(shape) * bits / 8 when every size is non-negative, nothing overflows and bits add to whole bytes.
+// As in the reference reader, the sizes before a zero must not overflow either.
 std::optional<int64_t> checked_bytes(std::span<const int64_t> shape, int bits);
 
 // "[64, 3, 3, 3]"

@@ -14,6 +14,22 @@ int64_t Entry::count() const {
   return product;
 }
 
+std::string StateDict::who() const { return source.empty() ? "" : source + ": "; }
+
+std::string StateDict::metadata_text(const std::string& key) const {
+  const auto it = metadata.find(key);
+  return it == metadata.end() ? "" : it->second;
+}
+
+std::string StateDict::first_keys() const {
+  constexpr int kShown = 5;
+  std::string keys;
+  int shown = 0;
+  for (auto it = entries_.begin(); it != entries_.end() && shown < kShown; ++it, ++shown)
+    keys += (shown ? ", " : "") + it->first;
+  return keys.empty() ? "none" : keys;
+}
+
 const Entry* StateDict::find(std::string_view key) const {
   const auto it = entries_.find(key);
   return it == entries_.end() ? nullptr : &it->second;
@@ -21,15 +37,14 @@ const Entry* StateDict::find(std::string_view key) const {
 
 const Entry& StateDict::at(std::string_view key) const {
   const Entry* entry = find(key);
-  check(entry, Code::model, source.empty() ? "" : source + ": ", "weight '", key, "' is missing");
+  check(entry, Code::model, who(), "weight '", key, "' is missing");
   return *entry;
 }
 
 int64_t StateDict::dim(std::string_view key, int i) const {
   const Entry& entry = at(key);
-  check(i >= 0 && size_t(i) < entry.shape.size(), Code::model, source.empty() ? "" : source + ": ",
-        "weight '", key, "' has shape ", shape_text(entry.shape), ", expected at least ", i + 1,
-        " dimensions");
+  check(i >= 0 && size_t(i) < entry.shape.size(), Code::model, who(), "weight '", key, "' has shape ",
+        shape_text(entry.shape), ", expected at least ", i + 1, " dimensions");
   return entry.shape[size_t(i)];
 }
 
@@ -58,8 +73,8 @@ bool StateDict::names_any(std::string_view prefix) const {
 
 std::vector<float> StateDict::floats(std::string_view key) const {
   const Entry& entry = at(key);
-  check(is_floating(entry.element), Code::model, source.empty() ? "" : source + ": ", "weight '", key,
-        "' holds ", element_name(entry.element), " values, expected a floating type");
+  check(is_floating(entry.element), Code::model, who(), "weight '", key, "' holds ",
+        element_name(entry.element), " values, expected a floating type");
   std::vector<float> values(size_t(entry.count()));
   to_floats(entry.element, entry.bytes, values.data());
   return values;
@@ -67,11 +82,11 @@ std::vector<float> StateDict::floats(std::string_view key) const {
 
 void StateDict::add(std::string key, Entry entry) {
   const std::optional<int64_t> bytes = checked_bytes(entry.shape, 8 * element_bytes(entry.element));
-  check(bytes && uint64_t(*bytes) == entry.bytes.size(), Code::model, source.empty() ? "" : source + ": ",
-        "weight '", key, "' has ", entry.bytes.size(), " bytes, which contradicts its shape ",
-        shape_text(entry.shape), " of ", element_name(entry.element));
+  check(bytes && uint64_t(*bytes) == entry.bytes.size(), Code::model, who(), "weight '", key, "' has ",
+        entry.bytes.size(), " bytes, which contradicts its shape ", shape_text(entry.shape), " of ",
+        element_name(entry.element));
   const auto [it, inserted] = entries_.emplace(std::move(key), std::move(entry));
-  check(inserted, Code::model, source.empty() ? "" : source + ": ", "weight '", it->first, "' appears twice");
+  check(inserted, Code::model, who(), "weight '", it->first, "' appears twice");
 }
 
 void StateDict::add_owned(std::string key, std::vector<int64_t> shape, std::vector<float> values) {

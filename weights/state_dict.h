@@ -54,6 +54,11 @@ class StateDict {
   // Keeps `owner` (a mapped file, a decoded buffer) alive as long as this StateDict and its copies.
   void keep(std::shared_ptr<const void> owner) { owners_.push_back(std::move(owner)); }
 
+  // What the metadata say under `key`; "" where they say nothing.
+  std::string metadata_text(const std::string& key) const;
+  // The first few keys, for messages about files that are no known network.
+  std::string first_keys() const;
+
   // Whether a name begins with `prefix`, be it of a tensor that was left unread.
   bool names_any(std::string_view prefix) const;
 
@@ -68,6 +73,8 @@ class StateDict {
   std::string source;
 
  private:
+  std::string who() const;  // "FILE: ", or "" for one without a name
+
   Map entries_;
   std::vector<std::shared_ptr<const void>> owners_;
 };

@@ -82,6 +82,10 @@ TEST_CASE("an entry that contradicts its shape, or appears twice, is refused", "
   CHECK(sentence([&] { weights.add_owned("b", {1}, {1, 2}); }) != "");
   CHECK(sentence([&] { weights.add_owned("c", {int64_t(1) << 62, 1 << 10}, {}); }) != "");
   CHECK(sentence([&] { weights.add_owned("d", {-1, -1}, {1}); }) != "");
+  // Nobody may count to 2^80 on the way to zero.
+  CHECK(sentence([&] { weights.add_owned("e", {int64_t(1) << 40, int64_t(1) << 40, 0}, {}); }) != "");
+  weights.add_owned("f", {0, int64_t(1) << 40, int64_t(1) << 40}, {});
+  CHECK(weights.at("f").count() == 0);
 }
 
 TEST_CASE("a copy of a state dict keeps its values alive", "[weights][state_dict]") {
