@@ -27,6 +27,7 @@ constexpr ChannelMap kFirst1{1, {0}};                              // gray, or t
 constexpr ChannelMap kFirst3{3, {0, 1, 2}};                        // RGB of RGB or RGBA
 constexpr ChannelMap kGrayTo3{3, {0, 0, 0}};                       // gray replicated
 constexpr ChannelMap only(int channel) { return {1, {channel}}; }  // e.g. alpha: only(3)
+constexpr ChannelMap first_channels(int count) { return {count, {0, 1, 2, 3}}; }
 
 // Reflection without repeating the border pixel ("reflect 101"): index i of an n-pixel axis that goes on
 // ... 2 1 [0 1 2 .. n-1] n-2 n-3 ... for ever. n = 1: always 0.

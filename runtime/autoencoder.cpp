@@ -13,7 +13,7 @@ namespace ups {
 namespace {
 
 constexpr size_t kLargestStrip = size_t(16) << 20, kSmallestStrip = size_t(64) << 10;
-constexpr int64_t kMostLogVariance = 20, kLeastLogVariance = -30;
+constexpr double kMostLogVariance = 20, kLeastLogVariance = -30;
 
 int64_t rows_bytes(const Tensor& t, int64_t rows) {
   return std::min<int64_t>(std::max<int64_t>(rows, 0), t.h) * t.row * dtype_bytes(t.dtype);
@@ -165,8 +165,7 @@ Latent Autoencoder::encode(const Image& picture, Fit fit, std::optional<uint64_t
   const Plan& plan = prepare(session, whole);
   const bool crop = fit == Fit::crop;
   const int y0 = crop ? (picture.h - whole.h) / 2 : 0, x0 = crop ? (picture.w - whole.w) / 2 : 0;
-  crop_tile(picture.data, picture.extent(), picture.c, picture.depth, picture.stride_bytes, y0, x0,
-            picture.c >= 3 ? kFirst3 : kGrayTo3, plan.x, pool_);
+  crop_tile(picture, y0, x0, picture.c >= 3 ? kFirst3 : kGrayTo3, plan.x, pool_);
   if (networks_.signed_range)
     for (int y = 0; y < plan.x.h; y++)
       for (int x = 0; x < plan.x.w; x++)
@@ -186,7 +185,7 @@ Latent Autoencoder::encode(const Image& picture, Fit fit, std::optional<uint64_t
         double z = plan.y.at(y, x)[k];
         if (seed) {
           const double log_variance =
-              std::clamp<double>(plan.y.at(y, x)[l.c + k], kLeastLogVariance, kMostLogVariance);
+              std::clamp(double(plan.y.at(y, x)[l.c + k]), kLeastLogVariance, kMostLogVariance);
           z += std::exp(0.5 * log_variance) * philox_normal(*seed, uint32_t(i));
         }
         l.v[size_t(i)] = float((z - networks_.shift) * networks_.scaling);

@@ -5,13 +5,13 @@
 #include <cmath>
 
 #include "kernels/resize.h"
+#include "runtime/loop_rows.h"
 
 namespace ups {
 namespace {
 
 constexpr int kLevels = 65536;
 constexpr int kCell = 8;  // reference pixels per side of a cell of lowfreq
-constexpr int kRows = 16;
 
 Extent grid_of(Extent e) {
   return {std::max(1, (e.h + kCell - 1) / kCell), std::max(1, (e.w + kCell - 1) / kCell)};
@@ -22,27 +22,10 @@ int level_of(float v) {
   return int(std::min(v, 1.0f) * float(kLevels - 1) + 0.5f);
 }
 
-// Calls fn(y, n, rows) with the colours of the picture, packed [n, w, colours], from top to bottom.
-template <class Fn>
-void for_colours(const Image& picture, int colours, Pool& pool, const Fn& fn) {
-  const ChannelMap map{colours, {0, 1, 2}};
-  std::vector<float> rows(size_t(kRows) * picture.w * colours);
-  for (int y = 0; y < picture.h; y += kRows) {
-    const int n = std::min(kRows, picture.h - y);
-    crop_tile(picture.data, picture.extent(), picture.c, picture.depth, picture.stride_bytes, y, 0, map,
-              dense_f32(rows.data(), n, picture.w, colours), pool);
-    fn(y, n, rows.data());
-  }
-}
-
-Image image_of(float* picture, Extent size, int c) {
-  return {picture, size.h, size.w, c, Depth::f32, int64_t(size.w) * c * int64_t(sizeof(float))};
-}
-
 std::vector<float> averaged(const Image& picture, Extent grid, int colours, Pool& pool) {
   std::vector<float> out(size_t(grid.pixels()) * colours);
   RowResizer resizer(picture.h, picture.w, grid.h, grid.w, colours, Filter::box);
-  for_colours(picture, colours, pool, [&](int, int n, const float* rows) {
+  rows_of(picture, colours, pool, [&](int, int n, const float* rows) {
     resizer.push(rows, n, pool, [&](int y, int count, const float* cells) {
       const size_t row = size_t(grid.w) * colours;
       std::copy(cells, cells + size_t(count) * row, out.begin() + ptrdiff_t(size_t(y) * row));
@@ -53,7 +36,7 @@ std::vector<float> averaged(const Image& picture, Extent grid, int colours, Pool
 
 std::vector<double> means(const Image& picture, int colours, Pool& pool) {
   std::vector<double> sum(static_cast<size_t>(colours));
-  for_colours(picture, colours, pool, [&](int, int n, const float* rows) {
+  rows_of(picture, colours, pool, [&](int, int n, const float* rows) {
     for (int64_t i = 0, pixels = int64_t(n) * picture.w; i < pixels; i++)
       for (int k = 0; k < colours; k++) sum[size_t(k)] += double(rows[i * colours + k]);
   });
@@ -64,7 +47,7 @@ std::vector<double> means(const Image& picture, int colours, Pool& pool) {
 // How many values are at most each level.
 std::vector<uint64_t> cumulated(const Image& picture, int colours, Pool& pool) {
   std::vector<uint64_t> counts(size_t(colours) * kLevels);
-  for_colours(picture, colours, pool, [&](int, int n, const float* rows) {
+  rows_of(picture, colours, pool, [&](int, int n, const float* rows) {
     for (int64_t i = 0, pixels = int64_t(n) * picture.w; i < pixels; i++)
       for (int k = 0; k < colours; k++)
         counts[size_t(k) * kLevels + size_t(level_of(rows[i * colours + k]))]++;
@@ -125,7 +108,7 @@ void ColourAnchor::apply(float* picture, Extent size, int c, Pool& pool) const {
 }
 
 void ColourAnchor::apply_lowfreq(float* picture, Extent size, int c, Pool& pool) const {
-  std::vector<float> difference = averaged(image_of(picture, size, c), grid_, colours_, pool);
+  std::vector<float> difference = averaged(f32_image(picture, size, c), grid_, colours_, pool);
   for (size_t i = 0; i < difference.size(); i++) difference[i] = coarse_[i] - difference[i];
   RowResizer resizer(grid_.h, grid_.w, size.h, size.w, colours_, Filter::bilinear);
   resizer.push(difference.data(), grid_.h, pool, [&](int y, int n, const float* rows) {
@@ -136,7 +119,7 @@ void ColourAnchor::apply_lowfreq(float* picture, Extent size, int c, Pool& pool)
 }
 
 void ColourAnchor::apply_mean(float* picture, Extent size, int c, Pool& pool) const {
-  const std::vector<double> mean = means(image_of(picture, size, c), colours_, pool);
+  const std::vector<double> mean = means(f32_image(picture, size, c), colours_, pool);
   float shift[3] = {};
   for (int k = 0; k < colours_; k++) shift[k] = float(mean_[size_t(k)] - mean[size_t(k)]);
   for (int64_t i = 0; i < size.pixels(); i++)
@@ -144,7 +127,7 @@ void ColourAnchor::apply_mean(float* picture, Extent size, int c, Pool& pool) co
 }
 
 void ColourAnchor::apply_histogram(float* picture, Extent size, int c, Pool& pool) const {
-  const std::vector<uint64_t> counts = cumulated(image_of(picture, size, c), colours_, pool);
+  const std::vector<uint64_t> counts = cumulated(f32_image(picture, size, c), colours_, pool);
   for (int k = 0; k < colours_; k++) {
     const std::vector<float> map =
         mapping(counts.data() + size_t(k) * kLevels, counts_.data() + size_t(k) * kLevels);
@@ -156,7 +139,8 @@ void ColourAnchor::apply_histogram(float* picture, Extent size, int c, Pool& poo
 }
 
 int64_t ColourAnchor::bytes_for(Extent reference, Extent size, int colours, ColourFix fix) {
-  const int64_t rows = int64_t(kRows) * std::max(reference.w, size.w) * colours * int64_t(sizeof(float));
+  const int64_t rows =
+      int64_t(kRowsAtOnce) * std::max(reference.w, size.w) * colours * int64_t(sizeof(float));
   if (fix == ColourFix::lowfreq) {
     const Extent grid = grid_of(reference);
     const int64_t averaging =

@@ -2,10 +2,10 @@
 #include "runtime/device_loop.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/error.h"
 #include "runtime/device_pass.h"
+#include "runtime/loop_rows.h"
 
 namespace ups {
 
@@ -55,17 +55,11 @@ TileGrid fit(Session& session, const PassPlan& pass, const ChannelPlan& channels
 }
 
 // The picture on the device, for somebody to look at.
-struct Shown {
-  std::vector<float> pixels;
-  Image image;
-};
-void download(Session& session, Extent e, int c, Shown& shown) {
-  const int64_t row = int64_t(e.w) * c;
-  shown.pixels.resize(size_t(row) * e.h);
-  session.device_pass()->download([&](int y, int n, const void* rows) {
-    std::memcpy(shown.pixels.data() + y * row, rows, size_t(n * row) * sizeof(float));
-  });
-  shown.image = {shown.pixels.data(), e.h, e.w, c, Depth::f32, row * int64_t(sizeof(float))};
+Collector download(Session& session, Extent e, int c) {
+  Collector shown(e, c);
+  session.device_pass()->download(
+      [&](int y, int n, const void* rows) { shown.put(y, n, static_cast<const float*>(rows)); });
+  return shown;
 }
 
 }  // namespace
@@ -130,11 +124,8 @@ bool run_device_loop(Session& session, const Image& lr, const LoopPlan& plan, co
           });
       finished += share;
     }
-    if (step_done && k < steps - 1) {
-      Shown shown;
-      download(session, step.step.target, state_c, shown);
-      step_done(k + 1, steps, shown.image);
-    }
+    if (step_done && k < steps - 1)
+      step_done(k + 1, steps, download(session, step.step.target, state_c).image());
   }
   return true;
 }

@@ -17,9 +17,7 @@ struct Rgb {
   Extent extent;
   std::vector<float> v;
   explicit Rgb(Extent e = {}) : extent(e), v(size_t(e.pixels()) * 3) {}
-  Image image() {
-    return {v.data(), extent.h, extent.w, 3, Depth::f32, int64_t(extent.w) * 3 * int64_t(sizeof(float))};
-  }
+  Image image() { return f32_image(v.data(), extent, 3); }
   // [y0, x0] onwards, of another extent.
   Rgb crop(int y0, int x0, Extent e) const {
     Rgb out(e);
@@ -29,13 +27,6 @@ struct Rgb {
     return out;
   }
 };
-
-void resize(const float* in, Extent from, float* out, Extent to, Filter filter, Pool& pool) {
-  RowResizer resizer(from.h, from.w, to.h, to.w, 3, filter);
-  resizer.push(in, from.h, pool, [&](int y, int n, const float* rows) {
-    std::copy(rows, rows + int64_t(n) * to.w * 3, out + int64_t(y) * to.w * 3);
-  });
-}
 
 class Loop {
  public:
@@ -70,8 +61,7 @@ class Loop {
     const bool from_source = refiner_ && refiner_->wants_source();
     units_ = (refiner_ ? 2 * steps : 2) + (from_source ? 1 : 0);
     Rgb state(in.extent());
-    crop_tile(in.data, in.extent(), in.c, in.depth, in.stride_bytes, 0, 0, in.c >= 3 ? kFirst3 : kGrayTo3,
-              dense_f32(state.v.data(), in.h, in.w, 3), pool_);
+    crop_tile(in, 0, 0, in.c >= 3 ? kFirst3 : kGrayTo3, dense_f32(state.v.data(), in.h, in.w, 3), pool_);
     if (from_source) refiner_->begin(encode(state, o_.fit));
     for (int i = 0; i < steps; i++) {
       state = enlarged(state, sizes[size_t(i)]);
@@ -89,8 +79,8 @@ class Loop {
   Rgb seen(const Image& in) {
     const Extent e = vae_.fitted(in.extent(), Fit::crop);
     Rgb out(e);
-    crop_tile(in.data, in.extent(), in.c, in.depth, in.stride_bytes, (in.h - e.h) / 2, (in.w - e.w) / 2,
-              in.c >= 3 ? kFirst3 : kGrayTo3, dense_f32(out.v.data(), e.h, e.w, 3), pool_);
+    crop_tile(in, (in.h - e.h) / 2, (in.w - e.w) / 2, in.c >= 3 ? kFirst3 : kGrayTo3,
+              dense_f32(out.v.data(), e.h, e.w, 3), pool_);
     return out;
   }
   Rgb enlarged(Rgb& in, Extent to) {
@@ -99,7 +89,7 @@ class Loop {
     if (upscale_)
       upscale_(in.image(), target);
     else
-      resize(in.v.data(), in.extent, out.v.data(), to, o_.filter, pool_);
+      resize(in.v.data(), in.extent, 3, out.v.data(), to, o_.filter, pool_);
     return out;
   }
   Latent encode(Rgb& rgb, Fit fit) { return vae_.encode(rgb.image(), fit, {}, unit()); }
@@ -176,10 +166,10 @@ Extent latent_loop_result(Extent picture, int factor, const LatentLoopOptions& o
 void anchor_colours(const float* reference, float* rgb, Extent e, double strength, Pool& pool) {
   const Extent low{(e.h + kCoarse - 1) / kCoarse, (e.w + kCoarse - 1) / kCoarse};
   std::vector<float> wanted(size_t(low.pixels()) * 3), got(wanted.size()), fix(size_t(e.pixels()) * 3);
-  resize(reference, e, wanted.data(), low, Filter::box, pool);
-  resize(rgb, e, got.data(), low, Filter::box, pool);
+  resize(reference, e, 3, wanted.data(), low, Filter::box, pool);
+  resize(rgb, e, 3, got.data(), low, Filter::box, pool);
   for (size_t i = 0; i < got.size(); i++) got[i] = wanted[i] - got[i];
-  resize(got.data(), low, fix.data(), e, Filter::bilinear, pool);
+  resize(got.data(), low, 3, fix.data(), e, Filter::bilinear, pool);
   for (size_t i = 0; i < fix.size(); i++) rgb[i] += float(strength) * fix[i];
 }
 

@@ -7,8 +7,7 @@ Collector luma(const Image& in, Pool& pool) {
   Collector out(in.extent(), 1);
   std::vector<float> rgb(size_t(in.w) * 3);
   for (int y = 0; y < in.h; y++) {
-    crop_tile(in.data, in.extent(), in.c, in.depth, in.stride_bytes, y, 0, kFirst3,
-              dense_f32(rgb.data(), 1, in.w, 3), pool);
+    crop_tile(in, y, 0, kFirst3, dense_f32(rgb.data(), 1, in.w, 3), pool);
     rgb_to_gray(rgb.data(), out.pixels.data() + int64_t(y) * in.w, in.w);
   }
   return out;
@@ -37,14 +36,11 @@ RowSink middle_rows(const Step& step, int c, std::vector<float>& buffer, const R
   };
 }
 
-void rows_of(const Image& picture, int state_c, Pool& pool, const RowSink& sink) {
-  constexpr int kRows = 16;
-  const ChannelMap map{state_c, {0, 1, 2, 3}};
-  std::vector<float> rows(size_t(kRows) * picture.w * state_c);
-  for (int y = 0; y < picture.h; y += kRows) {
-    const int n = std::min(kRows, picture.h - y);
-    crop_tile(picture.data, picture.extent(), picture.c, picture.depth, picture.stride_bytes, y, 0, map,
-              dense_f32(rows.data(), n, picture.w, state_c), pool);
+void rows_of(const Image& picture, int c, Pool& pool, const RowSink& sink) {
+  std::vector<float> rows(size_t(kRowsAtOnce) * picture.w * c);
+  for (int y = 0; y < picture.h; y += kRowsAtOnce) {
+    const int n = std::min(kRowsAtOnce, picture.h - y);
+    crop_tile(picture, y, 0, first_channels(c), dense_f32(rows.data(), n, picture.w, c), pool);
     sink(y, n, rows.data());
   }
 }

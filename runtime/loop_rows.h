@@ -22,9 +22,7 @@ struct Collector {
     std::copy(rows, rows + n * row, this->row(y));
   }
   float* row(int y) { return pixels.data() + int64_t(y) * extent.w * c; }
-  Image image() {
-    return {pixels.data(), extent.h, extent.w, c, Depth::f32, int64_t(extent.w) * c * int64_t(sizeof(float))};
-  }
+  Image image() { return f32_image(pixels.data(), extent, c); }
 };
 
 // Brings network rows [n, w, network_c] to the channels kept between steps, in place where possible.
@@ -67,10 +65,10 @@ Image middle(const Image& picture, Extent kept);
 // sink.
 RowSink middle_rows(const Step& step, int c, std::vector<float>& buffer, const RowSink& sink);
 
-// The first state_c channels of a picture as float rows: a step without a network pass.
-void rows_of(const Image& picture, int state_c, Pool& pool, const RowSink& sink);
-
-inline int colours_of(const Image& picture) { return picture.c <= 2 ? 1 : 3; }
+// The first c channels of a picture as float rows [n, w, c], at most kRowsAtOnce of them at a time, from top
+// to bottom.
+constexpr int kRowsAtOnce = 16;
+void rows_of(const Image& picture, int c, Pool& pool, const RowSink& sink);
 
 // The mean of the colours at 8 bits, 0..255: what the brightness rule of loopback looks at.
 double mean_of(const Image& picture, Pool& pool);

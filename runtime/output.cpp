@@ -33,8 +33,8 @@ const float* SourceRows::rows(int y, int n) {
   while (ready_ < y + n) {
     const int count = std::min(kRowsPerPush, lr_.h + 2 * pad_.h - pushed_), w = lr_.w + 2 * pad_.w;
     in_.resize(size_t(count) * w * channels_.count);
-    crop_tile(lr_.data, lr_.extent(), lr_.c, lr_.depth, lr_.stride_bytes, pushed_ - pad_.h, -pad_.w,
-              channels_, dense_f32(in_.data(), count, w, channels_.count), pool_, wrap_);
+    crop_tile(lr_, pushed_ - pad_.h, -pad_.w, channels_, dense_f32(in_.data(), count, w, channels_.count),
+              pool_, wrap_);
     pushed_ += count;
     resizer_.push(in_.data(), count, pool_, [&](int, int rows, const float* data) {
       buffer_.insert(buffer_.end(), data, data + rows * row);
@@ -60,11 +60,7 @@ Output::Output(const Image& lr, const Image& hr, int rows_c, const OutputOptions
     return std::make_unique<SourceRows>(lr, map, hr.extent(), options.filter, options.wrap, pool);
   };
   if (rows_c < hr.c && !options.alpha) alpha_ = source(only(lr.c - 1));
-  if (options.source_share > 0) {
-    ChannelMap map;
-    for (; map.count < std::min(rows_c, lr.c); map.count++) map.from[map.count] = map.count;
-    source_ = source(map);
-  }
+  if (options.source_share > 0) source_ = source(first_channels(std::min(rows_c, lr.c)));
 }
 
 void Output::put(int y, int n, const float* rows) {

@@ -73,9 +73,7 @@ void skip_network(LoopPlan& plan, const Picture& p, const Session& session) {
 
 void put_nearest(const Picture& p, Extent hr, Pool& pool, Output& output, const Progress& progress) {
   constexpr int kRows = 32;
-  ChannelMap all;
-  for (; all.count < p.hr_c; all.count++) all.from[all.count] = all.count;
-  SourceRows source(p.lr, all, hr, Filter::nearest, p.output.wrap, pool);
+  SourceRows source(p.lr, first_channels(p.hr_c), hr, Filter::nearest, p.output.wrap, pool);
   for (int y = 0; y < hr.h; y += kRows) {
     const int n = std::min(kRows, hr.h - y);
     output.put(y, n, source.rows(y, n));

@@ -1,8 +1,6 @@
 // The refiners that need no network of their own.
 #include "runtime/refiner.h"
 
-#include <algorithm>
-
 #include "kernels/resize.h"
 #include "runtime/philox.h"
 
@@ -10,11 +8,6 @@ namespace ups {
 namespace {
 
 constexpr int kCoarse = 4;  // latent pixels of the source per pixel of its low pass
-
-class Identity final : public Refiner {
- public:
-  Latent refine(const Latent& latent, const RefineStep&) override { return latent; }
-};
 
 class Noise final : public Refiner {
  public:
@@ -59,18 +52,12 @@ Latent resize_latent(const Latent& latent, Extent to, bool average, Pool& pool) 
   Latent out;
   out.c = latent.c, out.h = to.h, out.w = to.w, out.picture = latent.picture;
   out.v.resize(size_t(out.count()));
-  for (int k = 0; k < latent.c; k++) {
-    RowResizer resizer(latent.h, latent.w, to.h, to.w, 1, average ? Filter::box : Filter::bilinear);
-    float* plane = out.v.data() + int64_t(k) * to.pixels();
-    resizer.push(latent.v.data() + int64_t(k) * latent.extent().pixels(), latent.h, pool,
-                 [&](int y, int n, const float* rows) {
-                   std::copy(rows, rows + int64_t(n) * to.w, plane + int64_t(y) * to.w);
-                 });
-  }
+  for (int k = 0; k < latent.c; k++)
+    resize(latent.v.data() + k * latent.extent().pixels(), latent.extent(), 1, out.v.data() + k * to.pixels(),
+           to, average ? Filter::box : Filter::bilinear, pool);
   return out;
 }
 
-std::unique_ptr<Refiner> make_identity_refiner() { return std::make_unique<Identity>(); }
 std::unique_ptr<Refiner> make_noise_refiner(uint64_t seed) { return std::make_unique<Noise>(seed); }
 std::unique_ptr<Refiner> make_low_pass_refiner(Pool& pool) { return std::make_unique<LowPass>(pool); }
 

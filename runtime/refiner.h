@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 
 #include "kernels/cpu/pool.h"
 #include "runtime/latent.h"
@@ -25,15 +24,13 @@ class Refiner {
   virtual void begin(const Latent&) {}
 };
 
-// Gives every latent back as it is.
-std::unique_ptr<Refiner> make_identity_refiner();
 // Adds denoise * seeded normal noise, with seed + 2 * step as Impact Pack counts.
 std::unique_ptr<Refiner> make_noise_refiner(uint64_t seed);
 // Replaces the share `denoise` of what is coarser than 4 latent pixels of the source by that of the source:
 // what the steps may change is detail.
 std::unique_ptr<Refiner> make_low_pass_refiner(Pool& pool);
 
-// [c, h, w] resampled to another extent, plane by plane.
+// [c, h, w] resampled to another extent, plane by plane: by the box filter (`average`) or the bilinear one.
 Latent resize_latent(const Latent& latent, Extent to, bool average, Pool& pool);
 
 }  // namespace ups

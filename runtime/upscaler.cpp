@@ -120,7 +120,6 @@ TileGrid choose_tiles(Session& session, Extent lr, const TileOptions& o) {
 void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid& grid, int* next_row,
               const RowSink& sink, const Progress& progress) {
   if (has_device_pass(session, in, grid)) return run_device_pass(session, in, grid, next_row, sink, progress);
-  const Image& lr = in.lr;
   const ChannelPlan& channels = in.channels;
   const int scale = session.info().scale, runs = int(channels.runs.size());
   const int hr_w = in.extent().w * scale, out_c = session.info().out_c;
@@ -159,8 +158,7 @@ void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid&
         const Tensor hr = run_tile(
             grid.tile(ty, tx),
             [&](const Tensor& tile) {
-              crop_tile(lr.data, lr.extent(), lr.c, lr.depth, lr.stride_bytes, y0 - in.pad.h, x0 - in.pad.w,
-                        channels.runs[r], tile, pool, in.wrap);
+              crop_tile(in.lr, y0 - in.pad.h, x0 - in.pad.w, channels.runs[r], tile, pool, in.wrap);
               if (channels.opaque_alpha)
                 for (int y = 0; y < tile.h; y++)
                   for (int x = 0; x < tile.w; x++) tile.at(y, x)[3] = 1;

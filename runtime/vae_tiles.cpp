@@ -95,10 +95,10 @@ Latent encode_tiled(Autoencoder& a, const Image& picture, Fit fit, std::optional
   for (const Shape& s : all)
     add_pass(whole, s, t.overlap * f, 1, f, c, l.v, [&](int y, int x, int h, int w) {
       rgb.resize(size_t(h) * w * 3);
-      crop_tile(picture.data, picture.extent(), picture.c, picture.depth, picture.stride_bytes, y0 + y,
-                x0 + x, picture.c >= 3 ? kFirst3 : kGrayTo3, dense_f32(rgb.data(), h, w, 3), pool);
+      crop_tile(picture, y0 + y, x0 + x, picture.c >= 3 ? kFirst3 : kGrayTo3, dense_f32(rgb.data(), h, w, 3),
+                pool);
       if (progress) progress(0);
-      return a.encode({rgb.data(), h, w, 3, Depth::f32, int64_t(w) * 12}, Fit::pad, seed, {}).v;
+      return a.encode(f32_image(rgb.data(), {h, w}, 3), Fit::pad, seed, {}).v;
     });
   for (float& v : l.v) v /= float(all.size());
   return l;
