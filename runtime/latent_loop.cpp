@@ -6,7 +6,7 @@
 
 #include "kernels/convert.h"
 #include "kernels/error.h"
-#include "runtime/schedule.h"
+#include "runtime/schedule_faithful.h"
 
 namespace ups {
 namespace {
@@ -143,17 +143,8 @@ std::vector<Extent> latent_loop_sizes(Extent picture, int factor, const LatentLo
         picture.w, "x", picture.h, ", expected at least 1 and a picture of at least ", factor, "x", factor,
         " (faithful mode knows no others)");
   check(std::max(h, w) * o.scale < (1 << 30), Code::usage, "latent loop: the result would be too large");
-  const double unit =
-      o.geometric ? std::pow(o.scale, 1.0 / o.steps) : std::max(0.0, (o.scale - 1.0) / o.steps);
-  double s = 1;
-  for (int i = 0; i < o.steps - 1; i++) {
-    if (o.geometric)
-      s *= unit;
-    else
-      s += unit;
-    sizes.push_back({int(h * s), int(w * s)});
-  }
-  if (s < o.scale) sizes.push_back({int(h * o.scale), int(w * o.scale)});
+  for (double scale : impact_scales(o.scale, o.steps, o.geometric))
+    sizes.push_back({int(h * scale), int(w * scale)});
   return sizes;
 }
 

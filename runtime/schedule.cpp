@@ -11,13 +11,15 @@ namespace ups {
 namespace {
 
 // The nearest size in pixels, at least 1.
-int rounded(double exact) {
-  check(std::isfinite(exact) && exact < double(std::numeric_limits<int>::max()), Code::usage,
-        "schedule: got a side of ", exact, " px, expected less than 2147483647 px (use a smaller factor)");
-  return int(std::max<long long>(1, std::llround(exact)));
-}
+int rounded(double exact) { return std::max(1, whole_side(std::round(exact))); }
 
 }  // namespace
+
+int whole_side(double exact) {
+  check(std::isfinite(exact) && exact < double(std::numeric_limits<int>::max()), Code::usage,
+        "schedule: got a side of ", exact, " px, expected less than 2147483647 px (use a smaller factor)");
+  return int(exact);
+}
 
 Extent scaled_extent(Extent lr, double factor) {
   check(lr.h >= 1 && lr.w >= 1, Code::usage, "schedule: got an image of ", lr.w, "x", lr.h,

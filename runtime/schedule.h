@@ -32,6 +32,9 @@ constexpr int kMaxSteps = 10000;
 // A native step runs the network at most this often, as AUTOMATIC1111's upscaler; resampling does the rest.
 constexpr int kMostNativePasses = 3;
 
+// An exact side in px as an int, truncated. Error{Code::usage} unless it is finite and below 2^31 - 1.
+int whole_side(double exact);
+
 // round(h * factor) x round(w * factor), halves away from zero, each at least 1. Error{Code::usage} unless
 // factor is finite and > 0 and both sides stay below 2^31.
 Extent scaled_extent(Extent lr, double factor);

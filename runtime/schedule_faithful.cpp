@@ -3,22 +3,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/error.h"
 
 namespace ups {
-namespace {
-
-int truncated(double side) {
-  check(std::isfinite(side) && side < double(std::numeric_limits<int>::max()), Code::usage,
-        "schedule: got a side of ", side, " px, expected less than 2147483647 px (use a smaller factor)");
-  return int(side);
-}
-
-}  // namespace
 
 Extent cropped_to_8(Extent e) { return {std::max(8, e.h / 8 * 8), std::max(8, e.w / 8 * 8)}; }
+
+std::vector<double> impact_scales(double factor, int steps, bool geometric) {
+  const double unit = geometric ? std::pow(factor, 1.0 / steps) : std::max(0.0, (factor - 1.0) / steps);
+  std::vector<double> scales;
+  double scale = 1;
+  for (int i = 0; i < steps - 1; i++) scales.push_back(scale = geometric ? scale * unit : scale + unit);
+  if (scale < factor) scales.push_back(factor);
+  return scales;
+}
 
 std::vector<Step> impact_schedule(Extent lr, double factor, int steps, StepMode mode) {
   check(steps >= 1 && steps <= kMaxSteps, Code::usage, "schedule: got ", steps, " steps, expected 1 to ",
@@ -27,24 +26,16 @@ std::vector<Step> impact_schedule(Extent lr, double factor, int steps, StepMode 
         ", expected 1 to 10000 for faithful steps");
   check(lr.h >= 8 && lr.w >= 8 && lr.h % 8 == 0 && lr.w % 8 == 0, Code::usage, "schedule: got ", lr.w, "x",
         lr.h, " px, expected multiples of 8 for faithful steps");
-  const bool geometric = mode == StepMode::geometric;
-  const double unit = geometric ? std::pow(factor, 1.0 / steps) : std::max(0.0, (factor - 1.0) / steps);
   std::vector<Step> out;
-  auto add = [&](double scale) {
-    const Extent target{truncated(lr.h * scale), truncated(lr.w * scale)};
+  for (double scale : impact_scales(factor, steps, mode == StepMode::geometric)) {
+    const Extent target{whole_side(lr.h * scale), whole_side(lr.w * scale)};
     out.push_back({target, cropped_to_8(target)});
-  };
-  double scale = 1;
-  for (int i = 0; i < steps - 1; i++) {
-    scale = geometric ? scale * unit : scale + unit;
-    add(scale);
   }
-  if (scale < factor) add(factor);
   return out;
 }
 
 Step a1111_step(Extent lr, double factor) {
-  auto side = [&](int px) { return truncated(std::floor(px * factor / 8) * 8); };
+  auto side = [&](int px) { return whole_side(std::floor(px * factor / 8) * 8); };
   const Step step{{side(lr.h), side(lr.w)}};
   check(step.target.h >= 8 && step.target.w >= 8, Code::usage, "schedule: got ", lr.w, "x", lr.h,
         " px by a factor of ", factor, ", expected sides of at least 8 px (leave out --faithful)");

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "kernels/error.h"
@@ -34,12 +33,7 @@ int floored(double side) { return std::max(1, int(std::floor(side))); }
 
 // Shorter side to a multiple of 8, the longer from it and the aspect of the original.
 Extent raised_to_8(Extent e, Extent original) {
-  auto raised = [](double side) {
-    const double up = std::ceil(side / 8) * 8;
-    check(up < double(std::numeric_limits<int>::max()), Code::usage, "loopback: got a side of ", up,
-          " px, expected less than 2147483647 px (leave out --faithful)");
-    return int(up);
-  };
+  auto raised = [](double side) { return whole_side(std::ceil(side / 8) * 8); };
   const double aspect = double(std::max(original.h, original.w)) / std::min(original.h, original.w);
   if (e.h <= e.w) {
     const int h = raised(e.h);
@@ -124,8 +118,9 @@ AdaptiveLoopback::AdaptiveLoopback(Extent lr, Extent last, int loops, double fac
 Extent AdaptiveLoopback::next(double mean) {
   if (++done_ >= loops_) return last_;
   const int start = height_drives_ ? lr_.h : lr_.w, end = height_drives_ ? last_.h : last_.w;
-  side_ += int(increment_ * (mean / 255) * factor_);
-  side_ = std::clamp(side_, std::min(start, end), std::max(start, end));
+  // In double: a factor of 10 takes a large increment beyond the range of int.
+  const double side = side_ + std::trunc(increment_ * (mean / 255) * factor_);
+  side_ = int(std::clamp(side, double(std::min(start, end)), double(std::max(start, end))));
   const double r = ratio(lr_);
   return height_drives_ ? Extent{side_, floored(side_ / r)} : Extent{floored(side_ * r), side_};
 }

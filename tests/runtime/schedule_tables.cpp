@@ -145,3 +145,8 @@ TEST_CASE("curves go from 0 to 1 and never back", "[runtime][schedule]") {
   CHECK(ease(Ease::in_quint, 0.5) == 0.0625);
   CHECK(ease(Ease::out_quint, 0.5) == 1 - 0.03125);
 }
+
+TEST_CASE("a brightness step of more pixels than an int holds ends at the last size", "[runtime][schedule]") {
+  AdaptiveLoopback rule({1, 1}, {1000000000, 1000000000}, 2, 10);
+  CHECK(rule.next(255) == Extent{1000000000, 1000000000});  // 5e8 px times 10
+}
