@@ -1,6 +1,7 @@
 // Compares the keys a graph reads with the keys a file holds.
 #include "arch/strict.h"
 
+#include <algorithm>
 #include <set>
 
 #include "kernels/error.h"
@@ -8,9 +9,10 @@
 
 namespace ups {
 
-void expect_every_tensor_used(const Network& network) { expect_every_tensor_used({&network}, ""); }
+void expect_every_tensor_used(const Network& network) { expect_every_tensor_used({&network}, {""}); }
 
-void expect_every_tensor_used(const std::vector<const Network*>& networks, const std::string& prefix) {
+void expect_every_tensor_used(const std::vector<const Network*>& networks,
+                              const std::vector<std::string>& prefixes) {
   std::set<std::string> used;
   for (const Network* network : networks) {
     Graph graph(network->weights);
@@ -19,9 +21,11 @@ void expect_every_tensor_used(const std::vector<const Network*>& networks, const
       used.insert({w.weight_key, w.bias_key, w.slope_key});
   }
   const Network& any = *networks.front();
-  for (const auto& [key, entry] : any.weights->entries()) {
-    check(!is_floating(entry.element) || entry.shape.empty() || key.compare(0, prefix.size(), prefix) != 0 ||
-              used.count(key),
+  for (const auto& item : any.weights->entries()) {
+    const std::string& key = item.first;
+    const bool theirs = std::any_of(prefixes.begin(), prefixes.end(),
+                                    [&](const std::string& prefix) { return key.rfind(prefix, 0) == 0; });
+    check(!theirs || used.count(key) || !is_floating(item.second.element) || item.second.shape.empty(),
           Code::model, any.weights->source, ": weight '", key, "' has no place in ", any.info.family, " (",
           any.info.variant, "); the file is a different network with similar keys");
   }

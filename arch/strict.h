@@ -13,7 +13,8 @@ namespace ups {
 // Integer tensors and scalars (counters of training frameworks) may be left over.
 void expect_every_tensor_used(const Network& network);
 
-// The same of networks that share one file, for its keys that begin with `prefix`.
-void expect_every_tensor_used(const std::vector<const Network*>& networks, const std::string& prefix);
+// The same of networks that share one file, for its keys that begin with one of the prefixes.
+void expect_every_tensor_used(const std::vector<const Network*>& networks,
+                              const std::vector<std::string>& prefixes);
 
 }  // namespace ups

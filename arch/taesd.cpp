@@ -96,7 +96,7 @@ bool detect_taesd(const StateDict& file) {
 
 AutoencoderNetworks open_taesd(std::shared_ptr<const StateDict> w, std::shared_ptr<const StateDict> second) {
   AutoencoderNetworks a;
-  a.family = "TAESD", a.signed_range = false, a.clamped = true, a.latent_c = 0;
+  a.family = "TAESD", a.signed_range = false, a.clamped = true, a.fits_fp16 = true, a.latent_c = 0;
   for (const auto& file : {w, second}) {
     if (!file) continue;
     const Found f = find(*file);
@@ -112,30 +112,19 @@ AutoencoderNetworks open_taesd(std::shared_ptr<const StateDict> w, std::shared_p
       const Layers l = *f.encoder;
       const ConvShape out = conv_shape(*file, (l.at(14) / "weight").path());
       channels(out.cout);
-      Network e;
-      e.info.family = a.family, e.info.variant = "encoder, " + a.dialect;
-      e.info.out_c = out.cout, e.info.down = 8, e.info.default_scale = 1;
-      e.build = [l](Graph& g, Value x) { return encode(g, x, l); };
-      e.weights = file;
-      a.encoder = std::move(e);
+      a.encoder = encoder_network(a, file, out.cout, [l](Graph& g, Value x) { return encode(g, x, l); });
       used.push_back(&*a.encoder);
     }
     if (f.decoder && !a.decoder) {
       const Layers l = *f.decoder;
       const ConvShape in = conv_shape(*file, (l.at(1) / "weight").path());
       channels(in.cin);
-      Network d;
-      d.info.family = a.family, d.info.variant = "decoder, " + a.dialect;
-      d.info.in_c = in.cin, d.info.scale = 8, d.info.default_scale = 8;
-      d.build = [l](Graph& g, Value z) { return decode(g, z, l); };
-      d.weights = file;
-      a.decoder = std::move(d);
+      a.decoder = decoder_network(a, file, in.cin, [l](Graph& g, Value z) { return decode(g, z, l); });
       used.push_back(&*a.decoder);
     }
     check(!used.empty(), Code::model, file->source, ": TAESD: holds the same half as the other file");
-    expect_every_tensor_used(used, f.prefix);
+    expect_every_tensor_used(used, {f.prefix});
   }
-  a.fits_fp16 = true;
   return a;
 }
 

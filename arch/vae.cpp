@@ -5,9 +5,9 @@
 #include "arch/vae.h"
 
 #include <cmath>
-#include <set>
 
 #include "arch/hyperparameters.h"
+#include "arch/strict.h"
 #include "kernels/error.h"
 
 namespace ups {
@@ -165,24 +165,6 @@ void find_scaling(const StateDict& w, AutoencoderNetworks& a) {
   if (!w.names_any("conditioner.embedders.") && !w.names_any("cond_stage_model.")) a.origin = "assumed";
 }
 
-void check_all_used(const StateDict& w, const Names& n, const AutoencoderNetworks& a) {
-  std::set<std::string> used;
-  for (const auto* network : {&a.encoder, &a.decoder}) {
-    if (!*network) continue;
-    Graph graph((*network)->weights);
-    graph.output((*network)->build(graph, graph.input((*network)->info.in_c)));
-    for (const Graph::WeightInfo& i : graph.weight_infos()) used.insert({i.weight_key, i.bias_key});
-  }
-  for (const char* part : {"encoder.", "decoder.", "quant_conv.", "post_quant_conv."}) {
-    const std::string prefix = n.prefix + part;
-    for (auto it = w.entries().lower_bound(prefix);
-         it != w.entries().end() && it->first.compare(0, prefix.size(), prefix) == 0; ++it)
-      check(used.count(it->first), Code::model, w.source, ": weight '", it->first,
-            "' has no place in AutoencoderKL (", a.dialect,
-            "); the file is a different network with similar keys");
-  }
-}
-
 }  // namespace
 
 std::string autoencoder_part(const std::set<std::string, std::less<>>& names) {
@@ -202,7 +184,7 @@ AutoencoderNetworks open_vae(std::shared_ptr<const StateDict> w) {
   if (!n.prefix.empty()) a.dialect += ", prefix " + n.prefix;
   const bool has_encoder = w->has(weight_of(n.side("encoder") / "conv_in")),
              has_decoder = w->has(weight_of(n.side("decoder") / "conv_in"));
-  a.factor = 0;
+  std::vector<const Network*> used;
   if (has_encoder) {
     const int levels = levels_of(*w, n, "encoder");
     const ConvShape in = conv_shape(*w, weight_of(n.side("encoder") / "conv_in")),
@@ -210,12 +192,9 @@ AutoencoderNetworks open_vae(std::shared_ptr<const StateDict> w) {
     check(out.cout % 2 == 0 && in.cin == 3, Code::model, w->source, ": AutoencoderKL: the encoder maps ",
           in.cin, " channels to ", out.cout, ", expected 3 to an even number");
     a.latent_c = out.cout / 2, a.factor = factor_of(*w, n, "encoder", levels);
-    Network e;
-    e.info.family = a.family, e.info.variant = "encoder, " + a.dialect;
-    e.info.out_c = out.cout, e.info.down = a.factor, e.info.default_scale = 1;
-    e.build = [n, levels](Graph& g, Value x) { return encode(g, x, n, levels); };
-    e.weights = w;
-    a.encoder = std::move(e);
+    a.encoder =
+        encoder_network(a, w, out.cout, [n, levels](Graph& g, Value x) { return encode(g, x, n, levels); });
+    used.push_back(&*a.encoder);
   }
   if (has_decoder) {
     const int levels = levels_of(*w, n, "decoder");
@@ -226,15 +205,13 @@ AutoencoderNetworks open_vae(std::shared_ptr<const StateDict> w) {
           w->source, ": AutoencoderKL: the decoder maps ", in.cin, " channels to ", out.cout, " at ", factor,
           " times the size, which does not fit the encoder or a picture");
     a.latent_c = in.cin, a.factor = factor;
-    Network d;
-    d.info.family = a.family, d.info.variant = "decoder, " + a.dialect;
-    d.info.in_c = in.cin, d.info.scale = factor, d.info.default_scale = factor;
-    d.build = [n, levels](Graph& g, Value z) { return decode(g, z, n, levels); };
-    d.weights = w;
-    a.decoder = std::move(d);
+    a.decoder =
+        decoder_network(a, w, in.cin, [n, levels](Graph& g, Value z) { return decode(g, z, n, levels); });
+    used.push_back(&*a.decoder);
   }
   find_scaling(*w, a);
-  check_all_used(*w, n, a);
+  expect_every_tensor_used(used, {n.prefix + "encoder.", n.prefix + "decoder.", n.prefix + "quant_conv.",
+                                  n.prefix + "post_quant_conv."});
   return a;
 }
 

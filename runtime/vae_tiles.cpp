@@ -69,8 +69,10 @@ struct Tiles {
 };
 
 Tiles tiles_of(const Autoencoder& a, const VaeTileOptions& o, int default_overlap) {
+  constexpr int kMostTile = 1 << 24;  // beyond any picture, and twice it is still an int
   const int f = a.networks().factor, overlap_px = o.overlap_px > 0 ? o.overlap_px : default_overlap;
-  const Tiles t{o.tile_px / f, std::min(overlap_px, o.tile_px / 4) / f};
+  const int tile_px = std::min(o.tile_px, kMostTile);
+  const Tiles t{tile_px / f, std::min(overlap_px, tile_px / 4) / f};
   check(o.tile_px > 0 && o.overlap_px >= 0 && t.tile / 2 > t.overlap && t.overlap >= 1, Code::usage,
         "autoencoder: got tiles of ", o.tile_px, " px with an overlap of ", overlap_px,
         ", expected at least ", 4 * f, " px and more than twice the overlap");
@@ -97,7 +99,7 @@ Latent encode_tiled(Autoencoder& a, const Image& picture, Fit fit, std::optional
       rgb.resize(size_t(h) * w * 3);
       crop_tile(picture, y0 + y, x0 + x, picture.c >= 3 ? kFirst3 : kGrayTo3, dense_f32(rgb.data(), h, w, 3),
                 pool);
-      if (progress) progress(0);
+      if (progress) progress(0);  // only so that who wants to stop is heard
       return a.encode(f32_image(rgb.data(), {h, w}, 3), Fit::pad, seed, {}).v;
     });
   for (float& v : l.v) v /= float(all.size());

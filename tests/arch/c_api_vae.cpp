@@ -127,6 +127,16 @@ TEST_CASE("options of an autoencoder out of their documented range are refused",
   CHECK(ups_vae_open("no-such-file.pth", nullptr, &none) == UPS_ERROR_IO);
 }
 
+TEST_CASE("a tile larger than any picture is the whole picture", "[arch][api][autoencoder]") {
+  Vae vae;
+  ups_latent* exact = vae.encoded();
+  vae.o.tiling = UPS_VAE_MEAN_OF_THREE, vae.o.tile_px = INT_MAX;
+  ups_latent* tiled = vae.encoded();
+  for (int i = 0; i < exact->channels * exact->height * exact->width; i++)
+    REQUIRE(tiled->data[i] == Approx(exact->data[i]).margin(1e-5));
+  ups_latent_free(exact), ups_latent_free(tiled);
+}
+
 TEST_CASE("every filter resamples between decoding and encoding", "[arch][api][autoencoder]") {
   Vae vae("taesd");
   vae.o.steps = 1, vae.o.scale = 1.5;
