@@ -32,7 +32,7 @@ void read_shift(Derived& derived, const std::string& name, std::vector<double>& 
 ColourRange div2k_range() {
   ColourRange r;
   r.present = true;
-  for (double mean : {0.4488, 0.4371, 0.4040}) {
+  for (double mean : kDiv2kMean) {
     r.in_scale.push_back(float(kRange)), r.in_shift.push_back(float(-kRange * mean));
     r.out_scale.push_back(float(1 / kRange)), r.out_shift.push_back(float(mean));
   }

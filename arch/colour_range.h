@@ -17,6 +17,8 @@ struct ColourRange {
   bool present = false;
   std::vector<float> in_scale, in_shift, out_scale, out_shift;
 };
+// Mean of the colours of DIV2K, by which these networks and the SwinIR family were trained.
+constexpr double kDiv2kMean[3] = {0.4488, 0.4371, 0.4040};
 // (x - mean) * 255 with the mean of DIV2K, and back.
 ColourRange div2k_range();
 // From the layers sub_mean and add_mean of a file, which work on 0..255; absent where the file has none: its

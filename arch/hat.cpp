@@ -11,9 +11,9 @@ namespace ups {
 namespace {
 
 struct Hyper {
-  int embed_dim, window, overlap;           // overlap: side of the patch of keys
-  std::vector<std::pair<int, int>> layers;  // depth, heads
-  bool patch_norm, convolutions;            // convolutions: one behind each group and one behind the body
+  int embed_dim, window, overlap;  // overlap: side of the patch of keys
+  std::vector<LayerGroup> layers;
+  bool patch_norm, convolutions;  // convolutions: one behind each group and one behind the body
   Normalisation normalisation;
   Reconstruction reconstruction;
 };
@@ -66,8 +66,6 @@ Value build(Graph& g, Value lr, const Hyper& p) {
   return reconstruct(g, x, lr, p.reconstruction, p.normalisation);
 }
 
-const std::string kTable = "relative_position_bias_table";
-
 const KeyRule kRule = {.has_all = {"conv_first.weight", "conv_last.weight",
                                    "layers.0.residual_group.blocks.0.conv_block.cab.0.weight",
                                    "layers.0.residual_group.blocks.0.conv_block.cab.3.attention.1.weight",
@@ -97,8 +95,8 @@ std::vector<float> overlap_table(const StateDict& w, const std::string& key, con
 // Window and key sides from the rows of both tables.
 void read_windows(const StateDict& w, Hyper& p) {
   const Scope group = kRoot / "layers" / 0 / "residual_group";
-  const int64_t own = w.dim((group / "blocks" / 0 / "attn" / kTable).path(), 0);
-  const int64_t other = w.dim((group / "overlap_attn" / kTable).path(), 0);
+  const int64_t own = w.dim((group / "blocks" / 0 / "attn" / kPositionTable).path(), 0);
+  const int64_t other = w.dim((group / "overlap_attn" / kPositionTable).path(), 0);
   const int side = own < 65536 ? exact_root(int(own)) : 0, wide = other < 65536 ? exact_root(int(other)) : 0;
   p.window = (side + 1) / 2;
   p.overlap = wide - p.window + 1;
@@ -121,21 +119,13 @@ Network open(std::shared_ptr<const StateDict> w) {
     const Scope group = kRoot / "layers" / l / "residual_group", blocks = group / "blocks";
     const Scope overlap = group / "overlap_attn";
     const int depth = w->sequence_length(blocks.path());
-    const int64_t heads = w->dim((overlap / kTable).path(), 1);
-    check(heads >= 1 && heads <= p.embed_dim && p.embed_dim % heads == 0, Code::model, w->source,
-          ": HAT: ", heads, " heads do not divide ", p.embed_dim, " channels");
-    for (int b = 0; b < depth; b++) {
-      const Scope attn = blocks / b / "attn";
-      const int64_t rows = 2 * p.window - 1;
-      derived.set((attn / "bias").path(), {heads, rows, rows},
-                  reversed_table(*w, (attn / kTable).path(), p.window, int(heads)));
-      derived.drop((attn / kTable).path());
-    }
+    const int heads = checked_heads(*w, "HAT", w->dim((overlap / kPositionTable).path(), 1), p.embed_dim);
+    for (int b = 0; b < depth; b++) derive_position_bias(derived, blocks / b / "attn", p.window, heads);
     const int64_t rows = p.window + p.overlap - 1;
     derived.set((overlap / "bias").path(), {heads, rows, rows},
-                overlap_table(*w, (overlap / kTable).path(), p, int(heads)));
-    derived.drop((overlap / kTable).path());
-    p.layers.push_back({depth, int(heads)});
+                overlap_table(*w, (overlap / kPositionTable).path(), p, heads));
+    derived.drop((overlap / kPositionTable).path());
+    p.layers.push_back({depth, heads});
   }
 
   p.reconstruction = reconstruction_of(*w, first.cin);
@@ -159,8 +149,8 @@ Network open(std::shared_ptr<const StateDict> w) {
       .multiple_of = p.window,
       .hyper = {{"embed_dim", p.embed_dim},
                 {"num_layers", int(p.layers.size())},
-                {"depth", p.layers[0].first},
-                {"num_heads", p.layers[0].second},
+                {"depth", p.layers[0].depth},
+                {"num_heads", p.layers[0].heads},
                 {"window_size", p.window},
                 {"overlap_size", p.overlap},
                 {"compressed", compressed}},

@@ -15,8 +15,8 @@ namespace {
 
 struct Hyper {
   int embed_dim, window;
-  std::vector<std::pair<int, int>> layers;  // depth, heads
-  bool patch_norm, auxiliary;               // auxiliary: pixelshuffle_aux, CompressedSR
+  std::vector<LayerGroup> layers;
+  bool patch_norm, auxiliary;  // auxiliary: pixelshuffle_aux, CompressedSR
   Normalisation normalisation;
   Reconstruction reconstruction;
 };
@@ -165,12 +165,11 @@ Network open(std::shared_ptr<const StateDict> w) {
   for (int l = 0; l < w->sequence_length("layers"); l++) {
     const Scope blocks = kRoot / "layers" / l / "residual_group" / "blocks";
     const int depth = w->sequence_length(blocks.path());
-    const int64_t heads = w->dim((blocks / 0 / "attn" / "logit_scale").path(), 0);
-    check(heads >= 1 && heads <= p.embed_dim && p.embed_dim % heads == 0, Code::model, w->source,
-          ": Swin2SR: ", heads, " heads do not divide ", p.embed_dim, " channels");
+    const int heads =
+        checked_heads(*w, "Swin2SR", w->dim((blocks / 0 / "attn" / "logit_scale").path(), 0), p.embed_dim);
     for (int b = 0; b < depth; b++)
-      derive_attention(derived, blocks / b / "attn", p.window, int(heads), p.embed_dim);
-    p.layers.push_back({depth, int(heads)});
+      derive_attention(derived, blocks / b / "attn", p.window, heads, p.embed_dim);
+    p.layers.push_back({depth, heads});
   }
 
   p.reconstruction = reconstruction_of(*w, first.cin);
@@ -193,8 +192,8 @@ Network open(std::shared_ptr<const StateDict> w) {
       .multiple_of = p.window,
       .hyper = {{"embed_dim", p.embed_dim},
                 {"num_layers", int(p.layers.size())},
-                {"depth", p.layers[0].first},
-                {"num_heads", p.layers[0].second},
+                {"depth", p.layers[0].depth},
+                {"num_heads", p.layers[0].heads},
                 {"window_size", p.window}},
   };
   network.parameters = derived.parameters();

@@ -9,10 +9,11 @@ namespace ups {
 
 namespace {
 
-constexpr float kMean[3] = {0.4488f, 0.4371f, 0.4040f};  // DIV2K
-const char* kNormalise = "normalise";                    // 1x1 convolution made by derive_normalisation
+constexpr const char* kNormalise = "normalise";  // 1x1 convolution made by derive_normalisation
 
-float mean_of(const Normalisation& n, int channel) { return n.channels == 3 ? kMean[channel] : 0; }
+float mean_of(const Normalisation& n, int channel) {
+  return n.channels == 3 ? float(kDiv2kMean[channel]) : 0;
+}
 bool is_identity(const Normalisation& n) { return n.channels != 3 && n.range == 1; }
 
 Value before_upsample(Graph& g, Value x) {
@@ -97,7 +98,7 @@ Reconstruction reconstruction_of(const StateDict& w, int in_c) {
             " channels, expected 4 or 9 times as many");
       r.steps.push_back(step);
     }
-  for (int step : r.steps) r.scale *= step;
+  r.scale = product(r.steps);
   return r;
 }
 
@@ -129,8 +130,16 @@ Value reconstruct(Graph& g, Value x, Value lr, const Reconstruction& r, const No
   return x;
 }
 
-std::vector<float> reversed_table(const StateDict& w, const std::string& key, int window, int heads) {
-  const int64_t places = int64_t(2 * window - 1) * (2 * window - 1);
+int checked_heads(const StateDict& w, const char* family, int64_t heads, int embed_dim) {
+  check(heads >= 1 && embed_dim % heads == 0, Code::model, w.source, ": ", family, ": ", heads,
+        " heads do not divide ", embed_dim, " channels");
+  return int(heads);
+}
+
+void derive_position_bias(Derived& derived, const Scope& attn, int window, int heads) {
+  const StateDict& w = derived.file();
+  const std::string key = (attn / kPositionTable).path();
+  const int64_t side = 2 * window - 1, places = side * side;
   check(w.dim(key, 0) == places && w.dim(key, 1) == heads && w.at(key).count() == places * heads, Code::model,
         w.source, ": '", key, "' has shape [", w.dim(key, 0), ", ", w.dim(key, 1), "], expected [", places,
         ", ", heads, "]");
@@ -138,7 +147,8 @@ std::vector<float> reversed_table(const StateDict& w, const std::string& key, in
   std::vector<float> out(table.size());
   for (int64_t i = 0; i < places; i++)
     for (int h = 0; h < heads; h++) out[size_t(h * places + places - 1 - i)] = table[size_t(i * heads + h)];
-  return out;
+  derived.set((attn / "bias").path(), {heads, side, side}, std::move(out));
+  derived.drop(key);
 }
 
 }  // namespace ups

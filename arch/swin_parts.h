@@ -40,8 +40,17 @@ int output_group(const Reconstruction& r);
 // features [h, w, c] -> [h * scale, w * scale, out_c], denormalised. `lr` is the network's input.
 Value reconstruct(Graph& g, Value features, Value lr, const Reconstruction& r, const Normalisation& n);
 
-// The place of a relative position in a file's table: row and column run over query minus key (SwinIR), so
-// the order of kernels/ops.h is the file's reversed. table [(2 * window - 1)^2, heads] -> [heads, ...].
-std::vector<float> reversed_table(const StateDict& weights, const std::string& key, int window, int heads);
+// A group of transformer layers that ends with a convolution and a shortcut.
+struct LayerGroup {
+  int depth, heads;
+};
+// `heads` as an int. Throws Error{Code::model} unless it divides the channels.
+int checked_heads(const StateDict& weights, const char* family, int64_t heads, int embed_dim);
+
+// The table of SwinIR's attention at `attn`, [(2 * window - 1)^2, heads], becomes `attn.bias` [heads, 2
+// window - 1, 2 window - 1]. Its rows and columns run over query minus key, so the order of kernels/ops.h is
+// the file's reversed.
+constexpr const char* kPositionTable = "relative_position_bias_table";
+void derive_position_bias(Derived& derived, const Scope& attn, int window, int heads);
 
 }  // namespace ups

@@ -10,13 +10,9 @@ namespace ups {
 
 namespace {
 
-struct Layer {
-  int depth, heads;
-};
-
 struct Hyper {
   int embed_dim, window, unshuffle;
-  std::vector<Layer> layers;
+  std::vector<LayerGroup> layers;
   bool patch_norm;
   Normalisation normalisation;
   Reconstruction reconstruction;
@@ -78,29 +74,22 @@ Network open(std::shared_ptr<const StateDict> w) {
   const int in_c = unshuffled ? 3 : first.cin;
   p.patch_norm = w->has("patch_embed.norm.weight");
 
-  const std::string table = "attn.relative_position_bias_table";
-  const int places = int(w->dim((block_scope(0, 0) / table).path(), 0)), side = exact_root(places);
+  const auto table = [](const Scope& block) { return (block / "attn" / kPositionTable).path(); };
+  const int places = int(w->dim(table(block_scope(0, 0)), 0)), side = exact_root(places);
   p.window = (side + 1) / 2;
   check(side % 2 == 1 && p.window >= 2 && p.window <= 64, Code::model, w->source,
         ": SwinIR: the relative position table has ", places, " rows, expected (2 * window - 1)^2");
   for (int l = 0; l < w->sequence_length("layers"); l++) {
     const Scope blocks = kRoot / "layers" / l / "residual_group" / "blocks";
-    const Layer layer{w->sequence_length(blocks.path()), int(w->dim((blocks / 0 / table).path(), 1))};
-    check(layer.heads >= 1 && p.embed_dim % layer.heads == 0, Code::model, w->source,
-          ": SwinIR: ", layer.heads, " heads do not divide ", p.embed_dim, " channels");
-    for (int b = 0; b < layer.depth; b++) {
-      const std::string key = (blocks / b / table).path();
-      const int64_t rows = 2 * p.window - 1;
-      derived.set((blocks / b / "attn" / "bias").path(), {layer.heads, rows, rows},
-                  reversed_table(*w, key, p.window, layer.heads));
-      derived.drop(key);
-    }
-    p.layers.push_back(layer);
+    const int depth = w->sequence_length(blocks.path());
+    const int heads = checked_heads(*w, "SwinIR", w->dim(table(blocks / 0), 1), p.embed_dim);
+    for (int b = 0; b < depth; b++) derive_position_bias(derived, blocks / b / "attn", p.window, heads);
+    p.layers.push_back({depth, heads});
   }
 
   p.reconstruction = reconstruction_of(*w, in_c);
   const int scale = p.reconstruction.scale, out_c = p.reconstruction.out_c;
-  check(scale % p.unshuffle == 0 && (out_c == in_c), Code::model, w->source, ": SwinIR: ", in_c,
+  check(scale % p.unshuffle == 0 && out_c == in_c, Code::model, w->source, ": SwinIR: ", in_c,
         " channels in, ", out_c, " out, upsampling by ", scale, " behind a pixel-unshuffle by ", p.unshuffle,
         ", expected as many channels and a whole scale");
   // Only the JPEG models have windows of 7, and only they were trained on 0..255.
