@@ -36,10 +36,10 @@ FinishOptions finish_options(const ups_finish* given, int channels) {
     Sharpen s{Sharpen::Kind(int(g.sharpen) - 1)};
     s.sigma = g.sigma, s.x1 = g.x1, s.y2 = g.y2, s.y3 = g.y3, s.m1 = g.m1, s.m2 = g.m2;
     s.amount = g.amount, s.threshold = g.threshold;
-    o.sharpen.push_back(s);
+    o.sharpen = s;
   }
-  auto factor = [](float v) { return v == 0 ? 1 : v < 0 ? 0 : v; };
-  o.brightness = factor(g.brightness), o.contrast = factor(g.contrast), o.saturation = factor(g.saturation);
+  o.brightness = read_factor(g.brightness), o.contrast = read_factor(g.contrast);
+  o.saturation = read_factor(g.saturation);
   o.dither = Dither(g.dither);
   std::copy(g.background, g.background + 4, o.background);
   if (channels <= 2) {

@@ -106,12 +106,7 @@ PixelUpscale upscaler_of(const ups_vae_options& o) {
     options.size = sizeof options;
     options.width = out.w, options.height = out.h, options.filter = o.filter;
     options.max_memory_bytes = o.max_memory_bytes;
-    const ups_image from{const_cast<void*>(static_cast<const void*>(in.data)),
-                         in.w,
-                         in.h,
-                         3,
-                         UPS_F32,
-                         ptrdiff_t(in.stride_bytes)};
+    const ups_image from{in.data, in.w, in.h, 3, UPS_F32, ptrdiff_t(in.stride_bytes)};
     ups_image to{out.data, out.w, out.h, 3, UPS_F32, ptrdiff_t(out.stride_bytes)};
     const ups_status status = ups_upscale(o.upscaler, &from, &to, &options);
     if (status) throw Error(Code(status), ups_last_error());
@@ -128,8 +123,7 @@ ups_status ups_vae_open(const char* path, const ups_vae_options* given, ups_vae*
     ups::check(path && out, ups::Code::usage, "ups_vae_open: path and out must not be NULL");
     *out = nullptr;
     const ups_vae_options o = ups::read_options(given);
-    ups::check(o.threads >= 0 && o.threads <= 4096, ups::Code::usage, "threads: got ", o.threads,
-               ", expected 0 to 4096");
+    ups::check_threads(o.threads);
     ups::check_choice("precision", o.precision, UPS_PRECISION_TF32);
     auto vae = std::make_unique<ups_vae>(o.threads);
     if (o.device) vae->device = o.device;

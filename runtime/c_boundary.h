@@ -56,6 +56,14 @@ void check_choice(const char* name, const E& got, E last) {
   check(value >= 0 && value <= int(last), Code::usage, name, ": got ", value, ", expected 0 to ", int(last));
 }
 
+// A factor as callers give it: 0 stands for 1, which changes nothing, and what is below 0 counts as 0.
+inline float read_factor(float given) { return given == 0 ? 1 : given < 0 ? 0 : given; }
+
+// Error{Code::usage} for a count of threads that no machine has.
+inline void check_threads(int threads) {
+  check(threads >= 0 && threads <= 4096, Code::usage, "threads: got ", threads, ", expected 0 to 4096");
+}
+
 // Error{Code::usage} for a budget below 0.
 inline void check_memory(int64_t bytes) {
   check(bytes >= 0, Code::usage, "max_memory_bytes: got ", bytes, ", expected at least 0");

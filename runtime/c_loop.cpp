@@ -27,7 +27,7 @@ LoopRules loop_rules(const ups_loop& given) {
   r.colour_fix = ColourFix(g.colour_fix);
   auto factor = [](const char* name, float v) {
     check(v <= 100, Code::usage, name, ": got ", v, ", expected at most 100");
-    return v == 0 ? 1 : v < 0 ? 0 : v;
+    return read_factor(v);
   };
   auto times = [](const char* name, int n) {
     check(n >= 0 && n <= 100, Code::usage, name, ": got ", n, ", expected 0 to 100");

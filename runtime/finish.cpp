@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "kernels/error.h"
-#include "runtime/weighed_alpha.h"
 
 namespace ups {
 namespace {
@@ -12,8 +11,6 @@ namespace {
 constexpr int kRows = 64;  // at a time through the stages without a window
 
 bool adjusts(const FinishOptions& o) { return o.brightness != 1 || o.contrast != 1 || o.saturation != 1; }
-
-bool weighs(Extent in, Extent picture, int c) { return c % 2 == 0 && !(in == picture); }
 
 void adjust(float* p, int64_t pixels, int c, const FinishOptions& o) {
   const int colours = c <= 2 ? 1 : 3;
@@ -45,10 +42,8 @@ Finisher::Finisher(Extent in, int c, Depth depth, const FinishOptions& options, 
       depth_(depth),
       picture_(o_.picture.h ? o_.picture : in),
       canvas_(o_.canvas.h ? o_.canvas : picture_),
-      in_(in),
-      resizer_(in.h, in.w, picture_.h, picture_.w, weighs(in, picture_, c) ? 2 * c - 1 : c, o_.filter),
-      quantiser_(canvas_.w, c, depth, o_.dither),
-      weighed_(weighs(in, picture_, c)) {
+      resizer_(in, picture_, c, o_.filter),
+      quantiser_(canvas_.w, c, depth, o_.dither) {
   check(c >= 1 && c <= 4, Code::usage, "finish: got ", c, " channels, expected 1 to 4");
   check(canvas_.h >= 1 && canvas_.w >= 1, Code::usage, "canvas: got ", canvas_.w, "x", canvas_.h,
         ", expected at least 1x1");
@@ -60,39 +55,24 @@ Finisher::Finisher(Extent in, int c, Depth depth, const FinishOptions& options, 
   skip_x_ = std::max(0, -o_.x), skip_y_ = std::max(0, -o_.y);
   for (float f : {o_.brightness, o_.contrast, o_.saturation})
     check(f >= 0 && f <= 100, Code::usage, "adjust: got a factor of ", f, ", expected 0 to 100");
-  for (const Sharpen& s : o_.sharpen) sharpeners_.emplace_back(seen_.h, seen_.w, c, s);
+  if (o_.sharpen) sharpener_.emplace(seen_.h, seen_.w, c, *o_.sharpen);
   const size_t row = size_t(canvas_.w) * c;
   if (!(seen_ == canvas_)) padding_.resize(row * kRows);
   if (adjusts(o_)) adjusted_.resize(size_t(seen_.w) * c * kRows);
   if (seen_.w != picture_.w) cut_.resize(size_t(seen_.w) * c * kRows);
-  if (weighed_) weighed_in_.resize(size_t(in.w) * size_t(2 * c - 1) * kRows);
   packed_.resize(row * size_t(depth_bytes(depth)) * kRows);
 }
 
 int64_t Finisher::bytes() const {
-  int64_t bytes = int64_t(resizer_.bytes() + packed_.size());
-  for (const RowSharpener& s : sharpeners_) bytes += int64_t(s.bytes());
-  return bytes +
-         int64_t((cut_.size() + adjusted_.size() + padding_.size() + 2 * weighed_in_.size()) * sizeof(float));
+  return int64_t(resizer_.bytes() + (sharpener_ ? sharpener_->bytes() : 0) + packed_.size() +
+                 (cut_.size() + adjusted_.size() + padding_.size()) * sizeof(float));
 }
 
 void Finisher::push(const float* rows, int n) {
-  for (int y = 0; y < n; y += kRows) {
-    const int count = std::min(n - y, kRows);
-    const float* from = rows + int64_t(y) * in_.w * c_;
-    if (weighed_) weigh(from, c_, int64_t(count) * in_.w, weighed_in_.data());
-    resizer_.push(weighed_ ? weighed_in_.data() : from, count, pool_,
-                  [&](int at, int done, const float* out) {
-                    if (weighed_) {
-                      weighed_out_.resize(size_t(done) * picture_.w * c_);
-                      unweigh(out, c_, int64_t(done) * picture_.w, weighed_out_.data());
-                    }
-                    resampled(at, done, weighed_ ? weighed_out_.data() : out);
-                  });
-  }
+  resizer_.push(rows, n, pool_, [this](int y, int count, const float* out) { resampled(y, count, out); });
 }
 
-// Cuts out the part that is seen.
+// Cuts out the part that is seen and sharpens it.
 void Finisher::resampled(int y, int n, const float* rows) {
   const int begin = std::max(y, skip_y_), end = std::min(y + n, skip_y_ + seen_.h);
   const int64_t row = int64_t(picture_.w) * c_;
@@ -107,16 +87,12 @@ void Finisher::resampled(int y, int n, const float* rows) {
       }
       from = cut_.data();
     }
-    sharpened(0, count, from);
+    if (sharpener_)
+      sharpener_->push(from, count, pool_, [this](int, int done, const float* sharp) { place(done, sharp); });
+    else
+      place(count, from);
     at += count;
   }
-}
-
-void Finisher::sharpened(size_t stage, int n, const float* rows) {
-  if (stage == sharpeners_.size()) return place(n, rows);
-  sharpeners_[stage].push(rows, n, pool_, [this, stage](int, int count, const float* done) {
-    sharpened(stage + 1, count, done);
-  });
 }
 
 // Adjusts, pads, hands on.

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "kernels/dither.h"
-#include "kernels/resize.h"
 #include "kernels/sharpen.h"
+#include "runtime/alpha_resizer.h"
 #include "runtime/image.h"
 #include "runtime/output.h"
 
@@ -18,7 +18,7 @@ struct FinishOptions {
   int x = 0, y = 0;                    // of the picture on the canvas: below 0 is cut off, above is padded
   float background[4] = {0, 0, 0, 0};  // of padding: RGB (its luma in gray pictures) and alpha
   Filter filter = Filter::lanczos3;
-  std::vector<Sharpen> sharpen;  // one after the other
+  std::optional<Sharpen> sharpen;
   // v brightness, then (v - 0.5) contrast + 0.5, then luma + (v - luma) saturation.
   float brightness = 1, contrast = 1, saturation = 1;
   Dither dither = Dither::none;
@@ -37,7 +37,6 @@ class Finisher {
 
  private:
   void resampled(int y, int n, const float* rows);
-  void sharpened(size_t stage, int n, const float* rows);
   void place(int n, const float* rows);
   void deliver(int n, const float* rows);
   void pad(int rows);
@@ -48,16 +47,14 @@ class Finisher {
   int c_;
   Depth depth_;
   Extent picture_, canvas_;
-  Extent in_;
   Extent seen_;                  // the part of the picture that is on the canvas
   int skip_x_ = 0, skip_y_ = 0;  // of the picture, before that part
   int left_ = 0, above_ = 0;     // padding
-  RowResizer resizer_;
-  std::vector<RowSharpener> sharpeners_;
+  AlphaResizer resizer_;
+  std::optional<RowSharpener> sharpener_;
   RowQuantiser quantiser_;
   int placed_ = 0, delivered_ = 0;
-  bool weighed_;  // resampled with colours weighted by alpha
-  std::vector<float> cut_, adjusted_, padding_, weighed_in_, weighed_out_;
+  std::vector<float> cut_, adjusted_, padding_;
   std::vector<std::byte> packed_;
 };
 

@@ -171,3 +171,13 @@ TEST_CASE("resizing weighs colours by alpha", "[runtime][alpha]") {
   for (int x = 0; x < 6; x++)
     if (out[size_t(x * 4 + 3)] > 0.01f) CHECK(out[size_t(x * 4)] == Approx(1));
 }
+
+TEST_CASE("resizing to the same size copies every bit, with alpha too", "[runtime][alpha]") {
+  UPS_RANDOM(random);
+  Pixels in = random_pixels(random, 5, 7, 4);
+  std::vector<float> out(in.values.size());
+  const ups_image from{in.values.data(), 7, 5, 4, UPS_F32, 7 * 16};
+  ups_image to{out.data(), 7, 5, 4, UPS_F32, 7 * 16};
+  REQUIRE(ups_resize(&from, &to, UPS_FILTER_LANCZOS3) == UPS_OK);
+  CHECK(out == in.values);
+}
