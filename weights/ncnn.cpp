@@ -88,7 +88,6 @@ class Reader {
     for (const std::string& output : layer.outputs)
       require(blobs_.emplace(output, blob).second, "makes blob '", output, "' twice");
     output_ = blob.value;
-    output_channels_ = blob.channels;
   }
 
   void visit(const Layer& layer) {
@@ -252,26 +251,18 @@ class Reader {
     // Not part of either network: remembered as a resize of the output, which it then has to be.
     require(resize_ == 1, "resizes more than once");
     resize_ = factor;
-    resized_ = x;
     out(layer, {graph_.other("resize", {x.value}), x.channels});
   }
 
-  // What is below a final resize.
-  Blob network_output() const { return resize_ != 1 ? resized_ : Blob{output_, output_channels_}; }
+  // Whether the file computes this, or a resize of it.
   bool output_is(Value expected) {
-    if (network_output().value != expected) return false;
-    return resize_ == 1 || output_ == graph_.other("resize", {expected});
+    return output_ == (resize_ == 1 ? expected : graph_.other("resize", {expected}));
   }
 
   bool name_compact(StateDict& weights) {
     const int count = int(convolutions_.size());
-    Activation act;
-    if (!prelus_.empty()) {
-      act.kind = Activation::Kind::prelu;
-    } else {
-      act = {Activation::Kind::relu, relu_slope_};
-    }
-    if (count < 2 || !output_is(compact_net(graph_, count, shuffle_, act))) return false;
+    const bool prelu = !prelus_.empty();
+    if (count < 2 || !output_is(compact_net(graph_, count, shuffle_, prelu, relu_slope_))) return false;
     const int64_t channels = convolutions_.front().weight.shape[1];
     require(convolutions_.back().weight.shape[0] == channels * shuffle_ * shuffle_, "has ",
             convolutions_.back().weight.shape[0], " channels before a pixel shuffle of ", shuffle_,
@@ -279,8 +270,8 @@ class Reader {
     for (int i = 0; i < count; ++i) add(weights, "body." + std::to_string(2 * i), convolutions_[size_t(i)]);
     for (size_t i = 0; i < prelus_.size(); ++i)
       weights.add("body." + std::to_string(2 * i + 1) + ".weight", prelus_[i]);
-    weights.metadata["act"] = !prelus_.empty() ? "prelu" : relu_slope_ == 0 ? "relu" : "leakyrelu";
-    if (prelus_.empty() && relu_slope_ != 0) weights.metadata["act_slope"] = number_text(relu_slope_);
+    weights.metadata["act"] = prelu ? "prelu" : relu_slope_ == 0 ? "relu" : "leakyrelu";
+    if (!prelu && relu_slope_ != 0) weights.metadata["act_slope"] = number_text(relu_slope_);
     record_scale(weights, shuffle_);
     return true;
   }
@@ -346,11 +337,9 @@ class Reader {
   std::vector<Parameters> convolutions_;
   std::vector<Entry> prelus_;
   bool has_input_ = false;
-  Value output_ = -1;
-  int output_channels_ = 0;
+  Value output_ = -1;  // of the last layer
   int shuffle_ = 1, nearest_ = 0;
   double relu_slope_ = 0, resize_ = 1;
-  Blob resized_;
 };
 
 }  // namespace

@@ -49,14 +49,13 @@ Value rrdb_net(Graph& g, int blocks, int ups, bool unshuffled) {
   return conv(conv_act(x));
 }
 
-Value compact_net(Graph& g, int convolutions, int scale, Activation act) {
+Value compact_net(Graph& g, int convolutions, int scale, bool prelu, double slope) {
   const Value image = g.input();
   Value x = image;
   for (int i = 0; i < convolutions; ++i) {
     x = g.convolution(i, x);
     if (i == convolutions - 1) break;
-    if (act.kind == Activation::Kind::prelu) x = g.prelu(i, x);
-    if (act.kind == Activation::Kind::relu) x = g.leaky_relu(act.slope, x);
+    x = prelu ? g.prelu(i, x) : g.leaky_relu(slope, x);
   }
   return g.sum({g.pixel_shuffle(scale, x), g.nearest(scale, image)});
 }

@@ -43,16 +43,11 @@ class Graph {
   std::map<std::pair<std::string, std::vector<Value>>, Value> numbers_;
 };
 
-// The activation after every convolution of a Compact network.
-struct Activation {
-  enum class Kind { none, prelu, relu } kind = Kind::none;
-  double slope = 0;
-};
-
 // RRDBNet (Wang et al. 2018): convolutions are numbered in execution order.
 Value rrdb_net(Graph& g, int blocks, int ups, bool unshuffled);
-// SRVGGNetCompact: `convolutions` of them, all but the last followed by `act`, pixel shuffle, plus the image.
-Value compact_net(Graph& g, int convolutions, int scale, Activation act);
+// SRVGGNetCompact: `convolutions` of them, all but the last followed by a PReLU, or else a leaky ReLU of this
+// slope; pixel shuffle, plus the image.
+Value compact_net(Graph& g, int convolutions, int scale, bool prelu, double slope);
 // SPAN (Wan et al. 2023) with its convolutions collapsed; normalised: it takes (x - mean) * 255.
 Value span_net(Graph& g, int scale, bool normalised);
 
