@@ -17,8 +17,7 @@ enum class Kernel : uint8_t { smooth, detail, blur, contour };
 // after adding 0.5 and clamped; the outermost pixels (two of BLUR) are copied. In place.
 void filter_u8(uint8_t* picture, Extent size, int c, Kernel kernel, Pool& pool);
 
-// ImageEnhance.*(picture).enhance(factor): degenerate + (picture - degenerate) factor, where the degenerate
-// is
+// ImageEnhance.*(picture).enhance(factor): degenerate + (picture - degenerate) factor. The degenerate is:
 enum class Enhance : uint8_t {
   sharpness,   // the picture after SMOOTH
   brightness,  // black

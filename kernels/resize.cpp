@@ -37,7 +37,7 @@ double sinc(double x) {
   return std::sin(x) / x;
 }
 
-// Piecewise cubic a3 x^3 + a2 x^2 + a0 on [0, 1), b3 x^3 + b2 x^2 + b1 x + b0 on [1, 2).
+// Keys' cubic convolution kernel at x >= 0 for his parameter a.
 double keys(double x, double a) {
   if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
@@ -150,6 +150,13 @@ void horizontal(const float* x, const TapTable& table, int c, float* y) {
   }
 }
 
+bool is_opencv(Filter filter) { return filter == Filter::lanczos4 || filter == Filter::cubic; }
+
+// The part of [low, high) that pixel k covers.
+double overlap(int k, double low, double high) {
+  return std::max(0.0, std::min(high, k + 1.0) - std::max(low, double(k)));
+}
+
 // Rows per round: enough work for the threads, little enough to stay in a second-level cache.
 int batch_rows(int64_t row_floats, int rows) {
   return std::min<int64_t>(rows, std::clamp<int64_t>(65536 / row_floats, 8, 256));
@@ -199,17 +206,6 @@ double filter_value(Filter filter, double x) {
       return x > -0.5 && x <= 0.5 ? 1 : 0;  // half open: a centre on a pixel border counts once
   }
 }
-
-namespace {
-
-bool is_opencv(Filter filter) { return filter == Filter::lanczos4 || filter == Filter::cubic; }
-
-// The part of [low, high) that pixel k covers.
-double overlap(int k, double low, double high) {
-  return std::max(0.0, std::min(high, k + 1.0) - std::max(low, double(k)));
-}
-
-}  // namespace
 
 int TapTable::reach(int in, int out, Filter filter) {
   if (in == out || filter == Filter::nearest) return 0;

@@ -3,8 +3,7 @@
 //
 // Output pixel i samples at the centre (i + 0.5) * in / out. When shrinking, the filter is widened by in /
 // out, so that it averages instead of skipping. Taps beyond the border are dropped and the rest normalised to
-// sum
-// 1. This is Pillow's convention; unlike its 8-bit path nothing is rounded or clipped in between.
+// sum 1. This is Pillow's convention; unlike its 8-bit path nothing is rounded or clipped in between.
 #pragma once
 
 #include <cstddef>
@@ -89,9 +88,10 @@ class RowResizer {
 
   TapTable x_, y_;
   int c_;
-  int64_t out_row_;  // floats in an output row
-  int batch_ = 0, ring_rows_ = 0,
-      out_rows_ = 0;  // input rows per round; rows held; output rows per sink call
+  int64_t out_row_;    // floats in an output row
+  int batch_ = 0;      // input rows per round
+  int ring_rows_ = 0;  // rows held
+  int out_rows_ = 0;   // output rows per sink call
   int received_ = 0, delivered_ = 0;
   std::vector<float> ring_, out_;  // [ring_rows, out_w, c], [out_rows, out_w, c]
 };

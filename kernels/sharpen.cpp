@@ -118,25 +118,18 @@ size_t RowSharpener::bytes() const {
          sizeof(float);
 }
 
-int RowSharpener::source_row(int64_t y) const {
-  if (s_.kind == Sharpen::Kind::lab) return int(std::clamp<int64_t>(y, 0, h_ - 1));
-  const int64_t period = 2 * int64_t(h_);
-  const int64_t m = (y % period + period) % period;
-  return int(m < h_ ? m : period - 1 - m);
+int RowSharpener::inside(int64_t i, int n) const {
+  if (s_.kind == Sharpen::Kind::lab) return int(std::clamp<int64_t>(i, 0, n - 1));
+  const int64_t period = 2 * int64_t(n);
+  const int64_t m = (i % period + period) % period;
+  return int(m < n ? m : period - 1 - m);
 }
 
 // Blurs the planes of one row along x.
 void RowSharpener::blur_row(const float* planes, float* blurred) const {
   std::vector<float> line(size_t(w_ + 2 * radius_) * planes_);
   for (int x = -radius_; x < w_ + radius_; x++) {
-    int64_t from = x;
-    if (s_.kind == Sharpen::Kind::lab) {
-      from = std::clamp(x, 0, w_ - 1);
-    } else {
-      const int64_t period = 2 * int64_t(w_);
-      from = (from % period + period) % period;
-      if (from >= w_) from = period - 1 - from;
-    }
+    const int64_t from = inside(x, w_);
     for (int k = 0; k < planes_; k++) line[size_t(x + radius_) * planes_ + k] = planes[from * planes_ + k];
   }
   const int64_t n = int64_t(w_) * planes_;
@@ -165,7 +158,7 @@ void RowSharpener::finish_row(int y, float* out) const {
   std::vector<float> blur(static_cast<size_t>(n));
   for (size_t t = 0; t < weights_.size(); t++) {
     const float weight = weights_[t];
-    const float* from = blurred_.data() + source_row(int64_t(y) + int64_t(t) - radius_) % ring_rows_ * n;
+    const float* from = blurred_.data() + inside(int64_t(y) + int64_t(t) - radius_, h_) % ring_rows_ * n;
     for (int64_t i = 0; i < n; i++) blur[size_t(i)] += weight * from[i];
   }
   const float* original = original_.data() + int64_t(y % ring_rows_) * w_ * c_;

@@ -37,7 +37,8 @@ class RowSharpener {
   size_t bytes() const;
 
  private:
-  int source_row(int64_t y) const;  // which row stands for y, which may lie outside
+  // Which of the n rows or columns stands for i, which may lie outside.
+  int inside(int64_t i, int n) const;
   void take(const float* row, float* original, float* planes) const;
   void blur_row(const float* planes, float* blurred) const;
   void finish_row(int y, float* out) const;
@@ -48,8 +49,9 @@ class RowSharpener {
   int radius_;
   int ring_rows_ = 0, batch_ = 0;
   int received_ = 0, delivered_ = 0;
-  std::vector<float> original_, values_, blurred_,
-      out_;  // rings of rows; the planes before and after the blur
+  std::vector<float> original_;          // ring of rows
+  std::vector<float> values_, blurred_;  // rings of planes before and after the blur along x
+  std::vector<float> out_;               // finished rows
 };
 
 // The weights of the blur, [2 radius + 1], sum 1.

@@ -36,7 +36,6 @@ void prefetch(const float* p, int64_t px, int c, int n) {
 }
 
 void gemm_pixels(const GemmArgs& a, const float* x, int64_t x_px, int y, int x0, int n, float* room) {
-  // A register tile computes more rows than are left at the end: from copies, so that nothing beyond is read.
   // What the panels will touch again and again, before the first product needs it.
   if (a.epilogue.shuffle == 1) {
     prefetch(a.epilogue.y + y * a.epilogue.y_row + x0 * a.epilogue.y_px, a.epilogue.y_px, a.cout, n);
@@ -46,6 +45,7 @@ void gemm_pixels(const GemmArgs& a, const float* x, int64_t x_px, int y, int x0,
     }
   }
   prefetch(x + a.ahead * x_px, x_px, a.cin, n);
+  // A register tile computes more rows than are left at the end: from copies, so that nothing beyond is read.
   const int whole = n / gemm::kRows * gemm::kRows;
   float* sums = room;
   float* copies = room + gemm::kRows * 2 * kLanes;

@@ -254,8 +254,6 @@ void run_windows(const AttentionSublayer<Tensor>& op, Mlp* mlp, Context& context
 
 }  // namespace
 
-bool runs_whole(const AttentionSublayer<Tensor>& op) { return op.keys == op.window; }
-
 int64_t packed_linear_floats(const Weight& w) { return Linear(w).w.packed_floats(); }
 
 void pack_linear_weight(const float* weight, float* out, Weight& w) {
