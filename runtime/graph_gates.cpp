@@ -78,6 +78,9 @@ Value Graph::cross_covariance_attention(Value qkv, const std::string& temperatur
   const int64_t heads = weights_->at(temperature_key).count();
   check(heads >= 1 && heads <= out.c && out.c % (3 * heads) == 0, Code::model, temperature_key, ": has ",
         heads, " heads, which do not divide the ", out.c, " channels of q, k and v");
+  constexpr int kMostChannels = 8192;  // of a head: their products still fit an int
+  check(out.c / (3 * heads) <= kMostChannels, Code::model, temperature_key, ": has ", heads, " heads of ",
+        out.c / (3 * heads), " channels, expected at most ", kMostChannels, " of each");
   CrossCovarianceAttention<Value> op;
   op.x = qkv;
   op.t = new_weight({temperature_key, "", "", int(heads), 1, 1, true});

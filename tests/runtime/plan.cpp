@@ -138,6 +138,10 @@ TEST_CASE("graph errors name the key", "[runtime][graph]") {
   const Value x = g.conv2d(g.input(3), Scope("a"));
   CHECK_THROWS_WITH(g.conv2d(x, Scope("b")), Catch::Contains("b: x has 4 channels, weight expects 5"));
   CHECK_THROWS_WITH(g.conv2d(x, Scope("c")), Catch::Contains("weight 'c.weight' is missing"));
+  w->add_owned("t", {1}, {1});
+  Graph wide(w);  // whose 46341^2 products per head an int could not count
+  CHECK_THROWS_WITH(wide.cross_covariance_attention(wide.input(3 * 46341), "t"),
+                    Catch::Contains("t: has 1 heads of 46341 channels"));
 }
 
 TEST_CASE("in place, outputs take the room of addends that nobody reads later, and no other",
