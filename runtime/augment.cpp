@@ -61,9 +61,7 @@ Tensor TileRunner::operator()(Extent tile, const std::function<void(const Tensor
     session_.run([&](double done) {
       if (progress) progress((i + done) / n);
     });
-    Tensor y = plan.y;
-    y.c = out_c;
-    add_turned_back(y, s, sum, pool_);
+    add_turned_back(plan.y, s, sum, pool_);
   }
   for (float& v : sum_) v /= float(n);
   return sum;

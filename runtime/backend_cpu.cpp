@@ -49,6 +49,7 @@ class CpuBackend final : public Backend {
   std::string explain(const Plan& plan) const override;
 
  private:
+  size_t run_some(const Plan& plan, size_t i);
   template <class Operator>
   Operator with_weights(Operator op) const {
     if constexpr (requires { op.weights([](Weight&) {}); })
@@ -134,8 +135,9 @@ void CpuBackend::load(const Graph& graph) {
   });
 }
 
-// Transforms and packed panels are bounded by design (docs/kernels.md): by 24 MiB in general, by less for
-// networks of 3x3 convolutions alone; large windows add what each thread holds of one.
+// What transforms and packed panels take at most (docs/kernels.md). kMost holds for any network. Where all
+// operators but those that only move data are 3x3 convolutions, it is what their weights, and inputs kept for
+// a dense block, come to. Attention in windows adds what each thread holds of one.
 size_t CpuBackend::scratch_bytes(const Plan& plan) const {
   constexpr size_t kMost = 24 << 20, kWeights = 8 << 20, kInputs = 5 << 20, kThread = 768 << 10;
   size_t windows = 0, large = 0;
@@ -176,47 +178,46 @@ const MlpSublayer<Tensor>* joined(const Plan& plan, size_t i) {
   return attention && whole && cpu::joins(*attention, *mlp) ? mlp : nullptr;
 }
 
-void CpuBackend::run(const Plan& plan, const Progress& progress) {
+// Runs step i, and those after it that run as one with it. Returns how many these are.
+size_t CpuBackend::run_some(const Plan& plan, size_t i) {
   cpu::Context context{pool_, scratch_};
-  double done = 0;
+  // Consecutive whole-image convolutions may form dense blocks that share input transforms.
+  constexpr size_t kMostChain = 8;  // longer than any dense block in use
   std::vector<Conv2d<Tensor>> chain;
-  for (size_t i = 0; i < plan.steps.size();) {
-    const PlanStep& step = plan.steps[i];
-    if (progress) progress(plan.flop > 0 ? done / plan.flop : 0);
+  for (size_t j = i; j < plan.steps.size() && plan.steps[j].row_end == INT_MAX; j++) {
+    const auto* conv = std::get_if<Conv2d<Tensor>>(&plan.steps[j].op);
+    if (!conv || chain.size() == kMostChain) break;
+    chain.push_back(with_weights(*conv));
+  }
+  const int length = chain.size() > 1 ? cpu::chain_length(chain) : 0;
+  if (length > 1) {
+    cpu::run_chain(std::span(chain).first(length), context);
+    return size_t(length);
+  }
+  const PlanStep& step = plan.steps[i];
+  const cpu::Rows rows{step.row_begin, step.row_end};
+  if (const GroupStats<Tensor>* stats = statistics_after(plan, i)) {
+    const auto conv = with_weights(std::get<Conv2d<Tensor>>(step.op));
+    if (cpu::makes_statistics(conv, *stats)) {
+      cpu::run(conv, *stats, context, rows);
+      return 2;
+    }
+  }
+  if (const MlpSublayer<Tensor>* mlp = joined(plan, i)) {
+    cpu::run(with_weights(std::get<AttentionSublayer<Tensor>>(step.op)), with_weights(*mlp), context);
+    return 2;
+  }
+  std::visit([&](const auto& op) { cpu::run(with_weights(op), context, rows); }, step.op);
+  return 1;
+}
 
-    // Consecutive whole-image convolutions may form dense blocks that share input transforms.
-    chain.clear();
-    for (size_t j = i; j < plan.steps.size() && plan.steps[j].row_end == INT_MAX; j++) {
-      const auto* conv = std::get_if<Conv2d<Tensor>>(&plan.steps[j].op);
-      if (!conv || chain.size() == 8) break;  // 8: longer than any dense block in use
-      chain.push_back(with_weights(*conv));
-    }
-    const int length = chain.size() > 1 ? cpu::chain_length(chain) : 0;
-    if (length > 1) {
-      cpu::run_chain(std::span(chain).first(length), context);
-      for (int j = 0; j < length; j++) done += plan.steps[i++].flop;
-      continue;
-    }
-    const cpu::Rows rows{step.row_begin, step.row_end};
-    if (const GroupStats<Tensor>* stats = statistics_after(plan, i)) {
-      const auto conv = with_weights(std::get<Conv2d<Tensor>>(step.op));
-      if (cpu::makes_statistics(conv, *stats)) {
-        cpu::run(conv, *stats, context, rows);
-        arena_.forget();
-        done += step.flop, i += 2;
-        continue;
-      }
-    }
-    if (const MlpSublayer<Tensor>* mlp = joined(plan, i)) {
-      cpu::run(with_weights(std::get<AttentionSublayer<Tensor>>(step.op)), with_weights(*mlp), context);
-      arena_.forget();
-      done += step.flop + plan.steps[i + 1].flop, i += 2;
-      continue;
-    }
-    std::visit([&](const auto& op) { cpu::run(with_weights(op), context, rows); }, step.op);
+void CpuBackend::run(const Plan& plan, const Progress& progress) {
+  double done = 0;
+  for (size_t i = 0; i < plan.steps.size();) {
+    if (progress) progress(plan.flop > 0 ? done / plan.flop : 0);
+    const size_t end = i + run_some(plan, i);
     arena_.forget();
-    done += step.flop;
-    i++;
+    for (; i < end; i++) done += plan.steps[i].flop;
   }
   if (progress) progress(1);
 }

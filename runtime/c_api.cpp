@@ -68,27 +68,18 @@ const char* dtype_of(const StateDict& weights) {
   return "F32";
 }
 
-void open_model(std::shared_ptr<const StateDict> weights, const std::string& name, const ups_options* given,
-                ups_model** out) {
-  const ups_options o = read_options(given);
-  check(o.threads >= 0 && o.threads <= 4096, Code::usage, "threads: got ", o.threads, ", expected 0 to 4096");
-  check_choice("precision", o.precision, UPS_PRECISION_FP16_SUMS);
+// The name a file states, or else that of the file.
+std::string name_of(const StateDict& weights, const std::string& file_name) {
+  const std::string stated = weights.metadata_text("name");
+  return stated.empty() ? file_name : stated;
+}
+
+std::string stem_of(const std::string& path) { return std::filesystem::path(path).stem().string(); }
+
+// What ups_model_info says of a file and the network in it.
+ordered_json info_of(const std::string& name, const StateDict& weights, const Info& info) {
   ordered_json j;
-  std::shared_ptr<const StateDict> first, other;  // of a mix
-  j["name"] = weights->metadata_text("name").empty() ? name : weights->metadata_text("name");
-  if (o.mix_path) {
-    first = weights, other = open_weights(o.mix_path);
-    std::string second = other->metadata_text("name");
-    if (second.empty()) second = std::filesystem::path(o.mix_path).stem().string();
-    std::ostringstream both;
-    both << 1 - o.mix << " " << j["name"].get<std::string>() << " + " << o.mix << " " << second;
-    j["name"] = both.str();
-    auto mix = std::make_shared<StateDict>(*mixed(weights, *other, o.mix));
-    mix->metadata.erase("source_sha256");  // it is neither file's
-    weights = mix;
-  }
-  Network network = open_network(weights);
-  const Info& info = network.info;
+  j["name"] = name;
   j["architecture"] = info.family;
   j["variant"] = info.variant;
   j["scale"] = info.scale;
@@ -97,32 +88,58 @@ void open_model(std::shared_ptr<const StateDict> weights, const std::string& nam
   j["out_channels"] = info.out_c;
   for (const auto& [key, value] : info.hyper) j["hyperparameters"][key] = value;
   j["multiple_of"] = info.multiple_of;
-  j["dtype"] = dtype_of(*weights);
-  for (const char* key : {"license", "origin", "source_sha256"}) j[key] = weights->metadata_text(key);
-  weights.reset();
+  j["dtype"] = dtype_of(weights);
+  for (const char* key : {"license", "origin", "source_sha256"}) j[key] = weights.metadata_text(key);
+  return j;
+}
 
-  auto model = std::make_unique<ups_model>(o.threads);
-  std::string note;
-  auto backend = make_backend(o.device ? o.device : "auto", Precision(o.precision), model->pool, &note);
-  j["device"] = backend->describe();
-  j["device_note"] = note;
-  model->session = std::make_unique<Session>(std::move(network), std::move(backend));
-  model->mix = o.mix;
-  if (other)
-    model->remixed = [first, other, device = std::string(o.device ? o.device : "auto"),
-                      precision = Precision(o.precision), pool = &model->pool](double share) {
-      std::string ignored;
-      return std::make_unique<Session>(open_network(mixed(first, *other, share)),
-                                       make_backend(device, precision, *pool, &ignored));
-    };
-  const Facts& facts = model->session->facts();
+// And of what it has become on a device.
+void add_facts(ordered_json& j, Session& session) {
+  const Facts& facts = session.facts();
   j["parameters"] = facts.parameters;
   j["flop_per_pixel"] = facts.flop_per_px;
   j["receptive_field_px"] = facts.context_px;
   j["whole_image_statistics"] = facts.statistics;
   // Of a tile of the usual size, where fixed costs no longer show.
-  const int side = std::max(1, 256 / info.multiple_of) * info.multiple_of;
-  j["bytes_per_pixel"] = double(model->session->plan({side, side}).arena_bytes) / (double(side) * side);
+  const int multiple_of = session.info().multiple_of, side = std::max(1, 256 / multiple_of) * multiple_of;
+  j["bytes_per_pixel"] = double(session.plan({side, side}).arena_bytes) / (double(side) * side);
+}
+
+void open_model(std::shared_ptr<const StateDict> weights, const std::string& file_name,
+                const ups_options* given, ups_model** out) {
+  const ups_options o = read_options(given);
+  check_threads(o.threads);
+  check_choice("precision", o.precision, UPS_PRECISION_FP16_SUMS);
+  std::string name = name_of(*weights, file_name);
+  std::shared_ptr<const StateDict> first, other;  // of a mix
+  if (o.mix_path) {
+    first = weights, other = open_weights(o.mix_path);
+    std::ostringstream both;
+    both << 1 - o.mix << " " << name << " + " << o.mix << " " << name_of(*other, stem_of(o.mix_path));
+    name = both.str();
+    auto mix = std::make_shared<StateDict>(*mixed(weights, *other, o.mix));
+    mix->metadata.erase("source_sha256");  // it is neither file's
+    weights = mix;
+  }
+  Network network = open_network(weights);
+  ordered_json j = info_of(name, *weights, network.info);
+  weights.reset();
+
+  auto model = std::make_unique<ups_model>(o.threads);
+  const std::string device = o.device ? o.device : "auto";
+  std::string note;
+  auto backend = make_backend(device, Precision(o.precision), model->pool, &note);
+  j["device"] = backend->describe();
+  j["device_note"] = note;
+  model->session = std::make_unique<Session>(std::move(network), std::move(backend));
+  model->mix = o.mix;
+  if (other)
+    model->remixed = [first, other, device, precision = Precision(o.precision),
+                      pool = &model->pool](double share) {
+      return std::make_unique<Session>(open_network(mixed(first, *other, share)),
+                                       make_backend(device, precision, *pool));
+    };
+  add_facts(j, *model->session);
   // A file's name need not be UTF-8.
   model->info_json = j.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   *out = model.release();
@@ -139,9 +156,9 @@ bool changes_strength(const ups_model& model, const LoopOptions& o) {
 
 // Time per FLOP on this machine now: one small tile, run a few times, the fastest counts.
 double measure(Session& session) {
-  const int side = std::max(32, session.info().multiple_of);
-  const int extent = side / session.info().multiple_of * session.info().multiple_of;
-  const Plan& plan = session.prepare({extent, extent});
+  const int multiple_of = session.info().multiple_of;
+  const int side = std::max(32, multiple_of) / multiple_of * multiple_of;
+  const Plan& plan = session.prepare({side, side});
   double best = 1e30, sum = 0;
   for (int i = 0; i < 2 || (i < 30 && sum < 0.04); i++) {
     const auto start = std::chrono::steady_clock::now();
@@ -199,7 +216,7 @@ ups_status ups_model_open(const char* path, const ups_options* options, ups_mode
   return ups::guarded([&] {
     ups::check(path && out, ups::Code::usage, "ups_model_open: path and out must not be NULL");
     *out = nullptr;
-    ups::open_model(ups::open_weights(path), std::filesystem::path(path).stem().string(), options, out);
+    ups::open_model(ups::open_weights(path), ups::stem_of(path), options, out);
   });
 }
 
@@ -347,7 +364,7 @@ ups_status ups_convert(const char* in, const char* out_safetensors, const char* 
     note("architecture", info.family);
     note("variant", info.variant);
     note("scale", std::to_string(info.scale));
-    if (out.metadata_text("name").empty()) note("name", std::filesystem::path(in).stem().string());
+    if (out.metadata_text("name").empty()) note("name", ups::stem_of(in));
     // A file converted twice keeps the hash of what its publisher released.
     if (file->metadata_text("source_sha256").empty())
       note("source_sha256", ups::sha256_file(ups::file_with_weights(in)));

@@ -79,11 +79,13 @@ std::vector<Value> replaceable(const Op<Value>& op, InPlace in_place) {
   };
   if (const auto* conv = std::get_if<Conv2d<Value>>(&op); conv && conv->shuffle == 1) {
     take(conv->add), take(conv->add2);
+    // Its own input and a shortcut are read beyond the pixel that is written.
     out.erase(std::remove_if(out.begin(), out.end(),
                              [&](Value v) { return v.id == conv->x.id || v.id == conv->shortcut.t.id; }),
               out.end());
-  } else if (in_place != InPlace::all) {
-  } else if (const auto* mlp = std::get_if<MlpSublayer<Value>>(&op)) {
+  }
+  if (in_place != InPlace::all) return out;
+  if (const auto* mlp = std::get_if<MlpSublayer<Value>>(&op)) {
     out.push_back(mlp->x), take(mlp->add);
   } else if (const auto* attention = std::get_if<AttentionSublayer<Value>>(&op)) {
     // A block reads its windows before it writes them; keys beyond a window belong to others.
@@ -138,10 +140,14 @@ bool written_behind_readers(const Placement& p, const Segment& s, int writer, in
   return !readers.empty();
 }
 
-// Buffers that may share one place although their lifetimes touch: an operator's output and what it may
-// overwrite. In strips only where no other operator of the segment reads that, or only rows before those that
-// are written: a narrower output lies at the start of the place, its rows before the same rows of the wider
-// one. Returns the first buffer of each chain.
+// Buffers that may share one place although their lifetimes touch, in chains; returns the first of each
+// chain.
+//   1. An operator's output takes the place of an operand it may overwrite (replaceable()). In strips only if
+//   no
+//      other operator of the segment reads that operand.
+//   2. In strips, an output takes the place of a buffer made before the segment whose rows all readers have
+//      passed when the output's are written. The output may be narrower: both begin at the start of the
+//      place, so its rows lie before the same rows of the wider one.
 std::vector<int> places_in_common(const Placement& p, const std::vector<Segment>& segments,
                                   const std::vector<int>& window_rows, InPlace in_place) {
   std::vector<int> root(p.buffers.size());
