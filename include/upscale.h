@@ -8,8 +8,8 @@
  *   ups_model_close(model);
  *
  * The library never prints, exits, aborts or touches an image file. Models are independent of each other;
- * one thread at a time may use a model. There are no globals but the per-thread error
- * sentence and what wakes devices.
+ * one thread at a time may use a model. There are no globals but the per-thread error sentence and what wakes
+ * devices.
  * C99; link with libupscale.a. */
 #ifndef UPSCALE_H
 #define UPSCALE_H
@@ -89,8 +89,8 @@ typedef enum {
                           the edge; anything else is repeated (nearest pixel) without the network */
 } ups_kind;
 
-/* Alpha that is the same everywhere is copied, whatever the mode. Otherwise the colours of pixels of alpha 0,
- * which nobody has seen, are replaced by those around them before anything looks at them. */
+/* Alpha that is the same everywhere is copied, whatever the mode. Otherwise pixels of alpha 0, whose colours
+ * nobody has seen, take those around them before network and filters look at them. */
 typedef enum {
   UPS_ALPHA_AUTO = 0,   /* as MODEL; with a network of scale 1 as FILTER */
   UPS_ALPHA_MODEL = 1,  /* computed by the network, as a gray image or its own 4th channel */
@@ -139,8 +139,7 @@ typedef struct {
   int filter_count;          /* 0: ups_options.filter */
   ups_colour_fix colour_fix; /* towards the input's colours, after every step */
   /* Pillow's enhancers and filters on the result at 8 bits, in this order. Factors: 0 and 1 change nothing,
-   * below 0 is 0.
-   */
+   * below 0 is 0. */
   float sharpness, brightness, color, contrast;
   int detail, smooth, blur; /* how often, 0..100 */
   int contour;
@@ -220,9 +219,10 @@ ups_status ups_output_size(const ups_model* model, int width, int height, const 
 /* What ups_upscale would do, without doing it, as JSON (valid until the next call on this model):
  *   input [w, h], output [w, h], sizes_at_most (true where sizes follow from the pictures on the way),
  *   steps [{target [w, h], crop [w, h] (if its middle is cut out), passes [{network [w, h] (input of the
- * pass), tile [w, h], fade_px [x, y], tiles}]}], kernels {kernel: calls in one tile of the first pass},
- * peak_bytes (all the library allocates, weights included; not lr and hr), flop, estimated_seconds (from a
- * small timed run), device. lr->data may be NULL; if it is not, alpha and masks are looked at. */
+ *   pass), tile [w, h], fade_px [x, y], tiles}]}], kernels {kernel: calls in one tile of the first pass},
+ *   peak_bytes (all the library allocates, weights included; not lr and hr), flop, estimated_seconds (from a
+ *   small timed run), device.
+ * lr->data may be NULL; if it is not, alpha and masks are looked at. */
 ups_status ups_plan(ups_model* model, const ups_image* lr, const ups_options* options, const char** json);
 
 /* Upscales lr into hr, whose width and height must be those of ups_output_size and whose channels must
@@ -244,8 +244,9 @@ typedef struct {
   ups_filter filter;
   int width, height; /* of the result; 0: as the picture */
   int x, y; /* of the picture in the result: below 0 it is cut off, above 0 padded (padding comes last) */
-  /* LAB as libvips: sigma (0.01..20 px), on lightness 0..100: d is what a blur takes away; slope m1 for |d| <
-   * x1, m2 beyond, at most y2 up and y3 down. libvips' defaults are 0.5, 2, 10, 20, 0, 3. */
+  /* LAB, as libvips, on lightness 0..100: d is what a blur of `sigma` (0.01..20 px) takes away. It is added
+   * back with slope m1 for |d| < x1 and m2 beyond, at most y2 up and y3 down. libvips' defaults are 0.5, 2,
+   * 10, 20, 0, 3. */
   ups_sharpen_kind sharpen;
   double sigma, x1, y2, y3, m1, m2;
   /* UNSHARP: v + amount d on each colour where |d| > threshold (0..1). */
@@ -288,17 +289,16 @@ ups_status ups_filter_picture(ups_image* picture, ups_picture_filter filter, dou
 /* Converts any readable weight file to safetensors. Architecture, scale and source SHA-256 go to the
  * metadata, and so do the given pairs: key, value, key, value, ..., NULL (or just NULL). Known keys: name,
  * license, origin, and what tensors cannot tell: act ("relu" or "leakyrelu" of a Compact network without
- * slopes), scale
- * ("3" of an old-style ESRGAN x3, whose keys are those of x2). */
+ * slopes), scale ("3" of an old-style ESRGAN x3, whose keys are those of x2). */
 ups_status ups_convert(const char* in, const char* out_safetensors, const char* const* metadata);
 
-/* --- Autoencoders: the VAE of Stable Diffusion, SDXL, SD3 and FLUX.1 (AutoencoderKL), and TAESD
- * -------------- */
+/* --- Autoencoders: the VAE of Stable Diffusion, SDXL, SD3 and FLUX.1 (AutoencoderKL), and TAESD --- */
 
-/* A latent [channels, height, width], planar, as diffusion models use it: (z - shift) * scaling. picture_*:
- * the size of what it was made from, when decoding would give a few pixels more; 0: unknown. file_*: scaling
- * and shift that the file stated from which it was read; 0: none. The values are in the autoencoder's own all
- * the same. */
+/* A latent [channels, height, width], planar, as diffusion models use it: (z - shift) * scaling, with the
+ * scaling and shift of the autoencoder it is used with.
+ * picture_*: the size of what it was made from, when decoding would give a few pixels more; 0: unknown.
+ * file_*: what the file it was read from states as scaling and shift; 0: nothing. For information: `data` has
+ * been converted. */
 typedef struct {
   int channels, height, width;
   float* data;
@@ -326,9 +326,9 @@ typedef struct {
   ups_precision precision; /* on a GPU; AUTO: fp16 for TAESD, bf16 for AutoencoderKL */
   const char* second_path; /* TAESD's other half, where the release has a file for each */
   double scaling, shift;   /* 0, 0: from the file's metadata or the rest of a checkpoint; else assumed */
-  int64_t
-      max_memory_bytes; /* for weights and intermediates; 0: no limit, or on a GPU what it has. Beyond it a
-                         temporary file serves, or on a GPU smaller strips and then memory of the host */
+  /* For weights and intermediates; 0: no limit, or on a GPU what it has. Beyond it a temporary file serves,
+   * or on a GPU smaller strips and then memory of the host. */
+  int64_t max_memory_bytes;
   int crop;   /* pictures are cropped to multiples of 8 around the centre; 0: padded by reflection */
   int sample; /* 1: encode a sample, by Philox4x32-10 with `seed`; 0: the mean */
   uint64_t seed;
@@ -336,10 +336,10 @@ typedef struct {
   double scale;            /* total factor; 0: 2 */
   int steps;               /* 0: 3 */
   ups_step_mode step_mode; /* UPS_STEPS_SIMPLE or, as NATIVE, its default, or UPS_STEPS_GEOMETRIC */
-  int faithful;      /* 1: sizes, cropping and encode/decode pairs of Impact Pack's IterativeImageUpscale;
-                        0: sizes from the picture, the exact size at the end, no needless pair */
-  ups_filter filter; /* the resampler between decode and encode, or after `upscaler` */
-  struct ups_model* upscaler; /* NULL, or a network that enlarges in every step */
+  int faithful;        /* 1: sizes, cropping and encode/decode pairs of Impact Pack's IterativeImageUpscale;
+                          0: sizes from the picture, the exact size at the end, no needless pair */
+  ups_filter filter;   /* the resampler between decode and encode, or after `upscaler` */
+  ups_model* upscaler; /* NULL, or a network that enlarges in every step */
   ups_refiner refiner;
   double denoise, denoise_end; /* of the first and of the last step, 0..1 */
   double anchor; /* 0..1: how far each decoded picture gets back the coarse colours it had before */

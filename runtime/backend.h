@@ -36,18 +36,18 @@ class Backend {
   // Throws Error{Code::memory}.
   virtual void bind(Plan& plan) = 0;
   virtual void run(const Plan& plan, const Progress& progress) = 0;
-  // From the next bind() on the arena lives elsewhere, or no longer: on the CPU in a temporary file, of which
-  // only what a step touches is in memory; on a device in page-locked memory of the host, which kernels reach
-  // over the bus.
+  // Whether arenas from the next bind() on live outside the memory that is short: on the CPU in a temporary
+  // file, of which only what a step touches is in memory; on a device in page-locked memory of the host,
+  // which kernels reach over the bus.
   virtual void spill(bool) {}
-  // Most bytes for the arena of a run that is repeated in a safer precision, which the caller cannot plan; 0:
+  // Most bytes of an arena when a run is repeated in a safer precision, for which the caller has no plan; 0:
   // no limit.
   virtual void limit_arena(int64_t) {}
   // Gives the arena back; bind() takes one again.
   virtual void release() {}
   // Whole passes on the device (runtime/device_pass.h); null: pictures are cut and joined on the host.
   virtual DevicePass* device_pass() { return nullptr; }
-  // One line per step: operator, shape, kernel variant. For --verbose.
+  // One line per step: operator, shape, kernel variant. ups_plan counts equal ones.
   virtual std::string explain(const Plan& plan) const = 0;
 };
 

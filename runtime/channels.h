@@ -13,7 +13,7 @@ struct ChannelPlan {
   bool opaque_alpha = false;     // the network's 4th channel is fed with 1: the picture has no alpha
   bool luma_first = false;       // the picture is turned to gray before the network sees it
   int alpha_at = -1;             // channel of the network's rows that holds alpha; -1: not there
-  bool alpha_to_gray = false;    // it comes as three channels, whose luma it is
+  bool alpha_to_gray = false;    // alpha went through the network as RGB: it is the luma of three channels
   int network_c = 0;             // channels after all runs: out_c times the number of runs
   bool to_gray = false;          // RGB result of a gray picture: turned back to gray
   int state_c = 0;  // channels kept between steps: those of the colours, and alpha if it is there

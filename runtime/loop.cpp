@@ -179,7 +179,7 @@ class LoopRun {
 
   Collector state_{{0, 0}, 0};  // empty until the first pass has run
   Image now_;                   // the input, then what state_ holds
-  bool first_ = true;           // no step is done, no network has run
+  bool first_ = true;           // no pass has run: now_ has the channels of the input
 };
 
 }  // namespace

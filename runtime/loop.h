@@ -23,8 +23,8 @@ struct LoopOptions {
   bool alpha_too = false;   // alpha, too, goes through the network
   bool drop_alpha = false;  // it is not part of the result
   LoopRules rules;
-  // The session of step k = 0, 1, ..., where its weights change from step to step: of the same network as the
-  // one planned with, valid until the next call. Empty: that one.
+  // Where weights change from step to step: the session of step k = 0, 1, ..., of the same architecture as
+  // the session the loop was planned with; valid until the next call. Empty: that session runs all steps.
   std::function<Session&(int k)> session_at;
 };
 

@@ -34,23 +34,25 @@ struct Plan {
   std::vector<PlanStep> steps;  // tensors hold offsets into the arena until bind()
   double flop = 0;
 
-  // One allocation: which bytes, between which graph operators (inclusive). For tests and --verbose.
+  // For tests: which bytes are taken, between which operators (inclusive); copies into concats; operators
+  // from strip_first_op on run in strips, -1: none.
   struct Buffer {
     size_t offset, bytes;
     int first_op, last_op;
   };
   std::vector<Buffer> buffers;
   int concat_copies = 0;
-  int strip_first_op = -1;   // operators from here on run in strips; -1: none
+  int strip_first_op = -1;
+
   size_t segment_bytes = 0;  // of the options it was made with
 
   // Turns offsets into addresses in an arena of at least arena_bytes at `base`, 64-byte aligned.
   void bind(void* base);
 };
 
-// Which operators may write over an operand that nobody reads later: needs kernels that read an element in
-// the thread that writes the output's. Also what may write, in strips, over rows that all their readers have
-// passed.
+// Which operators may put their output in the place of an operand that nobody reads later. Their kernels must
+// read each element of it in the thread that writes the same element. Unless `none`, operators in strips may
+// also write over rows of another buffer that all its readers have passed.
 enum class InPlace : uint8_t {
   none,
   convolutions,  // over an addend

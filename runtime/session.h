@@ -3,7 +3,6 @@
 
 #include <list>
 #include <memory>
-#include <string>
 
 #include "runtime/backend.h"
 #include "runtime/model.h"
@@ -38,8 +37,9 @@ class Session {
   void run(const Progress& progress = {});
 
   // For graphs with statistics over the whole image: the working set of a strip, and whether intermediates
-  // live in a temporary file. Forgets all plans when that changes anything.
+  // live outside of memory (Backend::spill). Forgets all plans when that changes anything.
   void use_segments(size_t bytes, bool spill);
+  // Of the backend, as Backend says.
   void limit_arena(int64_t bytes) { backend_->limit_arena(bytes); }
   // Gives back the memory of the plan that is ready; weights stay.
   void release();

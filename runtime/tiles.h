@@ -33,8 +33,8 @@ struct TileRequest {
 // One axis of the grid.
 struct TileAxis {
   int size = 0;  // of the image
-  int tile = 0;  // the longest, and of every tile unless `length` says otherwise: multiple_of divides
-                 // it. Beyond the image (by less than multiple_of) the image is continued
+  int tile = 0;  // side of the longest tile, and of every tile unless `length` is set: a multiple of
+                 // multiple_of. The last one may reach beyond the image, by less than multiple_of
   int ramp = 0;  // px over which neighbours fade
   std::vector<int> first;   // [count], ascending: first pixel of each tile; negative within a margin
   std::vector<int> length;  // [count] or none. Hard blending

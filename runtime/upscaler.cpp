@@ -35,7 +35,7 @@ Overlap overlap_for(const Session& session, const TileOptions& o) {
           {o.wrap.y ? margin : 0, o.wrap.x ? margin : 0}};
 }
 
-// Tiles must be longer: they reach from the margin to the fade of the next tile.
+// Tiles must be longer than this: than their overlap and a margin at both ends of the axis.
 int least_tile(const Overlap& overlap, TileBlend blend) {
   return blend == TileBlend::hard ? 0 : overlap.px + 2 * std::max(overlap.margin.h, overlap.margin.w);
 }
@@ -123,7 +123,7 @@ void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid&
   const ChannelPlan& channels = in.channels;
   const int scale = session.info().scale, runs = int(channels.runs.size());
   const int hr_w = in.extent().w * scale, out_c = session.info().out_c;
-  session.prepare(grid.tile(0, 0));  // what the pass before had beyond that goes before bands come
+  session.prepare(grid.tile(0, 0));  // gives back what larger tiles of the last pass took, before bands do
   TileRunner run_tile(session, pool, in.tta);
   std::vector<TileBlender> blenders;
   for (int r = 0; r < runs; r++) blenders.emplace_back(hr_w, out_c);
@@ -143,6 +143,7 @@ void run_pass(Session& session, Pool& pool, const PassInput& in, const TileGrid&
     });
   };
 
+  // The row of tiles to begin with: the last one that *next_row can be had from without those above.
   int first = 0;
   const auto alone_from = [&](int ty) { return grid.y.share(ty, scale).begin + grid.y.share(ty, scale).up; };
   while (first + 1 < grid.y.count() && alone_from(first + 1) <= *next_row) first++;

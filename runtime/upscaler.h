@@ -46,10 +46,11 @@ struct PassInput {
   Extent extent() const { return {lr.h + 2 * pad.h, lr.w + 2 * pad.w}; }
 };
 
-constexpr int kRowsPerSink = 32;  // whoever takes rows needs buffers of as many
+constexpr int kRowsPerSink = 32;  // most rows of one call of a sink, and so of the buffers behind it
 
-// Hands rows [y, y + n) of a pass out, from *next_row on, which follows: put(i, count) for rows y + i ..
-// After a failure rows that are out already are computed again, where a tile has them, and dropped.
+// Passes finished rows [y, y + n) on, at most kRowsPerSink at a time, by put(i, count) for rows y + i .. y +
+// i + count - 1. *next_row is the first row that has not been passed on, and is kept so: a pass that goes on
+// after a failure computes some rows again, which are left out.
 template <class Put>
 void hand_out(int y, int n, int* next_row, const Put& put) {
   for (int i = std::clamp(*next_row - y, 0, n); i < n;) {
