@@ -92,8 +92,7 @@ const KeyRule kRule = {
     .has_all = {"conv_first.weight", "before_RG.1.weight", "layers.0.blocks.0.ffn.sg.conv.weight",
                 "layers.0.blocks.0.attn.attns.0.pos.pos_proj.weight",
                 "layers.0.blocks.0.attn.dwconv.1.running_mean", "norm.weight"},
-    .has_any = {"conv_after_body.weight", "conv_after_body.4.weight"},
-    .has_none = {}};
+    .has_any = {"conv_after_body.weight", "conv_after_body.4.weight"}};
 
 bool detect(const StateDict& w) { return kRule.matches(w); }
 
@@ -127,18 +126,15 @@ Network open(std::shared_ptr<const StateDict> w) {
                        output_group(p.reconstruction));
 
   const bool direct = p.reconstruction.kind == Upsampler::direct;
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "DAT",
       .variant = direct                        ? "DAT-light"
                  : p.split == Extent{8, 16}    ? "DAT-S"
                  : p.hidden == 2 * p.embed_dim ? "DAT-2"
                                                : "DAT",
       .scale = p.reconstruction.scale,
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = first.cin,
       .out_c = first.cin,
-      .multiple_of = 1,
       .hyper = {{"embed_dim", p.embed_dim},
                 {"num_layers", int(p.depths.size())},
                 {"depth", p.depths[0]},
@@ -147,11 +143,8 @@ Network open(std::shared_ptr<const StateDict> w) {
                 {"split_h", p.split.h},
                 {"split_w", p.split.w}},
   };
-  network.parameters = derived.parameters();
-  network.build = [p](Graph& g, Value lr) { return build(g, lr, p); };
-  network.weights = derived.finish();
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [p](Graph& g, Value lr) { return build(g, lr, p); }, derived.finish(), derived.parameters());
 }
 
 }  // namespace

@@ -43,15 +43,11 @@ Value build(Graph& g, Value lr, const Layers& l, const Hyper& p) {
 
 const KeyRule kOriginal = {.has_all = {"head.0.weight", "body.0.body.0.weight", "body.0.body.2.weight",
                                        "tail.0.0.weight", "tail.1.weight"},
-                           .has_any = {},
                            .has_none = {"body.0.body.0.body.0.weight"}};
 const KeyRule kMdsr = {.has_all = {"head.0.weight", "body.0.body.0.weight", "body.0.body.2.weight",
-                                   "pre_process.0.0.body.0.weight", "upsample.0.0.weight", "tail.0.weight"},
-                       .has_any = {},
-                       .has_none = {}};
+                                   "pre_process.0.0.body.0.weight", "upsample.0.0.weight", "tail.0.weight"}};
 const KeyRule kBasic = {.has_all = {"conv_first.weight", "body.0.conv1.weight", "body.0.conv2.weight",
                                     "conv_after_body.weight", "upsample.0.weight", "conv_last.weight"},
-                        .has_any = {},
                         .has_none = {"layers.0.blocks.0.norm1.weight"}};
 
 bool detect(const StateDict& w) { return kMdsr.matches(w) || kOriginal.matches(w) || kBasic.matches(w); }
@@ -120,22 +116,17 @@ Network open(std::shared_ptr<const StateDict> w) {
   fold_colours(derived, l.last, p.range);
   const ConvShape last = conv_shape(*w, l.last.path() + ".weight");
 
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "EDSR",
       .variant = std::string(p.mdsr ? "MDSR" : "EDSR") + ", " + l.dialect +
                  (p.res_scale == 1 ? "" : ", scaled residuals") + (p.range.present ? "" : ", no mean shift"),
       .scale = product(p.steps),
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = head.cin,
       .out_c = last.cout,
-      .multiple_of = 1,
       .hyper = {{"num_feat", p.num_feat}, {"num_block", p.num_block}},
   };
-  network.build = [l, p](Graph& g, Value lr) { return build(g, lr, l, p); };
-  network.weights = derived.finish();
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [l, p](Graph& g, Value lr) { return build(g, lr, l, p); }, derived.finish());
 }
 
 }  // namespace

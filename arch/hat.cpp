@@ -70,9 +70,7 @@ const KeyRule kRule = {.has_all = {"conv_first.weight", "conv_last.weight",
                                    "layers.0.residual_group.blocks.0.conv_block.cab.0.weight",
                                    "layers.0.residual_group.blocks.0.conv_block.cab.3.attention.1.weight",
                                    "layers.0.residual_group.blocks.0.attn.relative_position_bias_table",
-                                   "layers.0.residual_group.overlap_attn.relative_position_bias_table"},
-                       .has_any = {},
-                       .has_none = {}};
+                                   "layers.0.residual_group.overlap_attn.relative_position_bias_table"}};
 
 bool detect(const StateDict& w) { return kRule.matches(w); }
 
@@ -136,14 +134,12 @@ Network open(std::shared_ptr<const StateDict> w) {
   derive_normalisation(derived, p.normalisation, output_bias_key(p.reconstruction), 1);
 
   const int compressed = conv_shape(*w, "layers.0.residual_group.blocks.0.conv_block.cab.0.weight").cout;
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "HAT",
       .variant = p.layers.size() >= 9            ? "HAT-L"
                  : compressed * 4 <= p.embed_dim ? "HAT-S"
                                                  : "HAT",
       .scale = p.reconstruction.scale,
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = first.cin,
       .out_c = first.cin,
       .multiple_of = p.window,
@@ -155,11 +151,8 @@ Network open(std::shared_ptr<const StateDict> w) {
                 {"overlap_size", p.overlap},
                 {"compressed", compressed}},
   };
-  network.parameters = derived.parameters();
-  network.build = [p](Graph& g, Value lr) { return build(g, lr, p); };
-  network.weights = derived.finish();
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [p](Graph& g, Value lr) { return build(g, lr, p); }, derived.finish(), derived.parameters());
 }
 
 }  // namespace

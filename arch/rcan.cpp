@@ -44,13 +44,10 @@ Value build(Graph& g, Value lr, const Layers& l, const Hyper& p) {
 
 const KeyRule kOriginal = {
     .has_all = {"tail.1.weight", "body.0.body.0.body.0.weight", "body.0.body.0.body.3.conv_du.0.weight"},
-    .has_any = {"head.0.weight", "head.1.weight"},
-    .has_none = {}};
-const KeyRule kBasic = {
-    .has_all = {"conv_first.weight", "body.0.residual_group.0.rcab.0.weight",
-                "body.0.residual_group.0.rcab.3.attention.1.weight", "body.0.conv.weight"},
-    .has_any = {},
-    .has_none = {}};
+    .has_any = {"head.0.weight", "head.1.weight"}};
+const KeyRule kBasic = {.has_all = {"conv_first.weight", "body.0.residual_group.0.rcab.0.weight",
+                                    "body.0.residual_group.0.rcab.3.attention.1.weight",
+                                    "body.0.conv.weight"}};
 
 bool detect(const StateDict& w) { return kOriginal.matches(w) || kBasic.matches(w); }
 
@@ -101,13 +98,11 @@ Network open(std::shared_ptr<const StateDict> w) {
         " channels, the first convolution ", first.cin);
   fold_colours(derived, l.last, p.range);
 
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "RCAN",
       .variant = std::string("RCAN, ") + l.dialect + (p.unshuffle > 1 ? ", pixel-unshuffle" : "") +
                  (p.range.present ? "" : ", no mean shift"),
       .scale = scale / p.unshuffle,
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = last.cout,
       .out_c = last.cout,
       .multiple_of = p.unshuffle,
@@ -117,10 +112,8 @@ Network open(std::shared_ptr<const StateDict> w) {
                 {"squeeze_feat", p.squeeze_feat},
                 {"unshuffle", p.unshuffle}},
   };
-  network.build = [l, p](Graph& g, Value lr) { return build(g, lr, l, p); };
-  network.weights = derived.finish();
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [l, p](Graph& g, Value lr) { return build(g, lr, l, p); }, derived.finish());
 }
 
 }  // namespace

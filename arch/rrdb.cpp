@@ -73,12 +73,9 @@ Value build(Graph& g, Value lr, const Layers& at, const Hyper& p) {
 }
 
 const KeyRule kOld = {.has_all = {"model.0.weight"},  // the first ESRGAN: one Sequential
-                      .has_any = {"model.1.sub.0.RDB1.conv1.0.weight", "model.1.sub.0.RDB1.conv1x1.weight"},
-                      .has_none = {}};
-const KeyRule kMid = {
-    .has_all = {"conv_first.weight", "RRDB_trunk.0.RDB1.conv1.weight"}, .has_any = {}, .has_none = {}};
-const KeyRule kNew = {
-    .has_all = {"conv_first.weight", "body.0.rdb1.conv1.weight"}, .has_any = {}, .has_none = {}};
+                      .has_any = {"model.1.sub.0.RDB1.conv1.0.weight", "model.1.sub.0.RDB1.conv1x1.weight"}};
+const KeyRule kMid = {.has_all = {"conv_first.weight", "RRDB_trunk.0.RDB1.conv1.weight"}};
+const KeyRule kNew = {.has_all = {"conv_first.weight", "body.0.rdb1.conv1.weight"}};
 
 bool detect(const StateDict& w) { return kNew.matches(w) || kMid.matches(w) || kOld.matches(w); }
 
@@ -154,13 +151,11 @@ Network open(std::shared_ptr<const StateDict> w) {
   check(scale % p.unshuffle == 0, Code::model, w->source, ": ESRGAN: upsamples by ", scale,
         " behind a pixel-unshuffle by ", p.unshuffle, ", expected a whole scale");
 
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "ESRGAN",
       .variant = std::string(p.plus ? "ESRGAN+ RRDBNet" : "RRDBNet") +
                  (p.unshuffle > 1 ? ", pixel-unshuffle" : "") + ", " + at.dialect,
       .scale = scale / p.unshuffle,
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = first.cin / (p.unshuffle * p.unshuffle),
       .out_c = last.cout,
       .multiple_of = p.unshuffle,
@@ -170,10 +165,8 @@ Network open(std::shared_ptr<const StateDict> w) {
                 {"unshuffle", p.unshuffle},
                 {"plus", p.plus}},
   };
-  network.build = [at, p](Graph& g, Value lr) { return build(g, lr, at, p); };
-  network.weights = std::move(w);
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [at, p](Graph& g, Value lr) { return build(g, lr, at, p); }, std::move(w));
 }
 
 }  // namespace

@@ -37,8 +37,7 @@ Value build(Graph& g, Value lr, const Hyper& p) {
 }
 
 const KeyRule kRule = {.has_all = {"conv_cat.weight", "upsampler.0.weight"},
-                       .has_any = {"conv_1.sk.weight", "conv_1.eval_conv.weight"},
-                       .has_none = {}};
+                       .has_any = {"conv_1.sk.weight", "conv_1.eval_conv.weight"}};
 
 bool detect(const StateDict& w) {
   return kRule.matches(w) && (w.has("block_1.c1_r.sk.weight") || w.has("block_1.c1_r.eval_conv.weight"));
@@ -147,22 +146,17 @@ Network open(std::shared_ptr<const StateDict> w) {
     for (const char* layer : {"c1_r", "c2_r", "c3_r"})
       collapse(derived, Scope("block_" + std::to_string(i)) / layer);
 
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "SPAN",
       .variant = std::string("SPAN") + (training ? "" : ", inference convolutions only") +
                  (p.range.present ? "" : ", no normalisation"),
       .scale = p.scale,
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = first.cin,
       .out_c = out_c,
-      .multiple_of = 1,
       .hyper = {{"num_feat", p.num_feat}},
   };
-  network.build = [p](Graph& g, Value lr) { return build(g, lr, p); };
-  network.weights = derived.finish();
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [p](Graph& g, Value lr) { return build(g, lr, p); }, derived.finish());
 }
 
 }  // namespace

@@ -32,7 +32,6 @@ Value build(Graph& g, Value lr, const Hyper& p) {
 
 // The activation layers are children of `body` too: 1-D slopes at odd indices for PReLU, no key otherwise.
 const KeyRule kRule = {.has_all = {"body.0.weight", "body.2.weight"},
-                       .has_any = {},
                        .has_none = {"conv_first.weight", "head.0.weight", "head.1.weight"}};
 
 bool detect(const StateDict& w) {
@@ -79,21 +78,16 @@ Network open(std::shared_ptr<const StateDict> w) {
   solve_shuffle(*w, last.cout, p);
 
   const char* act = p.act == Act::prelu ? "PReLU" : p.act == Act::relu ? "ReLU" : "LeakyReLU";
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "Compact",
       .variant = std::string("SRVGGNetCompact, ") + act,
       .scale = p.scale,
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = p.in_c,
       .out_c = p.out_c,
-      .multiple_of = 1,
       .hyper = {{"num_feat", p.num_feat}, {"num_conv", p.num_conv}},
   };
-  network.build = [p](Graph& g, Value lr) { return build(g, lr, p); };
-  network.weights = std::move(w);
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [p](Graph& g, Value lr) { return build(g, lr, p); }, std::move(w));
 }
 
 }  // namespace

@@ -4,12 +4,19 @@
 #include <algorithm>
 #include <set>
 
+#include "arch/hyperparameters.h"
 #include "kernels/error.h"
 #include "weights/element.h"
 
 namespace ups {
 
-void expect_every_tensor_used(const Network& network) { expect_every_tensor_used({&network}, {""}); }
+Network strict_network(Info info, std::function<Value(Graph&, Value)> build,
+                       std::shared_ptr<const StateDict> weights, int64_t parameters) {
+  info.default_scale = metadata_number(*weights, "default_scale");
+  Network network{std::move(info), std::move(build), std::move(weights), parameters};
+  expect_every_tensor_used({&network}, {""});
+  return network;
+}
 
 void expect_every_tensor_used(const std::vector<const Network*>& networks,
                               const std::vector<std::string>& prefixes) {

@@ -9,11 +9,14 @@
 
 namespace ups {
 
-// Builds the graph once and compares. Throws Error{Code::model} naming the missing, misshapen or unused key.
-// Integer tensors and scalars (counters of training frameworks) may be left over.
-void expect_every_tensor_used(const Network& network);
+// The network that `build` makes of `weights`, all of whose tensors it uses. Its default scale is what the
+// metadata state. parameters: as Network has it. Throws as below.
+Network strict_network(Info info, std::function<Value(Graph&, Value lr)> build,
+                       std::shared_ptr<const StateDict> weights, int64_t parameters = 0);
 
-// The same of networks that share one file, for its keys that begin with one of the prefixes.
+// Builds the graphs of networks that share one file once, and compares its keys that begin with one of the
+// prefixes. Throws Error{Code::model} naming the missing, misshapen or unused key.
+// Integer tensors and scalars (counters of training frameworks) may be left over.
 void expect_every_tensor_used(const std::vector<const Network*>& networks,
                               const std::vector<std::string>& prefixes);
 

@@ -68,9 +68,7 @@ Value build(Graph& g, Value lr, const Hyper& p) {
 
 const KeyRule kRule = {.has_all = {"layers.0.residual_group.blocks.0.norm1.weight", "patch_embed.proj.weight",
                                    "conv_first.weight", "layers.0.residual_group.blocks.0.attn.logit_scale",
-                                   "layers.0.residual_group.blocks.0.attn.cpb_mlp.0.weight"},
-                       .has_any = {},
-                       .has_none = {}};
+                                   "layers.0.residual_group.blocks.0.attn.cpb_mlp.0.weight"}};
 
 bool detect(const StateDict& w) { return kRule.matches(w); }
 
@@ -181,12 +179,10 @@ Network open(std::shared_ptr<const StateDict> w) {
   check(!p.auxiliary || p.normalisation.range == 1, Code::model, w->source,
         ": Swin2SR: pixelshuffle_aux with windows of 7 is not supported");
 
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "Swin2SR",
       .variant = p.auxiliary ? "pixelshuffle_aux" : upsampler_name(p.reconstruction.kind),
       .scale = p.reconstruction.scale,
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = first.cin,
       .out_c = first.cin,
       .multiple_of = p.window,
@@ -196,11 +192,8 @@ Network open(std::shared_ptr<const StateDict> w) {
                 {"num_heads", p.layers[0].heads},
                 {"window_size", p.window}},
   };
-  network.parameters = derived.parameters();
-  network.build = [p](Graph& g, Value lr) { return build(g, lr, p); };
-  network.weights = derived.finish();
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [p](Graph& g, Value lr) { return build(g, lr, p); }, derived.finish(), derived.parameters());
 }
 
 }  // namespace

@@ -98,13 +98,11 @@ Network open(std::shared_ptr<const StateDict> w) {
                        output_group(p.reconstruction));
 
   const bool three = three_convolutions(*w, kRoot / "conv_after_body");
-  Network network;
-  network.info = {
+  const Info info = {
       .family = "SwinIR",
       .variant = std::string(upsampler_name(p.reconstruction.kind)) + (three ? ", 3conv" : ", 1conv") +
                  (unshuffled ? ", pixel-unshuffle" : ""),
       .scale = scale / p.unshuffle,
-      .default_scale = metadata_number(*w, "default_scale"),
       .in_c = in_c,
       .out_c = out_c,
       .multiple_of = p.window * p.unshuffle,
@@ -115,11 +113,8 @@ Network open(std::shared_ptr<const StateDict> w) {
                 {"window_size", p.window},
                 {"unshuffle", p.unshuffle}},
   };
-  network.parameters = derived.parameters();
-  network.build = [p](Graph& g, Value lr) { return build(g, lr, p); };
-  network.weights = derived.finish();
-  expect_every_tensor_used(network);
-  return network;
+  return strict_network(
+      info, [p](Graph& g, Value lr) { return build(g, lr, p); }, derived.finish(), derived.parameters());
 }
 
 }  // namespace
