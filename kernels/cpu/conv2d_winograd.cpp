@@ -49,11 +49,37 @@ void sort_phases(WinogradArgs& a, const Conv2d<Tensor>& op, float* room, int lan
   if (a.epilogue.slopes) sort_by_phase(room + padded, a.cout, phases);
 }
 
+WinogradBlocks::WinogradBlocks(WinogradArgs& a, int step, int threads) : step(step) {
+  const int lanes = winograd_kernels().lanes, cin_pad = round_up(a.cin, lanes);
+  units = ceil_div(a.tiles, step);
+  int most = std::max(1, int(kMaxVBytes / 4 / kWinogradXi / cin_pad / step));
+  most = std::min(most / 3 * 3 + (most < 3 ? most : 0), 12);
+  items = std::min(units, round_up(ceil_div(units, most), threads));
+  const int tile_most = ceil_div(units, items) * step;
+  a.v_tile = cin_pad, a.v_xi = int64_t(tile_most) * cin_pad + kXiGap;
+  v_floats = kWinogradXi * a.v_xi + 12 * cin_pad;
+  m_floats = winograd_m_floats(tile_most, lanes);
+  thread_floats = (v_floats + m_floats + int64_t(kWinogradXi) * cin_pad + 63) / 64 * 64;
+}
+
+void run_winograd_blocks(const WinogradArgs& a, const WinogradBlocks& blocks, Context& context,
+                         float* memory) {
+  const WinogradKernels& kernels = winograd_kernels();
+  context.pool.for_each(blocks.items, [&](int item, int thread) {
+    const FlushDenormals flush;
+    float* v = memory + thread * blocks.thread_floats;
+    float* m = v + blocks.v_floats;
+    const int first = int(int64_t(blocks.units) * item / blocks.items) * blocks.step;
+    const int last = std::min(a.tiles, int(int64_t(blocks.units) * (item + 1) / blocks.items) * blocks.step);
+    kernels.input(a, first, last - first, 0, a.cin, v, m + blocks.m_floats);
+    kernels.output(a, first, last - first, v, m);
+  });
+}
+
 void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, const GroupStats<Tensor>* stats) {
   const WinogradKernels& kernels = winograd_kernels();
   WinogradArgs a = make_winograd(op, rows);
   const int lanes = kernels.lanes, threads = context.pool.threads();
-  const int cin_pad = round_up(a.cin, lanes);
   // Blocks consist of whole chunks if there are statistics; rows of tiles, too, the last tiles of which may
   // lie outside.
   const int step = stats ? kChunkTiles : kernels.tile_step;
@@ -61,33 +87,23 @@ void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, const G
     const int tile_rows = a.tiles / a.tiles_x;
     a.tiles_x = round_up(a.tiles_x, kChunkTiles), a.tiles = tile_rows * a.tiles_x;
   }
+  const WinogradBlocks tiles(a, step, threads);
 
   a.u_xi = int64_t(a.cin) * 2 * lanes + kXiGap;
   a.u_block = kWinogradXi * a.u_xi;
   const int blocks = ceil_div(a.cout, 2 * lanes);
   const int group = std::clamp(int(kMaxUBytes / 4 / a.u_block), 1, blocks);  // of blocks of output channels
 
-  // Blocks of tiles: few enough for L2, whole register tiles, the same number for each thread.
-  const int units = ceil_div(a.tiles, step);
-  int most = std::max(1, int(kMaxVBytes / 4 / kWinogradXi / cin_pad / step));
-  most = std::min(most / 3 * 3 + (most < 3 ? most : 0), 12);
-  const int items = std::min(units, round_up(ceil_div(units, most), threads));
-  const int tile_most = ceil_div(units, items) * step;
-  a.v_tile = cin_pad, a.v_xi = int64_t(tile_most) * cin_pad + kXiGap;
-
   const int64_t u_floats = group * a.u_block;
   const int64_t cout_floats = 2 * round_up(a.cout, kCoutPad);
-  const int64_t v_floats = kWinogradXi * a.v_xi + 12 * cin_pad;
-  const int64_t m_floats = winograd_m_floats(tile_most, lanes);
-  const int64_t thread_floats = (v_floats + m_floats + int64_t(kWinogradXi) * cin_pad + 63) / 64 * 64;
   const int64_t stats_floats = stats ? statistics_floats(*stats, rows, threads) : 0;
-  float* memory = static_cast<float*>(
-      context.scratch.get((u_floats + cout_floats + threads * thread_floats + stats_floats) * sizeof(float)));
+  float* memory = static_cast<float*>(context.scratch.get(
+      (u_floats + cout_floats + threads * tiles.thread_floats + stats_floats) * sizeof(float)));
   a.u = memory;
   a.epilogue = make_epilogue(op, memory + u_floats);
   sort_phases(a, op, memory + u_floats, lanes);
   float* per_thread = memory + u_floats + cout_floats;
-  if (stats) a.sums = chunk_sums(*stats, rows, per_thread + threads * thread_floats);
+  if (stats) a.sums = chunk_sums(*stats, rows, per_thread + threads * tiles.thread_floats);
 
   for (int block = 0; block < blocks; block += group) {
     a.co_begin = block * 2 * lanes, a.co_end = std::min(a.cout, (block + group) * 2 * lanes);
@@ -95,15 +111,7 @@ void run_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, const G
     for (int image = 0; image < op.x.n; image++) {
       a.x = static_cast<const float*>(op.x.data) + image * op.x.image;
       aim_epilogue(a.epilogue, op, image);
-      context.pool.for_each(items, [&](int item, int thread) {
-        const FlushDenormals flush;
-        float* v = per_thread + thread * thread_floats;
-        float* m = v + v_floats;
-        const int first = int(int64_t(units) * item / items) * step;
-        const int last = std::min(a.tiles, int(int64_t(units) * (item + 1) / items) * step);
-        kernels.input(a, first, last - first, 0, a.cin, v, m + m_floats);
-        kernels.output(a, first, last - first, v, m);
-      });
+      run_winograd_blocks(a, tiles, context, per_thread);
     }
   }
   if (stats) add_statistics(*stats, rows, a.sums, context);

@@ -65,6 +65,21 @@ inline int64_t winograd_m_floats(int count, int lanes) {
   return kWinogradXi * (int64_t(round_up(count, 12)) * 2 * lanes + kXiGap);
 }
 
+// How the tiles of one call are shared out: blocks of whole register tiles, small enough for a core's L2, as
+// many for each thread.
+struct WinogradBlocks {
+  int step, units, items;  // units of `step` tiles in `items` blocks
+  int64_t v_floats, m_floats, thread_floats;
+
+  // step: kernels.tile_step or a multiple. Sets a.v_tile and a.v_xi.
+  WinogradBlocks(WinogradArgs& a, int step, int threads);
+};
+struct Context;
+// Input transforms, products and outputs of all tiles of one image; U is there.
+// memory: thread_floats per thread.
+void run_winograd_blocks(const WinogradArgs& a, const WinogradBlocks& blocks, Context& context,
+                         float* memory);
+
 struct Rows;
 // Shapes of `op` for output rows [begin, end) in tiles of tile x tile pixels, image 0; U, V, x and the
 // epilogue are left to the caller.

@@ -11,7 +11,7 @@ namespace ups::cpu {
 namespace {
 
 constexpr int64_t kMaxVBytes = 8 << 20;  // of one part of the image: stays in L3
-constexpr int kInputTiles = 8;           // per work item of the input transform
+constexpr int kInputTiles = 8;           // per work item of the input transform, at most
 constexpr int kMaxTiles = 128;           // products of one part and a block of channels: about a core's L2
 
 // Of a part.
@@ -85,9 +85,10 @@ void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, i
         });
         continue;
       }
-      context.pool.for_each(ceil_div(count, kInputTiles), [&](int item, int thread) {
+      const int items = std::min(count, round_up(ceil_div(count, kInputTiles), threads));
+      context.pool.for_each(items, [&](int item, int thread) {
         const FlushDenormals flush;
-        input(item * kInputTiles, std::min(count, (item + 1) * kInputTiles), thread);
+        input(count * item / items, count * (item + 1) / items, thread);
       });
       context.pool.for_each(blocks * pieces, [&](int item, int thread) {
         const FlushDenormals flush;

@@ -1,7 +1,8 @@
 // Pool: workers spin briefly for the next job, then sleep on a futex (std::atomic wait).
 //
-// A job is open while its caller still takes indices. A worker joins an open job by counting itself in; the
-// caller closes the job and waits only for workers that joined, so one that wakes late costs nothing.
+// The caller waits until all indices are done, not for threads: one that wakes late finds nothing left and
+// costs nothing. Whoever took an index belongs to the current job, which cannot end before that index is
+// done. So a thread writes no memory that all share but once, when its share is done.
 //
 // Each thread begins with an equal share of consecutive indices, and takes from the ends of others' shares
 // when its own is done. So a thread works on the same rows of an image in layer after layer and finds them in
@@ -19,9 +20,7 @@
 #include <utility>
 #include <vector>
 
-#ifdef __linux__
-#include <sched.h>
-#endif
+#include "kernels/cpu/cores.h"
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 #endif
@@ -37,14 +36,6 @@ void relax() {
 #endif
 }
 
-int available_cores() {
-#ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-#endif
-  return std::max(1, int(std::thread::hardware_concurrency()));
-}
-
 constexpr int kSpins = 4000;  // about 100 us: longer than the serial gaps between two layers
 
 // Indices left of one thread's share: begin << 32 | end. Its owner takes the first, others the last.
@@ -52,7 +43,13 @@ struct alignas(64) Share {
   std::atomic<uint64_t> left{0};
 
   void set(uint32_t begin, uint32_t end) {
-    left.store(uint64_t(begin) << 32 | end, std::memory_order_relaxed);
+    left.store(uint64_t(begin) << 32 | end, std::memory_order_release);
+  }
+
+  // Takes all; returns how many.
+  uint32_t drain() {
+    const uint64_t s = left.exchange(0, std::memory_order_acquire);
+    return uint32_t(s) - uint32_t(s >> 32);
   }
 
   // -1 if there is none
@@ -62,7 +59,8 @@ struct alignas(64) Share {
       const uint32_t begin = uint32_t(s >> 32), end = uint32_t(s);
       if (begin >= end) return -1;
       const uint64_t rest = first ? s + (uint64_t(1) << 32) : s - 1;
-      if (left.compare_exchange_weak(s, rest, std::memory_order_relaxed)) return int(first ? begin : end - 1);
+      if (left.compare_exchange_weak(s, rest, std::memory_order_acquire, std::memory_order_relaxed))
+        return int(first ? begin : end - 1);
     }
   }
 };
@@ -70,13 +68,10 @@ struct alignas(64) Share {
 }  // namespace
 
 struct Pool::Impl {
-  // state = epoch << 32 | open << 31 | workers inside
-  static constexpr uint64_t kOpen = uint64_t(1) << 31, kEpoch = uint64_t(1) << 32;
-  static constexpr uint64_t kInside = kOpen - 1;
-  alignas(64) std::atomic<uint64_t> state{0};
-  alignas(64) std::atomic<uint32_t> signal{0};  // what sleepers wait on
+  alignas(64) std::atomic<uint32_t> jobs{0};  // how many there were: what workers wait for
   std::atomic<bool> quit{false};
-  const std::function<void(int, int)>* fn = nullptr;
+  const std::function<void(int, int)>* fn = nullptr;  // of the current job; for those who took an index of it
+  alignas(64) std::atomic<uint32_t> done{0};          // indices of the current job
   std::mutex mutex;
   std::exception_ptr error;
   std::vector<std::thread> workers;
@@ -86,37 +81,36 @@ struct Pool::Impl {
     const int threads = int(shares.size());
     for (int k = 0; k < threads; k++) {  // the own share, then those of the next threads
       Share& share = shares[(thread + k) % threads];
+      uint32_t count = 0;
       for (int i; (i = share.take(k == 0)) >= 0;) {
+        count++;
         try {
           (*fn)(i, thread);
         } catch (...) {
           std::lock_guard lock(mutex);
           if (!error) error = std::current_exception();
-          for (Share& other : shares) other.set(0, 0);
+          for (Share& other : shares) count += other.drain();
         }
       }
+      if (count > 0) done.fetch_add(count, std::memory_order_acq_rel);
     }
   }
 
   void loop(int thread) {
-    uint64_t seen = 0;  // epoch of the last job joined or found closed
+    uint32_t seen = 0;
     for (;;) {
-      const uint32_t ticket = signal.load(std::memory_order_acquire);
-      uint64_t s = state.load(std::memory_order_acquire);
-      for (int spin = 0; s / kEpoch == seen && spin < kSpins; spin++) {
+      uint32_t now = jobs.load(std::memory_order_acquire);
+      for (int spin = 0; now == seen && spin < kSpins; spin++) {
         relax();
-        s = state.load(std::memory_order_acquire);
+        now = jobs.load(std::memory_order_acquire);
       }
       if (quit.load(std::memory_order_acquire)) return;
-      if (s / kEpoch == seen) {
-        signal.wait(ticket, std::memory_order_acquire);
+      if (now == seen) {
+        jobs.wait(seen, std::memory_order_acquire);
         continue;
       }
-      while ((s & kOpen) && !state.compare_exchange_weak(s, s + 1, std::memory_order_acq_rel)) relax();
-      seen = s / kEpoch;
-      if (!(s & kOpen)) continue;
+      seen = now;
       work(thread);
-      state.fetch_sub(1, std::memory_order_acq_rel);
     }
   }
 };
@@ -131,8 +125,8 @@ Pool::Pool(int threads) : impl_(std::make_unique<Impl>()) {
 
 Pool::~Pool() {
   impl_->quit.store(true, std::memory_order_release);
-  impl_->signal.fetch_add(1, std::memory_order_seq_cst);
-  impl_->signal.notify_all();
+  impl_->jobs.fetch_add(1, std::memory_order_seq_cst);
+  impl_->jobs.notify_all();
   for (std::thread& worker : impl_->workers) worker.join();
 }
 
@@ -146,16 +140,14 @@ void Pool::for_each(int n, const std::function<void(int, int)>& fn) {
   }
   Impl& job = *impl_;
   job.fn = &fn;
+  job.done.store(0, std::memory_order_relaxed);
   const int64_t threads = int64_t(job.shares.size());
   for (int64_t t = 0; t < threads; t++)
     job.shares[t].set(uint32_t(n * t / threads), uint32_t(n * (t + 1) / threads));
-  const uint64_t epoch = job.state.load(std::memory_order_relaxed) / Impl::kEpoch + 1;
-  job.state.store(epoch * Impl::kEpoch | Impl::kOpen, std::memory_order_release);
-  job.signal.fetch_add(1, std::memory_order_seq_cst);
-  job.signal.notify_all();
+  job.jobs.fetch_add(1, std::memory_order_seq_cst);
+  job.jobs.notify_all();
   job.work(0);
-  job.state.fetch_and(~Impl::kOpen, std::memory_order_acq_rel);
-  for (int spin = 0; job.state.load(std::memory_order_acquire) & Impl::kInside; spin++) {
+  for (int spin = 0; job.done.load(std::memory_order_acquire) != uint32_t(n); spin++) {
     if (spin < 20000)
       relax();
     else

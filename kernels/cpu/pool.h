@@ -8,7 +8,7 @@ namespace ups {
 
 class Pool {
  public:
-  // threads <= 0: one per available core (the process affinity mask). UPSCALE_MAX_THREADS is an upper limit.
+  // threads <= 0: one per available core (kernels/cpu/cores.h). UPSCALE_MAX_THREADS is an upper limit.
   explicit Pool(int threads = 0);
   ~Pool();
   Pool(const Pool&) = delete;

@@ -5,9 +5,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 
+#include "kernels/cpu/cores.h"
 #include "tests/testing.h"
 
 using ups::Pool;
@@ -73,4 +76,47 @@ TEST_CASE("for_each rethrows the first exception and the pool stays usable", "[k
   std::atomic<int> calls{0};
   pool.for_each(10, [&](int, int) { calls++; });
   CHECK(calls == 10);
+}
+
+TEST_CASE("for_each with more threads than cores ends when all indices are done", "[kernels][pool]") {
+  Pool pool(32);
+  for (int round = 0; round < 300; round++) {
+    const int n = 1 + round % 70;
+    std::vector<int> calls(n);
+    const auto count = [&](int i, int) {
+      calls[i]++;
+      if (round % 10 == 9 && i == n / 2) throw std::runtime_error("half");
+    };
+    if (round % 10 == 9)
+      CHECK_THROWS_AS(pool.for_each(n, count), std::runtime_error);
+    else
+      pool.for_each(n, count);
+    CHECK(*std::max_element(calls.begin(), calls.end()) == 1);
+    if (round % 10 != 9) CHECK(std::count(calls.begin(), calls.end(), 1) == n);
+  }
+}
+
+TEST_CASE("the quota of a control group or one above it limits the cores", "[kernels][pool]") {
+  const ups::testing::TemporaryFolder root;
+  std::filesystem::create_directories(root / "a/b");
+  const auto write = [&](const char* at, const char* text) { std::ofstream(root / at) << text; };
+  const auto cores = [&](const char* group) { return ups::cgroup_cores(root.path.string(), group); };
+  CHECK(cores("/a/b") == 0);
+  write("a/b/cpu.max", "max 100000\n");
+  CHECK(cores("/a/b") == 0);
+  write("a/cpu.max", "250000 100000\n");
+  CHECK(cores("/a/b") == 3);
+  CHECK(cores("/a") == 3);
+  CHECK(cores("/") == 0);
+  write("a/b/cpu.max", "50000 100000\n");
+  CHECK(cores("/a/b") == 1);
+  write("cpu.max", "200000 100000\n");
+  CHECK(cores("/") == 2);
+  CHECK(cores("/a") == 2);
+  CHECK(cores("/../outside") == 2);
+  CHECK(cores("relative") == 2);
+  write("cpu.max", "9223372036854775807 1\n");
+  CHECK(cores("") == 1 << 20);
+  write("cpu.max", "-5 0");
+  CHECK(cores("") == 0);
 }
