@@ -1,12 +1,13 @@
 // What the narrower types cost on a released network and a photograph, without a GPU. Hidden, minutes long:
 //   UPS_WEIGHTS=video.safetensors UPS_PICTURE=crop.safetensors test_simt "[released]"
+// As a Hopper GPU would run it if UPS_HOPPER is set; UPSCALE_VARIANT chooses kernels (kernels/variant.h).
 // UPS_PICTURE holds "input", f32 [1, 3, h, w], values 0..1.
 #include <cstdlib>
 #include <iostream>
 
 #include "runtime/backend_cuda.h"
 #include "tests/arch/golden_net.h"
-#include "tests/device/twin.h"
+#include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
 using namespace ups::testing;
@@ -16,8 +17,9 @@ TEST_CASE("fp16, with sums in f32 and in f16, is at least 50 dB and at most 4 of
   const char *weights = std::getenv("UPS_WEIGHTS"), *picture = std::getenv("UPS_PICTURE");
   REQUIRE((weights && picture));
   const Planes lr = planes(*open_weights(picture), "input");
+  const cuda::DeviceInfo device = std::getenv("UPS_HOPPER") ? hopper() : test_device();
   const auto run = [&](Precision precision) {
-    Session session(open_network(open_weights(weights)), make_cuda_backend(test_device(), precision));
+    Session session(open_network(open_weights(weights)), make_cuda_backend(device, precision));
     return run_network(session, lr);
   };
   const Planes exact = run(Precision::fp32);
