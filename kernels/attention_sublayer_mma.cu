@@ -29,10 +29,6 @@ struct Job : SublayerJob {
   int windows = 1;  // of a block
 };
 
-struct alignas(8) Words {
-  int v[2];
-};
-
 struct Memory {
   alignas(16) unsigned char bytes[16];  // then: keys' words, keys, values, attended, stages
 };

@@ -32,10 +32,6 @@ struct Job : SublayerJob {
   bool rows = false;      // a step is two rows of the window
 };
 
-struct alignas(8) Words {
-  int v[2];
-};
-
 struct Memory {
   alignas(16) unsigned char bytes[16];  // then: stages, keys, values, attended, keys' words, bias of the head
 };

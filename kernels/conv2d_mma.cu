@@ -172,8 +172,8 @@ __global__ void __launch_bounds__(kThreads, (N <= 32 && F == Form::plain) || Str
       using Side = typename S::ShortcutTile;
       static_assert(sizeof(typename Side::Stage) <= sizeof(typename Tile::Stage));
       const auto stage = [&](int step) -> typename Side::Stage& {
-        return *static_cast<typename Side::Stage*>(
-            static_cast<void*>(&s.stage[(steps + step) % Tile::kStages]));
+        void* const room = &s.stage[(steps + step) % Tile::kStages];
+        return *static_cast<typename Side::Stage*>(room);
       };
       const ConvTileLoader<Side, kThreads> side(op.shortcut.t, op.shortcut.w, 1, 0, job, image, tile_y,
                                                 tile_x, n0);

@@ -20,6 +20,17 @@ constexpr unsigned kBlock = 256;
 struct Sums {
   double sum[kBlock], square[kBlock];
 };
+// Adds up what the threads of a block have, by a tree; thread 0 finds it in place 0.
+template <unsigned Threads>
+__device__ __forceinline__ void add_up(Sums& s, const GroupSum& mine) {
+  const int tid = int(threadIdx.x);
+  s.sum[tid] = mine.sum, s.square[tid] = mine.square;
+  __syncthreads();
+  for (int half = int(Threads) / 2; half; half /= 2) {
+    if (tid < half) s.sum[tid] += s.sum[tid + half], s.square[tid] += s.square[tid + half];
+    __syncthreads();
+  }
+}
 
 // --- 8 channels per thread ------------------------------------------------------------------------------
 constexpr int kMostVectorChannels = 8 * int(kBlock), kRun = 16;
@@ -116,12 +127,7 @@ __global__ void add_group_sums(const GroupSum* partial, int count, double* out, 
     const GroupSum one = partial[int64_t(i) * groups + group];
     all.sum += one.sum, all.square += one.square;
   }
-  s.sum[tid] = all.sum, s.square[tid] = all.square;
-  __syncthreads();
-  for (int half = int(kAddBlock) / 2; half; half /= 2) {
-    if (tid < half) s.sum[tid] += s.sum[tid + half], s.square[tid] += s.square[tid + half];
-    __syncthreads();
-  }
+  add_up<kAddBlock>(s, all);
   if (tid == 0) {
     out[2 * group] = (onto ? out[2 * group] : 0) + s.sum[0];
     out[2 * group + 1] = (onto ? out[2 * group + 1] : 0) + s.square[0];
@@ -192,20 +198,15 @@ __global__ void group_stats(GroupStats<Tensor> op, int begin, int end) {
   Sums& s = shared<Sums>();
   const int tid = int(threadIdx.x), group = int(blockIdx.x), size = op.x.c / op.groups;
   const int64_t count = int64_t(end - begin) * op.x.w * size;
-  double sum = 0, square = 0;
+  GroupSum all{0, 0};
   for (int64_t i = tid; i < count; i += kBlock) {
     const int64_t pixel = i / size;
     const int64_t at =
         (begin + pixel / op.x.w) * op.x.row + pixel % op.x.w * op.x.px + group * size + i % size;
     const double v = load_element(op.x, at);
-    sum += v, square += v * v;
+    all.sum += v, all.square += v * v;
   }
-  s.sum[tid] = sum, s.square[tid] = square;
-  __syncthreads();
-  for (int half = kBlock / 2; half; half /= 2) {
-    if (tid < half) s.sum[tid] += s.sum[tid + half], s.square[tid] += s.square[tid + half];
-    __syncthreads();
-  }
+  add_up<kBlock>(s, all);
   if (tid == 0) {
     double* out = static_cast<double*>(op.y.data) + 2 * group;
     out[0] = (begin ? out[0] : 0) + s.sum[0];
@@ -217,15 +218,11 @@ __global__ void group_norm(GroupNorm<Tensor> op, int begin, int rows) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, row = int64_t(op.y.w) * op.y.c;
   if (i >= row * rows) return;
   const int y = begin + int(i / row), x = int(i % row) / op.y.c, c = int(i % row) % op.y.c;
-  const int size = op.x.c / op.groups;
-  const double* stats = static_cast<const double*>(op.stats.data) + 2 * (c / size);
-  const double n = double(op.x.h) * op.x.w * size, mean = stats[0] / n;
-  double variance = stats[1] / n - mean * mean;
-  if (variance < 0) variance = 0;
-  const float scale = float(static_cast<const float*>(op.w.w)[c] / sqrt(variance + double(op.eps)));
-  const float v = load_element(op.x, y * op.x.row + x * op.x.px + c);
+  const Moments m = moments_of(op, c / (op.x.c / op.groups));
+  const float v = load_element(op.x, y * op.x.row + x * op.x.px + c),
+              scale = m.scale * static_cast<const float*>(op.w.w)[c];
   store_element(op.y, y * op.y.row + x * op.y.px + c,
-                activate(op.act, (v - float(mean)) * scale + op.w.bias[c], 0));
+                activate(op.act, (v - m.mean) * scale + op.w.bias[c], 0));
 }
 
 // What run(GroupNorm) and run(GroupStats) ask of x and the statistics.

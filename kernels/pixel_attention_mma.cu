@@ -12,7 +12,7 @@
 //   The order of all sums is fixed. Channels beyond those of the image are zeros.
 #include "kernels/device/copy.cuh"
 #include "kernels/device/mma.cuh"
-#include "kernels/device/reduce.cuh"
+#include "kernels/device/quad.cuh"
 #include "kernels/pixel_attention_variants.h"
 
 namespace ups::cuda {
@@ -198,8 +198,7 @@ struct Block {
         }
 #pragma unroll
       for (int half = 0; half < 2; half++) {
-        most[half] = fmaxf(most[half], shuffle_xor(most[half], 1));
-        most[half] = fmaxf(most[half], shuffle_xor(most[half], 2));
+        most[half] = quad_max(most[half]);
         if (lane % 4 == 0) s.most[own][row(m, half)] = most[half];
       }
     }
@@ -273,9 +272,7 @@ struct Block {
     for (int m = 0; m < kTiles; m++)
 #pragma unroll
       for (int half = 0; half < 2; half++) {
-        float sum = total[m][half];
-        sum += shuffle_xor(sum, 1);
-        sum += shuffle_xor(sum, 2);
+        const float sum = quad_sum(total[m][half]);
         if (lane % 4 == 0) s.most[own][row(m, half)] = sum;
       }
     __syncthreads();

@@ -142,8 +142,7 @@ __global__ void __launch_bounds__(kThreads, 1) attention_wgmma(Attention<Tensor>
           x = key + i / 2 * 8 + i % 2 < tokens ? x * job.scale_log2 : kLowest;
           most = fmaxf(most, x);
         }
-        most = fmaxf(most, shuffle_xor(most, 1));
-        most = fmaxf(most, shuffle_xor(most, 2));
+        most = quad_max(most);
         if (quad == 0) s.most[group][row0 + half * 8] = most;
       }
       named_barrier(1, kConsumers);  // also: all are done with the weights of the tile before
@@ -183,9 +182,7 @@ __global__ void __launch_bounds__(kThreads, 1) attention_wgmma(Attention<Tensor>
     named_barrier(1, kConsumers);  // the maxima have been read
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      float sum = total[half];
-      sum += shuffle_xor(sum, 1);
-      sum += shuffle_xor(sum, 2);
+      const float sum = quad_sum(total[half]);
       if (quad == 0) s.most[group][row0 + half * 8] = sum;
     }
     named_barrier(2, kConsumers);

@@ -4,7 +4,7 @@
 // naive: one warp per query and head; any window, any dtype; the device's own reference. Lanes share the keys
 //   for the logits, which stay in shared memory, then the channels for the sum over v.
 #include "kernels/device/device.cuh"
-#include "kernels/device/reduce.cuh"
+#include "kernels/device/windows.cuh"
 #include "kernels/window_attention.h"
 
 namespace ups::cuda {
@@ -16,14 +16,6 @@ constexpr float kMask = -100;
 struct Smem {
   float p[kWarps][kMaxKeys];  // logits, then weights
 };
-
-// The side of the seam a pixel of the rolled image lies on, along one axis.
-__device__ __forceinline__ bool wrapped(int rolled, int shift, int size) { return rolled >= size - shift; }
-
-__device__ __forceinline__ int wrap(int rolled, int shift, int size) {
-  const int at = rolled + shift;
-  return at < size ? at : at - size;
-}
 
 // sum over c of t[a + c] * t[b + c]
 __device__ __forceinline__ float dot(const Tensor& t, int64_t a, int64_t b, int d) {
@@ -47,7 +39,7 @@ __global__ void window_attention_naive(WindowAttention<Tensor> op) {
   const int ry = pixel / grid.w, rx = pixel % grid.w;  // in the rolled image
   const int qy = ry % op.window.h, qx = rx % op.window.w;
   const int key_y = ry - qy - (op.keys.h - op.window.h) / 2, key_x = rx - qx - (op.keys.w - op.window.w) / 2;
-  const int y = wrap(ry, op.shift.h, grid.h), x = wrap(rx, op.shift.w, grid.w);
+  const int y = unrolled(ry, op.shift.h, grid.h), x = unrolled(rx, op.shift.w, grid.w);
   const bool active = exists && y < op.x.h && x < op.x.w;
   const int width = op.x.c / 3, keys = op.keys.h * op.keys.w;
   const int64_t base = n * op.x.image + op.first + head * op.d;
@@ -60,7 +52,7 @@ __global__ void window_attention_naive(WindowAttention<Tensor> op) {
   auto key_at = [&](int j, int& sy, int& sx) -> int64_t {
     sy = key_y + j / op.keys.w, sx = key_x + j % op.keys.w;
     if (sy < 0 || sx < 0 || sy >= grid.h || sx >= grid.w) return -1;
-    const int py = wrap(sy, op.shift.h, grid.h), px = wrap(sx, op.shift.w, grid.w);
+    const int py = unrolled(sy, op.shift.h, grid.h), px = unrolled(sx, op.shift.w, grid.w);
     return py < op.x.h && px < op.x.w ? base + py * op.x.row + px * op.x.px : -1;
   };
 
@@ -73,8 +65,8 @@ __global__ void window_attention_naive(WindowAttention<Tensor> op) {
       logit = dot(op.x, q, at + width, op.d) * scale;
       if (op.cosine) logit *= inverse_length(op.x, at + width, op.d);
     }
-    if (op.keys == op.window && (wrapped(ry, op.shift.h, grid.h) != wrapped(sy, op.shift.h, grid.h) ||
-                                 wrapped(rx, op.shift.w, grid.w) != wrapped(sx, op.shift.w, grid.w)))
+    if (op.keys == op.window && (beyond_seam(ry, op.shift.h, grid.h) != beyond_seam(sy, op.shift.h, grid.h) ||
+                                 beyond_seam(rx, op.shift.w, grid.w) != beyond_seam(sx, op.shift.w, grid.w)))
       logit += kMask;
     const int by = j / op.keys.w - qy + op.window.h - 1, bx = j % op.keys.w - qx + op.window.w - 1;
     logit += bias[by * bias_w + bx];

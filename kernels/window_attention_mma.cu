@@ -21,10 +21,6 @@ struct Job {
   bool words_x, words_y;
 };
 
-struct alignas(8) Words {
-  int v[2];
-};
-
 // A query: its pixel, the side of the seams it lies on, and what brings a key's place to key minus query.
 struct Query {
   int y, x, side, place;
@@ -197,7 +193,7 @@ void launch_mma(const WindowAttention<Tensor>& op, Stream& stream) {
   job.grid_w = grid.w / op.window.w;
   job.keys = padded_keys(op);
   // A head begins at first + head * d.
-  job.words_x = moves_words(op.x) && even(op.d) && even(op.first) && even(op.x.c / 3);
+  job.words_x = moves_words(op.x) && even(op.d) && even(op.first);
   job.words_y = moves_words(op.y) && even(op.d);
   const int warps = min(kMostWarps, (op.window.h * op.window.w + 15) / 16);
   launch(

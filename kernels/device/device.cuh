@@ -36,7 +36,6 @@ struct LaunchConfig {
   unsigned block = 128;
   size_t smem_bytes = 0;
   Stream* stream = nullptr;
-  unsigned cluster = 1;  // blocks per cluster along x
   // The kernel calls wait_for_previous() before it touches what earlier work of the stream reads or writes;
   // then its blocks may start while the last ones of the kernel before are still running. sm_90.
   bool early = false;
@@ -51,18 +50,11 @@ void launch(void (*kernel)(Params...), const LaunchConfig& c, const Args&... arg
   config.blockDim = dim3(c.block);
   config.dynamicSmemBytes = c.smem_bytes;
   config.stream = static_cast<cudaStream_t>(c.stream->handle());
-  cudaLaunchAttribute attributes[2];
-  config.attrs = attributes;
-  if (c.cluster > 1) {
-    cudaLaunchAttribute& a = attributes[config.numAttrs++];
-    a.id = cudaLaunchAttributeClusterDimension;
-    a.val.clusterDim.x = c.cluster, a.val.clusterDim.y = 1, a.val.clusterDim.z = 1;
-  }
-  if (c.early) {
-    cudaLaunchAttribute& a = attributes[config.numAttrs++];
-    a.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    a.val.programmaticStreamSerializationAllowed = 1;
-  }
+  cudaLaunchAttribute early;
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &early;
+  config.numAttrs = c.early ? 1 : 0;
   cudaError_t status = cudaSuccess;
   if (c.smem_bytes > 48 << 10)  // more than every device grants unasked
     status = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
@@ -76,7 +68,6 @@ void launch(void (*kernel)(Params...), const LaunchConfig& c, const Args&... arg
          " bytes of shared memory failed: ", cudaGetErrorString(status));
   }
 #else
-  check(c.cluster == 1, Code::device, "the host emulator has no clusters");
   simt::submit(c.stream->handle(), [=] {
     simt::run({c.grid.x, c.grid.y, c.grid.z}, c.block, c.smem_bytes, [&] { kernel(args...); });
   });

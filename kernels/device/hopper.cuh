@@ -1,8 +1,8 @@
 // Instructions of sm_90: mbarrier, bulk and tensor (TMA) copies. Only *_sm90.cu may use them. wgmma:
 // wgmma.cuh.
 //
-// mbarrier, cp.async arrivals and early launches are in use (conv2d_sm90.cu) and have run on an H100; bulk
-// and tensor copies (conv2d_stream_sm90.cu) are emulated only.
+// mbarrier, cp.async arrivals and early launches are in use (conv2d_sm90.cu) and have run on an H100. Tensor
+// copies (conv2d_stream_sm90.cu) are emulated only; plain bulk copies, of which no kernel has need yet, too.
 #pragma once
 
 #include "kernels/device/device.cuh"
@@ -108,7 +108,7 @@ __device__ __forceinline__ void named_barrier(int id, int threads) {
 #if defined(__CUDA_ARCH__)
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 #elif !defined(__CUDACC__)
-  simt::named_barrier(id, threads, true);
+  simt::named_barrier(id, threads);
 #endif
 }
 

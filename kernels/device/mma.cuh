@@ -139,16 +139,6 @@ __device__ __forceinline__ void mma_m16n8k8_tf32(float (&d)[4], const uint32_t (
 
 // 8x8 matrices of 16-bit elements from shared memory: lanes 8i .. 8i+7 name the rows (16 bytes each) of
 // matrix i; r[i] of lane l holds row l/4, columns 2 (l%4), +1. trans: of the transposed matrix.
-__device__ __forceinline__ void ldmatrix_x1(uint32_t& r, const void* row) {
-#if defined(__CUDA_ARCH__)
-  asm volatile("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];"
-               : "=r"(r)
-               : "r"(shared_address(row))
-               : "memory");
-#elif !defined(__CUDACC__)
-  host::ldmatrix<1, false>(&r, row);
-#endif
-}
 __device__ __forceinline__ void ldmatrix_x2(uint32_t (&r)[2], const void* row) {
 #if defined(__CUDA_ARCH__)
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];"
@@ -167,16 +157,6 @@ __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
                : "memory");
 #elif !defined(__CUDACC__)
   host::ldmatrix<4, false>(r, row);
-#endif
-}
-__device__ __forceinline__ void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row) {
-#if defined(__CUDA_ARCH__)
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
-               : "=r"(r[0]), "=r"(r[1])
-               : "r"(shared_address(row))
-               : "memory");
-#elif !defined(__CUDACC__)
-  host::ldmatrix<2, true>(r, row);
 #endif
 }
 __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) {

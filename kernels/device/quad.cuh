@@ -5,6 +5,16 @@
 
 namespace ups::cuda {
 
+// Each of the four gets the result.
+__device__ __forceinline__ float quad_sum(float v) {
+  v += shuffle_xor(v, 1);
+  return v + shuffle_xor(v, 2);
+}
+__device__ __forceinline__ float quad_max(float v) {
+  v = fmaxf(v, shuffle_xor(v, 1));
+  return fmaxf(v, shuffle_xor(v, 2));
+}
+
 // words[j] holds channels 8 j + 2 q, +1 of one pixel in lane q of four. Afterwards lane q has channels 8 q ..
 // +7.
 __device__ __forceinline__ Vec16 transpose_quad(const uint32_t (&words)[4]) {

@@ -108,15 +108,14 @@ struct StoreTile {
 };
 void run(const StoreTile& op, Stream& stream);
 
-// band(y0 + y, x0 + x, k) += weight_y[y] * (weight_x[x] * tile(y, x, k)): joins overlapping tiles whose
-// weights sum to 1. band: f32. weight_y [tile.h] and weight_x [tile.w] are in device memory; null: all ones.
-// The tile lies within the band. If flags are given and call the tile bad (kernels/device/picture.h), nothing
-// is added.
+// band(y, x0 + x, k) += weight_x[x] * tile(y, x, k): joins the tiles of a row, which overlap and whose
+// weights sum to 1. band: f32. weight_x [tile.w] is in device memory; null: all ones. The tile lies within
+// the band. If flags are given and call the tile bad (kernels/device/picture.h), nothing is added.
 struct TileFlags;
 struct BlendTile {
   Tensor tile, band;
-  int y0 = 0, x0 = 0;
-  const float *weight_y = nullptr, *weight_x = nullptr;
+  int x0 = 0;
+  const float* weight_x = nullptr;
   const TileFlags* flags = nullptr;
 };
 void run(const BlendTile& op, Stream& stream);

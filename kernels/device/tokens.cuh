@@ -12,7 +12,7 @@
 
 #include "kernels/device/copy.cuh"
 #include "kernels/device/mma.cuh"
-#include "kernels/device/reduce.cuh"
+#include "kernels/device/quad.cuh"
 #include "kernels/ops.h"
 
 namespace ups::cuda {
@@ -24,15 +24,6 @@ constexpr int blocks_of(int channels) { return (channels + 15) / 16; }
 inline bool moves_words(const Tensor& t) {
   return t.c % 2 == 0 && t.px % 2 == 0 && t.row % 2 == 0 && (t.n == 1 || t.image % 2 == 0) &&
          reinterpret_cast<uintptr_t>(t.data) % 4 == 0;
-}
-
-__device__ __forceinline__ float quad_sum(float v) {
-  v += shuffle_xor(v, 1);
-  return v + shuffle_xor(v, 2);
-}
-__device__ __forceinline__ float quad_max(float v) {
-  v = fmaxf(v, shuffle_xor(v, 1));
-  return fmaxf(v, shuffle_xor(v, 2));
 }
 
 template <class T>

@@ -1,6 +1,10 @@
 // wgmma (sm_90a): the 128 threads of a warpgroup multiply matrices that lie in shared memory, asynchronously.
 #pragma once
 
+#if !defined(__CUDACC__)
+#include <memory>
+#endif
+
 #include "kernels/device/hopper.cuh"
 
 namespace ups::cuda {
@@ -81,9 +85,8 @@ struct WgmmaLane {
   uint64_t a, b;
   int accumulate;
 };
-// Element (row, k) of a described matrix.
-template <class T>
-float described(uint64_t descriptor, int row, int k) {
+// The bits of element (row, k) of a described matrix.
+inline uint16_t described(uint64_t descriptor, int row, int k) {
   const uint64_t start = (descriptor & 0x3fff) << 4, k_bytes = (descriptor >> 16 & 0x3fff) << 4,
                  group_bytes = (descriptor >> 32 & 0x3fff) << 4;
   uint64_t at = start + uint64_t(row / 8) * group_bytes;
@@ -100,11 +103,10 @@ float described(uint64_t descriptor, int row, int k) {
   const char* p = static_cast<const char*>(simt::shared_memory(0)) + at;
   simt::check_shared(p, 2, 2, "wgmma");
   std::memcpy(&bits, p, 2);
-  return to_float(T{bits});
+  return bits;
 }
-// Element (k, column) of a factor described by rows.
-template <class T>
-float described_row(uint64_t descriptor, int k, int column) {
+// The bits of element (k, column) of a factor described by rows.
+inline uint16_t described_row(uint64_t descriptor, int k, int column) {
   const uint64_t start = (descriptor & 0x3fff) << 4, block_bytes = (descriptor >> 16 & 0x3fff) << 4,
                  group_bytes = (descriptor >> 32 & 0x3fff) << 4;
   uint64_t at = start + uint64_t(column / 64) * block_bytes + uint64_t(k / 8) * group_bytes +
@@ -114,18 +116,34 @@ float described_row(uint64_t descriptor, int k, int column) {
   const char* p = static_cast<const char*>(simt::shared_memory(0)) + at;
   simt::check_shared(p, 2, 2, "wgmma");
   std::memcpy(&bits, p, 2);
-  return to_float(T{bits});
+  return bits;
 }
+template <int N, bool Rows>
+struct Factors {
+  uint16_t a[64][16], b[16][N];
+  Factors(uint64_t a_descriptor, uint64_t b_descriptor) {
+    for (int m = 0; m < 64; m++)
+      for (int k = 0; k < 16; k++) a[m][k] = described(a_descriptor, m, k);
+    for (int n = 0; n < N; n++)
+      for (int k = 0; k < 16; k++)
+        b[k][n] = Rows ? described_row(b_descriptor, k, n) : described(b_descriptor, n, k);
+  }
+};
 template <class T, int N, bool Rows = false>
 void wgmma(WgmmaLane** lanes) {
   float* acc[128];
   for (int i = 0; i < 128; i++) acc[i] = lanes[i]->d;
-  simt::wgmma_queue(acc, N / 2, [a = lanes[0]->a, b = lanes[0]->b, keep = lanes[0]->accumulate](float** d) {
+  const uint64_t a = lanes[0]->a, b = lanes[0]->b;
+  auto begun = std::make_shared<const Factors<N, Rows>>(a, b);
+  simt::wgmma_queue(acc, N / 2, [a, b, begun, keep = lanes[0]->accumulate](float** d) {
+    const Factors<N, Rows> factors(a, b);  // the device reads them at any time from the beginning to here
+    if (std::memcmp(begun.get(), &factors, sizeof factors) != 0)
+      simt::fault("wgmma: a factor was written while it was being read");
     float fa[64][16], fb[16][N];
     for (int m = 0; m < 64; m++)
-      for (int k = 0; k < 16; k++) fa[m][k] = described<T>(a, m, k);
-    for (int n = 0; n < N; n++)
-      for (int k = 0; k < 16; k++) fb[k][n] = Rows ? described_row<T>(b, k, n) : described<T>(b, n, k);
+      for (int k = 0; k < 16; k++) fa[m][k] = to_float(T{factors.a[m][k]});
+    for (int k = 0; k < 16; k++)
+      for (int n = 0; n < N; n++) fb[k][n] = to_float(T{factors.b[k][n]});
     for (int m = 0; m < 64; m++) {
       float sum[N];
       // warp m / 16 holds rows as in m16n8k16, eight columns after eight columns

@@ -16,6 +16,9 @@ constexpr float kNoKey = -1e30f;
 // is one that may be read.
 constexpr int kAbsent = 4 << 24;
 __device__ __forceinline__ int key_word(int place, int side) { return place | side << 24; }
+struct alignas(8) Words {  // of two keys, loaded at once
+  int v[2];
+};
 
 // Along one axis: a pixel of the rolled image lies on the far side of the seam.
 __device__ __forceinline__ int beyond_seam(int rolled, int shift, int size) {

@@ -98,12 +98,6 @@ void mbarrier_arrive(uint64_t* barrier, unsigned expected_bytes) {
   settle(barrier, m);
 }
 
-void mbarrier_expect(uint64_t* barrier, unsigned bytes) {
-  Mbarrier m = decode(barrier, "mbarrier.expect_tx");
-  m.bytes += int32_t(bytes);
-  encode(barrier, m);
-}
-
 void mbarrier_wait(uint64_t* barrier, unsigned parity) {
   while (decode(barrier, "mbarrier.try_wait").phase == (parity & 1)) {
     block.thread[block.current].on = barrier;

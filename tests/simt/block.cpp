@@ -202,6 +202,12 @@ void fault(const std::string& sentence) {
   throw Abandoned();
 }
 
+void misaligned(const std::string& sentence) {
+  if (!running) throw Fault(sentence);
+  block.fault = where() + ", thread " + std::to_string(block.current) + ": " + sentence;
+  abandon_block();
+}
+
 void meet_erased(int size, const char* what, unsigned site, void* lane,
                  void (*operation)(void** lanes, int)) {
   const unsigned self = block.current;
@@ -230,7 +236,7 @@ void meet_erased(int size, const char* what, unsigned site, void* lane,
   reschedule(false);
 }
 
-void named_barrier(int id, int threads, bool wait_for_it) {
+void named_barrier(int id, int threads) {
   if (id < 0 || id > 15 || threads < 32 || threads % 32 || threads > int(block.threads))
     fault("named barrier " + std::to_string(id) + " for " + std::to_string(threads) +
           " threads, expected id 0..15 and a multiple of 32 within the block");
@@ -240,14 +246,13 @@ void named_barrier(int id, int threads, bool wait_for_it) {
           std::to_string(threads) + " threads at once");
   m.expected = threads;
   m.what = "named barrier";
-  const bool last = ++m.arrived == threads;
-  if (last) {
-    complete(m, nullptr);
-    reschedule(false);
-  } else if (wait_for_it) {
+  if (++m.arrived < threads) {
     m.waiting.push_back(block.current);
     wait("named barrier", unsigned(id));
+    return;
   }
+  complete(m, nullptr);
+  reschedule(false);
 }
 
 void run(Index3 grid, unsigned block_threads, size_t smem_bytes, const std::function<void()>& kernel) {

@@ -77,6 +77,8 @@ void wake(unsigned thread);
 // The calling thread waits until woken.
 void wait(const char* what, unsigned site);
 void abandon_block();  // back to run(), for good
+// As fault(), for callers that must not throw: compilers expect it of the functions that sanitizers call.
+void misaligned(const std::string& sentence);
 
 // Memory (memory.cpp).
 void poison_shared(size_t bytes);

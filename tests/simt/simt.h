@@ -4,7 +4,10 @@
 // (barrier, shuffle, ldmatrix, mma, wgmma) is one primitive: N threads meet, and the last one runs the
 // operation for all. The emulator is stricter than hardware:
 //   - shared memory is filled with NaN before each block, and surrounded by red zones;
-//   - asynchronous copies and wgmma land as late as the model allows; until then their destination is NaN;
+//   - asynchronous copies and wgmma land as late as the model allows; until then their destination is NaN,
+//   and
+//     factors of wgmma must not change;
+//   - vector loads and stores must be aligned (alignment.cpp);
 //   - barriers must be reached by all threads at the same source line;
 //   - schedules differ in who runs first: a race that one of them hides, another shows.
 // What it cannot show: timing, bank conflicts, weak memory order, missing cross-proxy fences.
@@ -84,8 +87,8 @@ void meet(const char* what, Lane lane, Operation, unsigned site = 0) {
   });
 }
 
-// bar.sync id, threads: `threads` threads of the block meet, whoever they are. arrive: does not wait.
-void named_barrier(int id, int threads, bool wait);
+// bar.sync id, threads: `threads` threads of the block meet, whoever they are.
+void named_barrier(int id, int threads);
 
 // --- Asynchronous copies of one thread (cp.async) -------------------------------------------------------
 // dst: shared, `bytes` long; the first src_bytes come from src, the rest is zero.
@@ -98,7 +101,6 @@ void copy_arrive(uint64_t* barrier);
 // --- mbarrier: a phase completes when all arrivals and all announced bytes are in -----------------------
 void mbarrier_init(uint64_t* barrier, unsigned arrivals);
 void mbarrier_arrive(uint64_t* barrier, unsigned expected_bytes);  // one arrival
-void mbarrier_expect(uint64_t* barrier, unsigned bytes);           // no arrival
 // Waits until the phase of the given parity has completed.
 void mbarrier_wait(uint64_t* barrier, unsigned parity);
 // Calls land() and completes `bytes` on the barrier once no thread can run without them.

@@ -227,4 +227,8 @@ TEST_CASE("conv2d refuses operands that do not belong together", "[simt][conv2d]
   refused([](auto& op) { op.shortcut.w = op.w; });
   run(c.op, stream());
   CHECK(c.verdict() == "");
+  // Rows are counted before the shuffle, and end where the picture does.
+  DeviceConvCase shuffled({.h = 3, .w = 3, .cout = 16, .shuffle = 2, .row_begin = 1}, random);
+  run(shuffled.op, stream(), {1});
+  CHECK(shuffled.verdict() == "");
 }

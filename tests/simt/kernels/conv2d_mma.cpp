@@ -133,6 +133,9 @@ TEST_CASE("statistics are left where whole groups lie in a block and vectors are
   CHECK(made(c.op, 2));
   CHECK_FALSE(made(c.op, 64));  // 2 channels
   CHECK_FALSE(made(c.op, 1));   // 128 channels
+  Tensor wider = c.op.y;        // of another image
+  wider.px += 8;
+  CHECK_FALSE(makes_statistics(c.op, {wider, dense_f32(nullptr, 1, 1, 128), 32}, device));
   Conv2d<Tensor> odd = c.op;
   odd.y.data = static_cast<char*>(odd.y.data) + 2;
   CHECK_FALSE(made(odd, 32));

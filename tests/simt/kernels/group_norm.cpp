@@ -18,13 +18,16 @@ struct NormSpec {
   DType dtype;
   int extra;  // channels beyond the slice
   Act act;
+  int gap = 0;  // pixels at the end of a row that do not belong to the image
 };
 
 void check_spec(const NormSpec& s, Random& random) {
-  TwinImage x(s.dtype, 1, s.h, s.w, s.c, 0, s.extra, &random),
-      y(s.dtype, 1, s.h, s.w, s.c, 0, s.extra, nullptr);
+  TwinImage x(s.dtype, 1, s.h, s.w + s.gap, s.c, 0, s.extra, &random),
+      y(s.dtype, 1, s.h, s.w + s.gap, s.c, 0, s.extra, nullptr);
+  for (Tensor* t : {&x.on_device, &x.on_host, &y.on_device}) t->w = s.w;
   Twin<double> stats(size_t(2 * s.groups));
-  stats.poison();
+  for (size_t i = 0; i < stats.size(); i++) stats[i] = 3;  // of a run before
+  stats.upload();
   Twin<float> gamma{size_t(s.c)}, beta{size_t(s.c)};
   for (int i = 0; i < s.c; i++) gamma[size_t(i)] = random.normal(), beta[size_t(i)] = random.normal();
   gamma.upload(), beta.upload();
@@ -57,13 +60,14 @@ void check_spec(const NormSpec& s, Random& random) {
   }
   double worst = 0;
   bool clean = true;
-  for (int i = 0; i < s.h * s.w; i++)
+  for (int j = 0; j < s.h * (s.w + s.gap); j++)
     for (int k = 0; k < int(y.mirror.px); k++) {
-      const double got = load_element(y.mirror, int64_t(i) * y.mirror.px + k);
-      if (k >= s.c) {
+      const double got = load_element(y.mirror, int64_t(j) * y.mirror.px + k);
+      if (k >= s.c || j % (s.w + s.gap) >= s.w) {
         clean = clean && std::isnan(got);
         continue;
       }
+      const int i = j / (s.w + s.gap) * s.w + j % (s.w + s.gap);
       const double want = expected[size_t(i) * s.c + k];
       // Storage rounds y by half a unit; the sums before it are those of the CPU test, without its mean.
       const double shifted = 1.1 * std::abs(double(gamma[size_t(k)])) * mean_error[size_t(k / size)];
@@ -109,6 +113,38 @@ TEST_CASE("group_norm of whole vectors equals its definition, by one block and b
                random);
   }
   take_schedule(0);
+}
+
+TEST_CASE("group_norm takes shares of unequal size, and rows with gaps", "[simt][group_norm][small]") {
+  UPS_RANDOM(random);
+  check_spec({23, 19, 512, 32, 7, DType::f16, 0, Act::none}, random);  // 304 pixels by two blocks of 4 lanes
+  check_spec({9, 29, 512, 32, 9, DType::f32, 0, Act::none}, random);   // 261 by two
+  check_spec({6, 7, 64, 32, 4, DType::f16, 0, Act::silu, 3}, random);
+}
+
+TEST_CASE("group_norm of a picture that is large and nearly constant is finite", "[simt][group_norm]") {
+  UPS_RANDOM(random);
+  // Rounded squares minus the square of the mean may be less than zero, by more than eps.
+  TwinImage x(DType::f32, 1, 24, 20, 64, 0, 0, nullptr), y(DType::f32, 1, 24, 20, 64, 0, 0, nullptr);
+  for (int k = 0; k < 64; k++) {
+    const float v = random.uniform(1e6f, 9e6f);
+    for (int i = 0; i < 24 * 20; i++) store_element(x.mirror, i * 64 + k, v);
+  }
+  x.upload();
+  Twin<float> ones(64), zeros(64);
+  for (size_t i = 0; i < 64; i++) ones[i] = 1, zeros[i] = 0;
+  ones.upload(), zeros.upload();
+  Twin<double> stats(2 * 64);
+  GroupStats<Tensor> sums{x.on_device, dense_f32(reinterpret_cast<float*>(stats.data()), 1, 1, 4 * 64), 64};
+  run(sums, test_stream());
+  GroupNorm<Tensor> norm{x.on_device, sums.y, y.on_device, {}, 64, 1e-6f, Act::none};
+  norm.w.cout = 64, norm.w.w = ones.data(), norm.w.bias = zeros.data();
+  run(norm, test_stream());
+  test_stream().synchronize();
+  y.download();
+  bool finite = true;
+  for (int64_t i = 0; i < 24 * 20 * 64; i++) finite = finite && std::isfinite(load_element(y.mirror, i));
+  CHECK(finite);
 }
 
 TEST_CASE("sums of any number of blocks are added up", "[simt][group_norm][small]") {

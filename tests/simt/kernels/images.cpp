@@ -143,12 +143,13 @@ TEST_CASE("crop_tile on the device equals the host's bit for bit", "[simt][conve
     ChannelMap map;
     map.count = count;
     for (int k = 0; k < count; k++) op.from[k] = map.from[k] = random.integer(0, c - 1);
+    op.rest = random.uniform();
     run(op, stream());
     std::vector<float> expected(size_t(th) * tw * count);
     crop_tile(image.host(), {h, w}, c, depth, stride, y0, x0, map, dense_f32(expected.data(), th, tw, count),
               pool);
     CHECK(everywhere(fetched(tile), [&](int, int y, int x, int k) {
-      const float want = k < count ? expected[(size_t(y) * tw + x) * count + k] : 0;
+      const float want = k < count ? expected[(size_t(y) * tw + x) * count + k] : op.rest;
       return at(tile.mirror, 0, y, x, k) == round_to(d, want);
     }));
   }
@@ -187,6 +188,27 @@ TEST_CASE("store_tile on the device equals the host's rounding bit for bit", "[s
   }
 }
 
+TEST_CASE("images and tiles that do not belong together are refused", "[simt][convert]") {
+  TwinImage tile(DType::f32, 1, 2, 3, 2, 0, 0, nullptr);
+  Twin<unsigned char> pixels(3 * 4 * 3);
+  const DeviceImage image{pixels.data(), 3, 4, 3, PixelDepth::u8, 12};
+  const auto refused = [](auto op, auto change) {
+    run(op, stream());
+    change(op);
+    CHECK_THROWS_AS(run(op, stream()), Error);
+  };
+  const StoreTile store{tile.on_device, image, 1, 1, 1, 2};
+  refused(store, [](StoreTile& op) { op.first_c = 2; });
+  refused(store, [](StoreTile& op) { op.count = 3; });
+  refused(store, [](StoreTile& op) { op.y0 = 2; });
+  refused(store, [](StoreTile& op) { op.x0 = -1; });
+  refused(store, [](StoreTile& op) { op.image.data = nullptr; });
+  const CropTile crop{image, tile.on_device, -5, 9, 2};
+  refused(crop, [](CropTile& op) { op.from[1] = 3; });
+  refused(crop, [](CropTile& op) { op.count = 3; });
+  refused(crop, [](CropTile& op) { op.tile.n = 2; });
+}
+
 TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][blend][small]") {
   UPS_RANDOM(random);
   const int h = 5, w = 20, c = 3, split = 8, fade = 6;  // columns [0, 14) and [8, 20)
@@ -199,12 +221,12 @@ TEST_CASE("blending one tile by two overlapping halves reproduces it", "[simt][b
   Tensor a = whole.on_device, b = whole.on_device;
   a.w = split + fade;
   b.w = w - split, b.data = static_cast<float*>(b.data) + split * c;
-  run(BlendTile{a, band.on_device, 0, 0, nullptr, left.data()}, stream());
-  run(BlendTile{b, band.on_device, 0, split, nullptr, right.data()}, stream());
+  run(BlendTile{a, band.on_device, 0, left.data()}, stream());
+  run(BlendTile{b, band.on_device, split, right.data()}, stream());
   CHECK(everywhere(fetched(band), [&](int, int y, int x, int k) {
     return std::abs(at(band.mirror, 0, y, x, k) - at(whole.mirror, 0, y, x, k)) < 1e-6f;
   }));
-  CHECK_THROWS_AS(run(BlendTile{a, band.on_device, 0, 7}, stream()), Error);
+  CHECK_THROWS_AS(run(BlendTile{a, band.on_device, 7}, stream()), Error);
 }
 
 TEST_CASE("recorded work does nothing until it is replayed, and then as often as asked",

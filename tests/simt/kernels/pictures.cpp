@@ -105,8 +105,7 @@ TEST_CASE("rows of tiles joined on the device equal the host's bit for bit", "[s
         flags[0] = {0, 1, 1}, flags[1] = {1, 1, 1};
         flags.upload();
         for (int bad = 0; bad < 2; bad++) {  // the second time nothing is added
-          run(BlendTile{tile.on_device, band.on_device, 0, column.begin, nullptr, weights.data(),
-                        flags.data() + bad},
+          run(BlendTile{tile.on_device, band.on_device, column.begin, weights.data(), flags.data() + bad},
               test_stream());
         }
         finish();

@@ -167,6 +167,16 @@ TEST_CASE("attention on wgmma equals its definition for any number of tokens",
   take_schedule(0);
 }
 
+TEST_CASE("a warpgroup of attention on wgmma that is far ahead waits for the other's weights",
+          "[simt][pixel_attention][hopper][small]") {
+  if (kOnGpu && test_device().sm != 90) return;
+  UPS_RANDOM(random);
+  // Few channels of keys: values are there as soon as the first warpgroup has its weights.
+  AttentionSpec s;
+  s.h = 11, s.w = 12, s.d = 64, s.dv = 256;
+  with_one_far_ahead([&] { CHECK(verdict(*variant("wgmma"), s, random, device_of(90, 227, 2)) == ""); });
+}
+
 TEST_CASE("plain attention takes several pictures and any channels", "[simt][pixel_attention][small]") {
   UPS_RANDOM(random);
   for (int round = 0; round < 6; round++) {
