@@ -25,9 +25,15 @@ Value Graph::new_value(ValueInfo info) {
   return {int(values_.size()) - 1};
 }
 
-const Graph::ValueInfo& Graph::info(Value v, const char* who) const {
+const Graph::ValueInfo& Graph::info(Value v, const std::string& who) const {
   check(v.id >= 0 && v.id < int(values_.size()), Code::model, who, ": operand is not a value of this graph");
   return values_[v.id];
+}
+
+Graph::ValueInfo Graph::like(Value v, const std::string& who) const {
+  ValueInfo out = info(v, who);
+  out.parts.clear();
+  return out;
 }
 
 Value Graph::input(int channels) {
@@ -70,7 +76,7 @@ Value Graph::linear(Value x, const Scope& w, const ConvOptions& o) { return conv
 
 Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear) {
   const std::string who = w.path();
-  const ValueInfo in = info(x, who.c_str());
+  const ValueInfo in = info(x, who);
   Conv2d<Value> op;
   op.x = x;
   op.w = new_weight(w, in.c, linear);
@@ -87,7 +93,7 @@ Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear
   if (o.shortcut) {
     check(o.act == Act::none && o.shuffle == 1 && (!o.add.t || !o.add2.t), Code::model, who,
           ": a shortcut beside an activation, a shuffle or two addends");
-    op.shortcut = {o.shortcut, new_weight(o.shortcut_weights, info(o.shortcut, who.c_str()).c)};
+    op.shortcut = {o.shortcut, new_weight(o.shortcut_weights, info(o.shortcut, who).c)};
     check(op.shortcut.w.k == 1 && op.shortcut.w.cout == cout, Code::model, o.shortcut_weights.path(),
           ": weight has kernel ", op.shortcut.w.k, " and ", op.shortcut.w.cout, " outputs, expected 1 and ",
           cout);
@@ -95,30 +101,27 @@ Value Graph::convolve(Value x, const Scope& w, const ConvOptions& o, bool linear
   const int r = o.shuffle;
   check(cout % (r * r) == 0, Code::model, who, ": ", cout, " channels cannot be shuffled by ", r);
 
-  ValueInfo grid = in;  // where the convolution and the addends live, before the shuffle
-  grid.parts.clear();
+  ValueInfo grid = like(x, who);  // where the convolution and the addends live, before the shuffle
   grid.c = cout;
   grid.context_px += double(o.pad_end ? k - 1 : k / 2) * in.den / (double(in.num) * o.up);
   grid.num *= o.up, grid.den *= o.stride;
   reduce(grid);
   for (const Addend<Value>* a : {&o.add, &o.add2}) {
     if (!a->t) continue;
-    const ValueInfo& t = info(a->t, who.c_str());
+    const ValueInfo& t = info(a->t, who);
     check(int64_t(t.c) * a->group == cout, Code::model, who, ": addend has ", t.c, " channels, expected ",
           cout / a->group);
     check(t.num == grid.num && t.den == grid.den, Code::model, who, ": addend and output differ in size");
     grid.context_px = std::max(grid.context_px, t.context_px);
   }
   if (o.shortcut) {
-    const ValueInfo& t = info(o.shortcut, who.c_str());
+    const ValueInfo& t = info(o.shortcut, who);
     check(t.num == grid.num && t.den == grid.den, Code::model, who, ": shortcut and output differ in size");
     grid.context_px = std::max(grid.context_px, t.context_px);
   }
   grid.c /= r * r;
   grid.num *= r;
-  op.y = new_value(grid);
-  ops_.push_back(op);
-  return op.y;
+  return enter(op, grid);
 }
 
 Value Graph::concat(const std::vector<Value>& parts) {
@@ -138,26 +141,20 @@ Value Graph::concat(const std::vector<Value>& parts) {
 }
 
 Value Graph::pixel_unshuffle(Value x, int r) {
-  ValueInfo out = info(x, "pixel_unshuffle");
+  ValueInfo out = like(x, "pixel_unshuffle");
   check(r >= 1, Code::model, "pixel_unshuffle: r is ", r, ", expected at least 1");
-  out.parts.clear();
   out.context_px += double(r - 1) * out.den / out.num;
   out.c *= r * r;
   out.den *= r;
-  PixelUnshuffle<Value> op{x, new_value(out), r};
-  ops_.push_back(op);
-  return op.y;
+  return enter(PixelUnshuffle<Value>{x, {}, r}, out);
 }
 
 Value Graph::upsample(Value x, int up, bool cubic) {
-  ValueInfo out = info(x, "upsample");
+  ValueInfo out = like(x, "upsample");
   check(up >= 1, Code::model, "upsample: factor is ", up, ", expected at least 1");
-  out.parts.clear();
   out.num *= up;
   if (cubic) out.context_px += 2.0 * out.den / (double(out.num) / up);
-  Upsample<Value> op{x, new_value(out), up, cubic};
-  ops_.push_back(op);
-  return op.y;
+  return enter(Upsample<Value>{x, {}, up, cubic}, out);
 }
 
 void Graph::output(Value y) {

@@ -180,7 +180,16 @@ class Graph {
   void expect_beside(ValueInfo& x, Value t, int c, const std::string& who) const;
   Value new_value(ValueInfo info);
   Weight new_weight(const WeightInfo& info);
-  const ValueInfo& info(Value v, const char* who) const;
+  const ValueInfo& info(Value v, const std::string& who) const;
+  // That of a result as large as v, with as many channels.
+  ValueInfo like(Value v, const std::string& who) const;
+  // Enters an operator that makes a new value.
+  template <class Operator>
+  Value enter(Operator op, const ValueInfo& y) {
+    op.y = new_value(y);
+    ops_.push_back(op);
+    return op.y;
+  }
 
   std::shared_ptr<const StateDict> weights_;
   std::vector<ValueInfo> values_;

@@ -17,20 +17,17 @@ Weight Graph::norm_weight(const Scope& w, int c) {
 
 Value Graph::layer_norm(Value x, const Scope& w, Value add) {
   const std::string who = w.path();
-  ValueInfo out = info(x, who.c_str());
-  out.parts.clear();
+  ValueInfo out = like(x, who);
   LayerNorm<Value> op;
   op.w = norm_weight(w, out.c);
   if (add) expect_beside(out, add, out.c, who);
   op.x = x, op.add = add;
-  op.y = new_value(out);
-  ops_.push_back(op);
-  return op.y;
+  return enter(op, out);
 }
 
 WindowAttention<Value> Graph::attention_op(int c, const std::string& bias_key, const std::string& scale_key,
                                            const AttentionOptions& o, int& reach) {
-  const char* who = bias_key.c_str();
+  const std::string& who = bias_key;
   const Extent keys = o.keys.h > 0 ? o.keys : o.window;
   const int width = o.width > 0 ? o.width : c / 3;
   check(c % 3 == 0 && o.first >= 0 && o.heads >= 1 && width % o.heads == 0 && o.first + width <= c / 3,
@@ -67,22 +64,19 @@ WindowAttention<Value> Graph::attention_op(int c, const std::string& bias_key, c
 
 Value Graph::window_attention(Value qkv, const std::string& bias_key, const std::string& scale_key,
                               const AttentionOptions& o) {
-  ValueInfo out = info(qkv, bias_key.c_str());
+  ValueInfo out = like(qkv, bias_key);
   int reach = 0;
   WindowAttention<Value> op = attention_op(out.c, bias_key, scale_key, o, reach);
-  out.parts.clear();
   out.context_px += double(reach) * out.den / out.num;
   out.c = op.heads * op.d;
-  op.x = qkv, op.y = new_value(out);
-  ops_.push_back(op);
-  return op.y;
+  op.x = qkv;
+  return enter(op, out);
 }
 
 Value Graph::attention_sublayer(Value x, NormAt norm_at, const AttentionWeights& w, const AttentionOptions& o,
                                 Value residual) {
   const std::string who = w.qkv.path();
-  ValueInfo out = info(x, who.c_str());
-  out.parts.clear();
+  ValueInfo out = like(x, who);
   AttentionSublayer<Value> op;
   op.x = x, op.residual = residual ? residual : x;
   op.norm_at = norm_at;
@@ -101,16 +95,13 @@ Value Graph::attention_sublayer(Value x, NormAt norm_at, const AttentionWeights&
         out.c);
   out.context_px += double(reach) * out.den / out.num;
   expect_beside(out, op.residual, out.c, who);
-  op.y = new_value(out);
-  ops_.push_back(op);
-  return op.y;
+  return enter(op, out);
 }
 
 Value Graph::mlp_sublayer(Value x, NormAt norm_at, const Scope& norm, const Scope& fc1, const Scope& fc2,
                           Addend<Value> add) {
   const std::string who = fc1.path();
-  ValueInfo out = info(x, who.c_str());
-  out.parts.clear();
+  ValueInfo out = like(x, who);
   MlpSublayer<Value> op;
   op.x = x, op.norm_at = norm_at, op.add = add;
   check(norm_at != NormAt::after || !add.t, Code::model, who, ": no addend beside a norm behind the MLP");
@@ -120,9 +111,7 @@ Value Graph::mlp_sublayer(Value x, NormAt norm_at, const Scope& norm, const Scop
   check(op.fc2.cout == out.c && add.group == 1, Code::model, fc2.path(), ": has ", op.fc2.cout,
         " outputs, expected ", out.c);
   if (add.t) expect_beside(out, add.t, out.c, who);
-  op.y = new_value(out);
-  ops_.push_back(op);
-  return op.y;
+  return enter(op, out);
 }
 
 }  // namespace ups
