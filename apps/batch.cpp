@@ -23,6 +23,8 @@
 #include "apps/progress.h"
 #include "apps/queue.h"
 #include "apps/run.h"
+#include "apps/run_plan.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 namespace {
@@ -77,8 +79,13 @@ class Batch {
         options_.stated_scale && options_.stated_scale != own && !options_.quiet)
       fprintf(stderr, "-z %d: the network's own factor is %d, as its weights say\n", options_.stated_scale,
               own);
+    if (on_cpu(*model_) && !options_.quiet) {
+      if (options_.max_vram_bytes) fputs("--max-vram: has no effect on the CPU (see --max-ram)\n", stderr);
+      if (options_.precision != UPS_PRECISION_AUTO && options_.precision != UPS_PRECISION_FP32)
+        fputs("--precision: has no effect, the CPU computes in fp32\n", stderr);
+    }
     if (options_.verbose)
-      fprintf(stderr, "model %s from %s\n", model_text_.c_str(), model_->opened().c_str());
+      print_line(stderr, "model %s from %s", model_text_.c_str(), model_->opened().c_str());
     progress_.begin_run(int(jobs_.size()), skipped_, progress_.wanted() ? expected_pixels() : 0);
     {
       std::thread saver([this] { save(); });
@@ -178,7 +185,7 @@ class Batch {
         if (show)
           fputs(text.c_str(), options_.dry_run ? stdout : stderr);
         else if (text.find(kTileStatistics) != std::string::npos)
-          fprintf(stderr, "%s: %s\n", w.job.in.c_str(), kTileStatistics);
+          print_line(stderr, "%s: %s", w.job.in.c_str(), kTileStatistics);
       }
       if (options_.dry_run) return (void)computed_.push(std::move(w));
       progress_.begin(w.job.in, w.index, int(jobs_.size()), int64_t(lr.width) * lr.height);
@@ -226,14 +233,17 @@ class Batch {
       } catch (...) {
         const Failure f = failure_of(std::current_exception());
         if (f.code == kCancelled) continue;
+        std::string sentence = f.what();  // of which some are about memory or the device, not the file
+        if (sentence.find(w.job.in) == sentence.npos && sentence.find(w.job.out) == sentence.npos)
+          sentence.insert(0, w.job.in + ": ");
         failed_++, code_ = f.code;
-        if (index_) note([&] { index_->add(page_name(w.job), w.job.in, {"", "", "", f.what()}); });
+        if (index_) note([&] { index_->add(page_name(w.job), w.job.in, {"", "", "", sentence}); });
         int count = int(jobs_.size());
         if (progress_.json())
-          progress_.failed(w.job.in, w.index, count, f.code, f.what());
+          progress_.failed(w.job.in, w.index, count, f.code, sentence);
         else
-          fprintf(stderr, "%supscale: %s\n", clear_line(), f.what());
-        note([&] { manifest_.add_failed(w.job, w.stamp, f.code, f.what()); });
+          fprintf(stderr, "%supscale: %s\n", clear_line(), printable(sentence).c_str());
+        note([&] { manifest_.add_failed(w.job, w.stamp, f.code, sentence); });
       }
     }
   }
@@ -267,13 +277,14 @@ class Batch {
     progress_.finished(w.job.in, w.job.out, w.index, int(jobs_.size()), seconds_since(w.start));
     if (options_.quiet) return;
     if (!w.notes.empty() && !progress_.json())
-      fprintf(stderr, "%s%s: %s\n", clear_line(), w.job.in.c_str(), w.notes.c_str());
+      fprintf(stderr, "%s%s\n", clear_line(), printable(w.job.in + ": " + w.notes).c_str());
     FILE* const out = messages(options_);
     const bool several = jobs_.size() > 1;  // then the model has a line of its own
-    if (several && done_ == 1) fprintf(out, "%s%s\n", clear_line(), model_text_.c_str());
-    fprintf(out, "%s%s%s%s %dx%d -> %s %dx%d, %s\n", clear_line(), several ? "" : model_text_.c_str(),
-            several ? "" : ": ", w.job.in.c_str(), w.lr_width, w.lr_height, w.job.out.c_str(), w.hr_width,
-            w.hr_height, seconds_text(seconds_since(w.start)).c_str());
+    if (several && done_ == 1) fprintf(out, "%s%s\n", clear_line(), printable(model_text_).c_str());
+    fprintf(out, "%s%s %dx%d -> %s %dx%d, %s\n", clear_line(),
+            printable((several ? "" : model_text_ + ": ") + w.job.in).c_str(), w.lr_width, w.lr_height,
+            printable(w.job.out).c_str(), w.hr_width, w.hr_height,
+            seconds_text(seconds_since(w.start)).c_str());
     fflush(out);
     if (options_.verbose) {
       fprintf(stderr, "  read %s, computed %s, wrote %s%s\n", seconds_text(w.load_seconds).c_str(),
@@ -317,8 +328,8 @@ int run_command(const std::vector<std::string>& arguments) {
   const size_t listed = jobs.size();
   if (const Job& job = jobs.front();
       !options->format.empty() && job.format != format_of_extension(options->format) && !options->quiet) {
-    fprintf(stderr, "%s: is written as %s, as its name says (the format %s is for folders)\n",
-            job.out.c_str(), format_name(job.format), options->format.c_str());
+    print_line(stderr, "%s: is written as %s, as its name says (the format %s is for folders)",
+               job.out.c_str(), format_name(job.format), options->format.c_str());
   }
   std::error_code ignored;
   std::vector<Job> skipped;

@@ -6,6 +6,7 @@
 #include "apps/failure.h"
 #include "apps/output_file.h"
 #include "apps/store/store.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 
@@ -47,7 +48,7 @@ int convert_command(const std::vector<std::string>& arguments) {
   }
   metadata.push_back(nullptr);
   check(ups_convert(in.c_str(), out.c_str(), metadata.data()));
-  printf("%s -> %s\n", in.c_str(), out.c_str());
+  print_line(stdout, "%s -> %s", in.c_str(), out.c_str());
   return kOk;
 }
 

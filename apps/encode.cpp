@@ -9,6 +9,7 @@
 #include "apps/latent_options.h"
 #include "apps/options/values.h"
 #include "apps/output_file.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 
@@ -69,17 +70,18 @@ int encode_command(const std::vector<std::string>& arguments) {
     o.sample = 1, o.seed = uint64_t(Value{"--sample", seed}.integer(0, 0x7fffffffffffffffL));
   }
   Image picture = read_image(in);
-  if (!picture.notes.empty()) fprintf(stderr, "upscale: %s\n", picture.notes.c_str());
+  if (!picture.notes.empty()) print_line(stderr, "upscale: %s", picture.notes.c_str());
   if (picture.channels == 2 || picture.channels == 4) {
-    fprintf(stderr, "upscale: %s: transparency is not part of a latent\n", in.c_str());
+    print_line(stderr, "upscale: %s: transparency is not part of a latent", in.c_str());
   }
   { OutputFile probe(out); }  // a missing or read-only folder is found first
   const ups_image view = picture.view();
   OwnedLatent latent;
   check(ups_vae_encode(vae.get(), &view, &o, &latent.latent));
   check(ups_latent_write(vae.get(), out.c_str(), latent.latent));
-  printf("%s %dx%d -> %s [1, %d, %d, %d]%s\n", in.c_str(), picture.width, picture.height, out.c_str(),
-         latent.latent->channels, latent.latent->height, latent.latent->width, vae.scaling_text().c_str());
+  print_line(stdout, "%s %dx%d -> %s [1, %d, %d, %d]%s", in.c_str(), picture.width, picture.height,
+             out.c_str(), latent.latent->channels, latent.latent->height, latent.latent->width,
+             vae.scaling_text().c_str());
   return kOk;
 }
 
@@ -112,9 +114,9 @@ int decode_command(const std::vector<std::string>& arguments) {
   read_tiling(a, o);
   check(ups_vae_decode(vae.get(), latent.latent, &view, &o));
   write_picture(out, std::move(picture));
-  printf("%s [1, %d, %d, %d] -> %s %dx%d%s\n", in.c_str(), latent.latent->channels, latent.latent->height,
-         latent.latent->width, out.c_str(), width, height,
-         latent.latent->file_scaling > 0 ? "" : vae.scaling_text().c_str());
+  print_line(stdout, "%s [1, %d, %d, %d] -> %s %dx%d%s", in.c_str(), latent.latent->channels,
+             latent.latent->height, latent.latent->width, out.c_str(), width, height,
+             latent.latent->file_scaling > 0 ? "" : vae.scaling_text().c_str());
   return kOk;
 }
 

@@ -12,7 +12,7 @@ Failure failure_of(const std::exception_ptr& error) {
   } catch (const Failure& e) {
     return e;
   } catch (const std::bad_alloc&) {
-    return {kMemory, "not enough memory"};
+    return {kMemory, "not enough memory (use a smaller --tile, or --max-ram below what there is)"};
   } catch (const std::system_error& e) {
     if (e.code() == std::errc::resource_unavailable_try_again)  // what std::thread throws
       return {kMemory, "not enough memory for another thread, or too many of them"};

@@ -5,7 +5,9 @@
 
 #include "apps/command_list.h"
 #include "apps/failure.h"
+#include "apps/model_facts.h"
 #include "apps/store/store.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 
@@ -21,6 +23,7 @@ int info_command(const std::vector<std::string>& arguments) {
   Model model(a.positional[0], 0);
   auto info = nlohmann::ordered_json::parse(ups_model_info(model.get()));
   info["path"] = model.opened();
+  info["default_scale"] = default_scale(model);     // an alias may have one of its own
   info.erase("device"), info.erase("device_note");  // of this process, not of the file
   if (a.flag("--json")) {
     printf("%s\n", info.dump(2).c_str());
@@ -41,7 +44,7 @@ int info_command(const std::vector<std::string>& arguments) {
     for (char& c : label) {
       if (c == '_') c = ' ';
     }
-    printf("%-*s  %s\n", int(width), label.c_str(), text(value).c_str());
+    print_line(stdout, "%-*s  %s", int(width), label.c_str(), text(value).c_str());
   }
   return kOk;
 }

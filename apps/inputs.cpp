@@ -126,14 +126,14 @@ Inputs list_inputs(const Options& o) {
   std::error_code ignored;
   for (const std::string& in : o.inputs) {
     if (in == "-") {
-      inputs.files.push_back({"/dev/stdin", ""});
+      inputs.files.push_back({in, ""});
     } else if (fs::is_directory(in, ignored)) {
       add_folder(inputs, in, o);
       inputs.several = true;
     } else if (fs::exists(in, ignored)) {
       inputs.files.push_back({in, ""});
     } else if (in.size() > 1 && in[0] == '@') {
-      for (const std::string& path : lines_of(in == "@-" ? "/dev/stdin" : in.substr(1))) {
+      for (const std::string& path : lines_of(in.substr(1))) {
         if (fs::is_directory(path, ignored))
           add_folder(inputs, path, o);
         else

@@ -96,7 +96,7 @@ std::vector<Job> jobs_into_folder(const Options& o, const std::vector<Input>& in
   std::vector<Job> jobs;
   for (const Input& in : inputs) {
     fs::path p(in.path);
-    std::string stem = p.stem().string(), e = p.extension().string();
+    std::string stem = in.path == "-" ? "stdin" : p.stem().string(), e = p.extension().string();
     if (stems[key(in)] > 1 && o.name.find("{ext}") == o.name.npos && o.name.find("{index}") == o.name.npos)
       stem = p.filename().string();
     if (!o.name.empty()) {
@@ -114,8 +114,9 @@ std::vector<Job> jobs_into_folder(const Options& o, const std::vector<Input>& in
 
 void check_pipes(const Options& o, const std::vector<Job>& jobs) {
   const bool to_stdout = o.output == "-";
-  if (to_stdout && !o.resume.empty()) fail(kUsage, "--resume: the standard output cannot be looked at again");
-  const bool piped = std::any_of(jobs.begin(), jobs.end(), [](const Job& j) { return j.in == "/dev/stdin"; });
+  const bool piped = std::any_of(jobs.begin(), jobs.end(), [](const Job& j) { return j.in == "-"; });
+  if ((to_stdout || piped) && !o.resume.empty())
+    fail(kUsage, "--resume: the standard ", to_stdout ? "output" : "input", " cannot be looked at again");
   if ((to_stdout || piped) && !o.report.empty())
     fail(kUsage, "--report: reads both pictures again, expected files and not -");
 }
@@ -140,6 +141,7 @@ void check_outputs(const std::vector<Job>& jobs) {
   std::set<std::string> targets;
   for (const Job& j : jobs) sources.insert(file_at(j.in));
   for (const Job& j : jobs) {
+    if (j.out == "-") continue;
     if (const auto there = file_at(j.out); there && sources.count(there))
       fail(kUsage, "output ", j.out, ": is also an input, which would be overwritten (choose another name)");
     if (!targets.insert(absolute_path(j.out)).second) {

@@ -13,6 +13,7 @@
 #include "apps/options/values.h"
 #include "apps/output_file.h"
 #include "apps/store/store.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 namespace {
@@ -112,7 +113,7 @@ int latent_command(const std::vector<std::string>& arguments) {
   std::unique_ptr<Model> model;
   if (auto v = value("--model")) model = std::make_unique<Model>(v->text, vae.options().threads);
   Image lr = read_image(in);
-  if (!lr.notes.empty()) fprintf(stderr, "upscale: %s\n", lr.notes.c_str());
+  if (!lr.notes.empty()) print_line(stderr, "upscale: %s", lr.notes.c_str());
   ups_vae_options o = own;
   o.size = sizeof o;
   o.threads = vae.options().threads, o.max_memory_bytes = vae.options().max_memory_bytes;
@@ -134,8 +135,8 @@ int latent_command(const std::vector<std::string>& arguments) {
   check(status);
   write_picture(out, std::move(hr));
   const auto info = nlohmann::json::parse(ups_vae_info(vae.get()));
-  printf("%s %dx%d -> %s %dx%d, encoded %d and decoded %d times\n", in.c_str(), lr.width, lr.height,
-         out.c_str(), width, height, info["encodes"].get<int>(), info["decodes"].get<int>());
+  print_line(stdout, "%s %dx%d -> %s %dx%d, encoded %d and decoded %d times", in.c_str(), lr.width, lr.height,
+             out.c_str(), width, height, info["encodes"].get<int>(), info["decodes"].get<int>());
   return kOk;
 }
 

@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "apps/cancel.h"
 #include "apps/commands.h"
 #include "apps/failure.h"
 #include "apps/nearest_name.h"
+#include "apps/terminal.h"
 
 namespace {
 
@@ -26,6 +28,13 @@ void refuse_misspelt_command(const std::string& word) {
   if (word.find_first_of("@*?[./") != word.npos || std::filesystem::exists(word, ignored)) return;
   std::vector<std::string> known;
   for (const Command& c : commands()) known.push_back(c.syntax().command);
+  static const std::map<std::string, const char*> kElsewhere = {
+      {"version", "--version"},      {"list", "models"},    {"ls", "models"},
+      {"download", "fetch"},         {"pull", "fetch"},     {"install", "fetch"},
+      {"devices", "--list-devices"}, {"upscale", "IN OUT"}, {"run", "IN OUT"},
+      {"enlarge", "IN OUT"}};
+  if (auto it = kElsewhere.find(word); it != kElsewhere.end())
+    fail(kUsage, word, " is neither a file nor a command, did you mean upscale ", it->second, "?");
   if (const std::string meant = nearest_name(word, known); !meant.empty())
     fail(kUsage, word, " is neither a file nor a command, did you mean upscale ", meant, "?");
 }
@@ -65,7 +74,7 @@ int main(int argc, char** argv) {
     code = dispatch({argv + 1, argv + argc});
   } catch (...) {
     const Failure failure = failure_of(std::current_exception());
-    fprintf(stderr, "upscale: %s\n", failure.what());
+    print_line(stderr, "upscale: %s", failure.what());
     code = failure.code;
   }
   if ((fflush(stdout) != 0 || ferror(stdout)) && code == kOk) {

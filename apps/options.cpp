@@ -109,8 +109,11 @@ void refuse_value_as_output(const std::string& name) {
 void place_files(Options& o, std::vector<std::string> positional, bool output_given) {
   if (!output_given) {
     if (positional.size() + o.inputs.size() < 2) {
-      fail(kUsage, positional.empty() && o.inputs.empty() ? "no input given" : "no output given",
-           ", expected upscale IN OUT (see upscale --help)");
+      if (positional.empty() && o.inputs.empty())
+        fail(kUsage, "no input given, expected upscale IN OUT (see upscale --help)");
+      const std::string in = positional.empty() ? o.inputs[0] : positional[0];
+      fail(kUsage, "no output given, expected upscale ", in,
+           " OUT, a file or a folder/ (see upscale --help)");
     }
     if (positional.empty()) fail(kUsage, "no output given, expected -o OUT (see upscale --help)");
     o.output = positional.back();

@@ -184,7 +184,7 @@ std::string absolute_path(const std::string& path) {
 }
 
 std::string read_file(const std::string& path, int64_t max_bytes) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = open(path == "-" ? "/dev/stdin" : path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail(kIo, path, ": cannot be opened (", strerror(errno), ")");
   struct Closer {
     int fd;

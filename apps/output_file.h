@@ -39,7 +39,8 @@ void make_folder(const std::string& folder);
 // Absolute and without links, as far as the path exists: one text for each place.
 std::string absolute_path(const std::string& path);
 
-// A whole file; throws Failure(kIo) when it cannot be read, is a folder, or is larger than max_bytes.
+// A whole file, or the standard input for "-"; throws Failure(kIo) when it cannot be read, is a folder, or is
+// larger than max_bytes.
 std::string read_file(const std::string& path, int64_t max_bytes);
 
 }  // namespace ups::apps

@@ -21,6 +21,11 @@ void print_json(const nlohmann::ordered_json& j) {
   fflush(stderr);
 }
 
+// Seconds until all is done, of which `fraction` took `seconds`; -1: too early to tell.
+double left_of(double seconds, double fraction, double done) {
+  return fraction > 0.005 ? seconds / fraction * (1 - done) : -1;
+}
+
 }  // namespace
 
 std::string clock_text(double seconds) {
@@ -68,6 +73,7 @@ void Progress::begin(const std::string& name, int index, int count, int64_t pixe
   name_ = name, index_ = index, count_ = count, pixels_ = pixels;
   start_ = Clock::now();
   last_ = start_;
+  first_done_ = -1;
   if (json_) {
     print_json(
         {{"event", "start"}, {"input", name_}, {"index", index_}, {"count", count_}, {"pixels", pixels_}});
@@ -79,17 +85,15 @@ void Progress::passed(int64_t pixels) { passed_pixels_ += pixels; }
 void Progress::update(double done) {
   if (!bar_ && !json_) return;
   Clock::time_point now = Clock::now();
+  if (first_done_ < 0) first_done_ = done, first_ = now;
   if (now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
-  auto left_of = [](double fraction, double elapsed) {
-    return fraction > 0.005 ? elapsed / fraction * (1 - fraction) : -1;
-  };
   double elapsed = std::chrono::duration<double>(now - start_).count();
   double run_elapsed = std::chrono::duration<double>(now - run_start_).count();
-  double left = left_of(done, elapsed);
+  double left = left_of(std::chrono::duration<double>(now - first_).count(), done - first_done_, done);
   double all = double(std::max(all_pixels_, passed_pixels_ + pixels_));
   double total_done = all > 0 ? (double(passed_pixels_) + done * double(pixels_)) / all : done;
-  double total_left = left_of(total_done, run_elapsed);
+  double total_left = left_of(run_elapsed, total_done, total_done);
   if (json_) {
     nlohmann::ordered_json j = {{"event", "progress"}, {"input", name_}, {"index", index_},
                                 {"count", count_},     {"done", done},   {"elapsed_seconds", elapsed}};

@@ -39,7 +39,8 @@ class Progress {
   std::string name_;
   int index_ = 0, count_ = 0;
   int64_t pixels_ = 0, all_pixels_ = 0, passed_pixels_ = 0;
-  Clock::time_point run_start_, start_, last_;
+  double first_done_ = -1;  // at the first update, when what waits for other files has waited
+  Clock::time_point run_start_, start_, first_, last_;
 };
 
 // The bar between what stands before and after it, in at most so many columns: a longer line would wrap, and

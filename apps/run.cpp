@@ -12,6 +12,7 @@
 #include "apps/finish_rows.h"
 #include "apps/model_facts.h"
 #include "apps/run_plan.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 namespace {
@@ -200,15 +201,16 @@ PlanText plan_text(const Model& model, const Image& lr, Format format, const Opt
   Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
   fit_memory(model, lr, sizes, o, l, out_name);
   const std::vector<Json> plans = plans_of(model, lr, o, l);
-  std::string text = in_name + " " + size_text(plans[0].at("input")) + " -> " + out_name + " " +
-                     std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + ", " +
-                     std::to_string(sizes.channels) + " channel" + (sizes.channels > 1 ? "s" : "") + " of " +
+  std::string text = printable(in_name) + " " + size_text(plans[0].at("input")) + " -> " +
+                     printable(out_name) + " " + std::to_string(sizes.plan.width) + "x" +
+                     std::to_string(sizes.plan.height) + ", " + std::to_string(sizes.channels) + " channel" +
+                     (sizes.channels > 1 ? "s" : "") + " of " +
                      std::to_string(stored_bits(format, sizes.depth)) + " bits\n";
   bool tiled = false;
   for (size_t i = 0; i < plans.size(); i++) {
     if (plans.size() > 1)
       text += "  " + std::string(i + 1 < plans.size() ? "first " : "then ") +
-              name_of(i + 1 < plans.size() ? *model.before()[i] : model) + "\n";
+              printable(name_of(i + 1 < plans.size() ? *model.before()[i] : model)) + "\n";
     int k = 0;
     for (const Json& step : plans[i].at("steps")) {
       text += "  step " + std::to_string(++k) + " to " +

@@ -6,6 +6,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include "kernels/error.h"
 #include "runtime/image.h"
@@ -29,6 +30,10 @@ ups_status guarded(Fn&& fn) {
     return report(UPS_ERROR_MEMORY, "memory: an allocation failed (use a smaller tile or a smaller image)");
   } catch (const std::length_error&) {
     return report(UPS_ERROR_MEMORY, "memory: the image is too large for this machine");
+  } catch (const std::system_error& e) {  // of std::thread
+    if (e.code() == std::errc::resource_unavailable_try_again)
+      return report(UPS_ERROR_MEMORY, "memory: there is none for another thread, or too many of them");
+    return report(UPS_ERROR_DEVICE, "internal error: ", e.what());
   } catch (const std::exception& e) {
     return report(UPS_ERROR_DEVICE, "internal error: ", e.what());
   }

@@ -21,6 +21,33 @@ std::vector<int> positions(int size, int tile, int overlap) {
   return at;
 }
 
+// Divides the progress of a run among the tiles of all its passes, by their areas. size, overlap: as
+// add_pass.
+class TileProgress {
+ public:
+  TileProgress(const Progress& report, Extent size, const std::vector<Shape>& shapes, int overlap)
+      : report_(report) {
+    const auto computed = [&](int all, int tile) {
+      double sum = 0;
+      for (int p : positions(all, tile, overlap)) sum += std::min(tile, all - p);
+      return sum;
+    };
+    for (const Shape& s : shapes) all_ += computed(size.h, s.h) * computed(size.w, s.w);
+  }
+
+  // Of the next tile.
+  Progress next(int h, int w) {
+    const double from = done_, share = double(h) * w / all_;
+    done_ += share;
+    if (!report_) return {};
+    return [this, from, share](double done) { report_(std::min(1.0, from + done * share)); };
+  }
+
+ private:
+  const Progress& report_;
+  double all_ = 0, done_ = 0;
+};
+
 // Weight of pixel i of a tile of n: a ramp of `feather` steps at both ends, also at the border of the
 // picture; none where the tile is not longer than the ramp.
 float weight(int i, int n, int feather) {
@@ -94,13 +121,13 @@ Latent encode_tiled(Autoencoder& a, const Image& picture, Fit fit, std::optional
   l.c = c, l.h = whole.h / f, l.w = whole.w / f, l.picture = fit == Fit::crop ? Extent{} : picture.extent();
   l.v.assign(size_t(l.count()), 0.0f);
   const std::vector<Shape> all = shapes(o.tiling, t.tile * f);
+  TileProgress tiles(progress, whole, all, t.overlap * f);
   for (const Shape& s : all)
     add_pass(whole, s, t.overlap * f, 1, f, c, l.v, [&](int y, int x, int h, int w) {
       rgb.resize(size_t(h) * w * 3);
       crop_tile(picture, y0 + y, x0 + x, picture.c >= 3 ? kFirst3 : kGrayTo3, dense_f32(rgb.data(), h, w, 3),
                 pool);
-      if (progress) progress(0);  // only so that who wants to stop is heard
-      return a.encode(f32_image(rgb.data(), {h, w}, 3), Fit::pad, seed, {}).v;
+      return a.encode(f32_image(rgb.data(), {h, w}, 3), Fit::pad, seed, tiles.next(h, w)).v;
     });
   for (float& v : l.v) v /= float(all.size());
   return l;
@@ -114,6 +141,7 @@ void decode_tiled(Autoencoder& a, const Latent& latent, float* rgb, const VaeTil
   const int64_t pixels = int64_t(latent.h) * f * latent.w * f;
   std::vector<float> planes(size_t(pixels) * 3), part;
   const std::vector<Shape> all = shapes(o.tiling, t.tile);
+  TileProgress tiles(progress, latent.extent(), all, t.overlap);
   for (const Shape& s : all)
     add_pass(latent.extent(), s, t.overlap, f, 1, 3, planes, [&](int y, int x, int h, int w) {
       Latent cut;
@@ -125,8 +153,7 @@ void decode_tiled(Autoencoder& a, const Latent& latent, float* rgb, const VaeTil
         }
       const int64_t n = int64_t(h) * f * w * f;
       part.resize(size_t(n) * 3);
-      if (progress) progress(0);
-      a.decode(cut, part.data(), {});
+      a.decode(cut, part.data(), tiles.next(h, w));
       std::vector<float> planar(size_t(n) * 3);
       for (int64_t i = 0; i < n; i++)
         for (int k = 0; k < 3; k++) planar[size_t(k * n + i)] = part[size_t(i * 3 + k)];

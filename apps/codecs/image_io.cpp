@@ -153,6 +153,8 @@ void check_plausible(int64_t width, int64_t height, size_t file_bytes, int64_t p
 
 namespace {
 
+constexpr const char* kVideo = "a video, whose frames ffmpeg takes out (docs/batches.md)";
+
 Image decode_any(std::string_view b, const std::string& name) {
   if (b.empty()) fail(kIo, name, ": is empty, expected an image");
   auto holds = [&](size_t at, std::string_view text) {
@@ -194,8 +196,28 @@ Image decode_any(std::string_view b, const std::string& name) {
 #endif
   }
   if (format_of_path(name) == Format::tga) return decode_tga(b, name);
-  const char* known = holds(4, "ftyphe") ? " (it is a HEIC)" : "";
-  fail(kIo, name, ": is not a readable image", known, ", expected one of ", readable_formats());
+  static const struct {
+    size_t at;
+    std::string_view magic;
+    const char* what;
+  } kOthers[] = {
+      {4, "ftyphe", "a HEIC"},
+      {4, "ftypmif1", "a HEIC"},
+      {4, "ftyp", kVideo},
+      {0, "\x1a\x45\xdf\xa3", kVideo},
+      {8, "AVI ", kVideo},
+      {0, "DDS ", "a DDS"},
+      {0, "8BPS", "a Photoshop file"},
+      {0, "\x76\x2f\x31\x01", "an OpenEXR"},
+      {0, "%PDF", "a PDF"},
+      {0, "<svg", "an SVG"},
+      {0, "<?xml", "XML"},
+      {0, "gimp xcf", "a GIMP file"},
+  };
+  for (const auto& other : kOthers)
+    if (holds(other.at, other.magic))
+      fail(kIo, name, ": is ", other.what, ", expected one of ", readable_formats());
+  fail(kIo, name, ": is not a readable image, expected one of ", readable_formats());
 }
 
 }  // namespace

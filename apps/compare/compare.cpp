@@ -14,6 +14,7 @@
 #include "apps/compare/page_index.h"
 #include "apps/failure.h"
 #include "apps/options/values.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 namespace {
@@ -90,7 +91,7 @@ class WorstGroups {
   void write(const std::string& path) {
     if (rows_.empty()) return;
     if (count_ > kMost)
-      fprintf(stderr, "%s: shows the %zu of %zu that differ most\n", path.c_str(), kMost, count_);
+      print_line(stderr, "%s: shows the %zu of %zu that differ most", path.c_str(), kMost, count_);
     std::vector<Image> sheets;
     for (Row& r : rows_) sheets.push_back(std::move(r.sheet));
     OutputFile file(path);
@@ -131,7 +132,7 @@ class Comparison {
     } catch (...) {
       const Failure e = failure_of(std::current_exception());
       if (e.code == kCancelled) throw;
-      fprintf(stderr, "upscale: %s\n", e.what());
+      print_line(stderr, "upscale: %s", e.what());
       failed_++;
       return e.code;
     }
@@ -139,8 +140,8 @@ class Comparison {
 
   void differs_in_size(const std::string& path, const Image& picture, const std::string& reference_path,
                        const Image& reference) const {
-    fprintf(stderr, "%s has %s pixels and %s %s: no PSNR, SSIM and largest difference\n", path.c_str(),
-            size_of(picture).c_str(), reference_path.c_str(), size_of(reference).c_str());
+    print_line(stderr, "%s has %s pixels and %s %s: no PSNR, SSIM and largest difference", path.c_str(),
+               size_of(picture).c_str(), reference_path.c_str(), size_of(reference).c_str());
   }
 
   // Programs get the rows from `first` on: a reference has no figures of its own.
@@ -260,9 +261,9 @@ int Comparison::folders(const std::vector<std::string>& paths) {
   }
   for (size_t i = 1; i < paths.size(); i++)
     if (const auto& unpaired = others[i - 1].unpaired; !unpaired.empty())
-      fprintf(stderr, "%s: %zu picture%s without a partner in %s: %s%s\n", paths[i].c_str(), unpaired.size(),
-              unpaired.size() > 1 ? "s" : "", paths[0].c_str(), unpaired[0].c_str(),
-              unpaired.size() > 1 ? ", ..." : "");
+      print_line(stderr, "%s: %zu picture%s without a partner in %s: %s%s", paths[i].c_str(), unpaired.size(),
+                 unpaired.size() > 1 ? "s" : "", paths[0].c_str(), unpaired[0].c_str(),
+                 unpaired.size() > 1 ? ", ..." : "");
   std::vector<Figures> all, means;
   for (size_t i = 0; i < paths.size(); i++) {
     Figures mean = mean_of(rows[i]);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "apps/terminal.h"
+
 namespace ups::apps {
 namespace {
 
@@ -96,7 +98,8 @@ std::vector<std::vector<std::string>> table_of(const std::vector<Figures>& rows,
   return table;
 }
 
-std::string text_of(const std::vector<std::vector<std::string>>& table) {
+std::string text_of(std::vector<std::vector<std::string>> table) {
+  for (auto& row : table) row[0] = printable(row[0]);
   std::vector<size_t> widths(table.at(0).size());
   for (const auto& row : table)
     for (size_t i = 0; i < row.size(); i++) widths[i] = std::max(widths[i], columns_of(row[i]));

@@ -30,7 +30,7 @@ Figures mean_of(const std::vector<Figures>& rows);
 // The head and one row each, unpadded; without the column of NIQE if `niqe` is false.
 std::vector<std::vector<std::string>> table_of(const std::vector<Figures>& rows, bool niqe);
 // Columns padded; the first to the left, the others to the right but for the last.
-std::string text_of(const std::vector<std::vector<std::string>>& table);
+std::string text_of(std::vector<std::vector<std::string>> table);
 // "PSNR 35.59  SSIM 0.9511  NIQE 7.59", what there is of it.
 std::string short_text_of(const Figures& figures);
 nlohmann::ordered_json json_of(const Figures& figures, int border);

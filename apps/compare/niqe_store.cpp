@@ -2,7 +2,6 @@
 #include "apps/compare/niqe_store.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "apps/failure.h"
 #include "apps/output_file.h"
@@ -12,14 +11,8 @@ namespace ups::apps {
 
 std::optional<NiqeParameters> stored_niqe_parameters() {
   const StoreData& data = niqe_data();
-  std::string path;
-  try {
-    path = store_path(data);
-  } catch (const Failure&) {
-    return std::nullopt;  // there is no store
-  }
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  if (!is_fetched(data)) return std::nullopt;
+  const std::string path = store_path(data);
   char digest[65];
   check(ups_sha256_file(path.c_str(), digest));
   if (std::find(data.file.sha256.begin(), data.file.sha256.end(), digest) == data.file.sha256.end()) {

@@ -14,6 +14,7 @@
 #include "apps/store/spawn.h"
 #include "apps/store/store.h"
 #include "apps/store/wheel.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 namespace {
@@ -81,21 +82,22 @@ class Fetcher {
     std::error_code error;
     if (fs::is_regular_file(target, error)) {
       verify(target, data.file);
-      printf("%s: already in the store, %s\n", data.alias.c_str(), target.c_str());
+      print_line(stdout, "%s: already in the store, %s", data.alias.c_str(), target.c_str());
       return;
     }
     std::string source;
     obtain(data, got, source);
     fs::rename(got, target, error);
     if (error) fail(kIo, target.string(), ": cannot be put in place (", error.message(), ")");
-    printf("%s: %s from %s, SHA-256 verified, %s (%s), now %s\n", data.alias.c_str(), data.file.name.c_str(),
-           source.c_str(), data.license.c_str(), data.origin.c_str(), target.c_str());
+    print_line(stdout, "%s: %s from %s, SHA-256 verified, %s (%s), now %s", data.alias.c_str(),
+               data.file.name.c_str(), source.c_str(), data.license.c_str(), data.origin.c_str(),
+               target.c_str());
   }
 
   void fetch(const StoreModel& model) {
     std::string target = store_path(model.file);
     if (is_fetched(model.file)) {
-      printf("%s: already in the store, %s\n", model.file.c_str(), target.c_str());
+      print_line(stdout, "%s: already in the store, %s", model.file.c_str(), target.c_str());
       return;
     }
     std::string source;
@@ -112,8 +114,8 @@ class Fetcher {
     std::error_code error;
     fs::rename(converted, target, error);
     if (error) fail(kIo, target, ": cannot be put in place (", error.message(), ")");
-    printf("%s: %s from %s, SHA-256 verified, %s, now %s\n", model.file.c_str(), model.name.c_str(),
-           source.c_str(), terms.id.c_str(), target.c_str());
+    print_line(stdout, "%s: %s from %s, SHA-256 verified, %s, now %s", model.file.c_str(), model.name.c_str(),
+               source.c_str(), terms.id.c_str(), target.c_str());
   }
 
  private:
@@ -351,7 +353,7 @@ int fetch_command(const std::vector<std::string>& arguments) {
       fflush(stdout);
     } catch (const Failure& e) {
       if (e.code == kCancelled || count == 1) throw;
-      fprintf(stderr, "upscale: %s\n", e.what());
+      print_line(stderr, "upscale: %s", e.what());
       failed++, code = e.code;
     }
   };

@@ -1,11 +1,11 @@
 // `upscale models`: the table of known models and their state.
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/command_list.h"
 #include "apps/failure.h"
 #include "apps/store/store.h"
+#include "apps/terminal.h"
 
 namespace ups::apps {
 
@@ -28,6 +28,7 @@ int models_command(const std::vector<std::string>& arguments) {
       printf("%s%s\n\n%s", l == &kRealEsrganLicense ? "" : "\n", l->origin.c_str(), l->text.c_str());
     return kOk;
   }
+  const auto folder = find_store();
   nlohmann::json rows = nlohmann::json::array();
   for (const Alias& alias : aliases()) {
     const StoreModel& m = model_of(alias);
@@ -40,7 +41,7 @@ int models_command(const std::vector<std::string>& arguments) {
                     {"state", embedded ? "embedded"
                               : ready  ? "ready"
                                        : "not fetched"},
-                    {"path", embedded ? "" : store_path(m.file)},
+                    {"path", embedded || !folder ? "" : store_path(m.file)},
                     {"license", m.license.id},
                     {"origin", m.license.origin},
                     {"what", m.what + brought}});
@@ -56,10 +57,13 @@ int models_command(const std::vector<std::string>& arguments) {
     printf(format, s("alias").c_str(), s("name").c_str(), s("state").c_str(), s("license").c_str(),
            s("what").c_str());
   }
-  std::error_code ignored;
   printf("\nniqe, the numbers for %s: %s\n", niqe_data().what.c_str(),
-         std::filesystem::is_regular_file(store_path(niqe_data()), ignored) ? "ready" : "not fetched");
-  printf("\nStore: %s\n", store_folder().c_str());
+         is_fetched(niqe_data()) ? "ready" : "not fetched");
+  puts("");
+  if (!folder)
+    puts("Store: none, as neither UPSCALE_MODELS nor XDG_DATA_HOME nor HOME is set");
+  else
+    print_line(stdout, "Store: %s", folder->c_str());
   return kOk;
 }
 

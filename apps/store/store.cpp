@@ -8,6 +8,7 @@
 
 #include "apps/failure.h"
 #include "apps/nearest_name.h"
+#include "apps/store/model_name.h"
 
 #ifdef UPS_EMBEDDED
 extern "C" const unsigned char ups_embedded_begin[], ups_embedded_end[];
@@ -34,13 +35,20 @@ const Alias* find_alias(const std::string& name) {
 std::string unknown_model(const std::string& what) {
   std::vector<std::string> known;
   std::string list;
+  const fs::path path(what);
+  const std::string official = alias_of_official_name(path.stem().string());
+  if (find_alias(official) && official != what)
+    return "is no file here; the released model of that name is the alias " + official;
+  for (const char* weights : {".pth", ".pt", ".ckpt", ".safetensors", ".param", ".bin"})
+    if (path.extension() == weights) return "does not exist";
   for (const Alias& a : aliases()) {
     known.push_back(a.alias);
     list += (list.empty() ? "" : ", ") + a.alias;
   }
   const std::string meant = nearest_name(what, known);
   std::string sentence = "is neither a file nor a known alias";
-  if (meant.empty()) return sentence.append(" (").append(list).append(")");
+  if (meant.empty())
+    return sentence.append(" (").append(list).append("; others are files, such as models/name.pth)");
   return sentence.append(", did you mean ").append(meant).append("? (see upscale models)");
 }
 
@@ -49,7 +57,7 @@ const StoreModel& model_of(const Alias& alias) {
   return *std::find_if(all.begin(), all.end(), [&](const StoreModel& m) { return m.file == alias.file; });
 }
 
-std::string store_folder() {
+std::optional<std::string> find_store() {
   auto env = [](const char* name) {
     const char* v = std::getenv(name);
     return std::string(v ? v : "");
@@ -57,6 +65,11 @@ std::string store_folder() {
   if (auto v = env("UPSCALE_MODELS"); !v.empty()) return v;
   if (auto v = env("XDG_DATA_HOME"); !v.empty()) return (fs::path(v) / "upscale" / "models").string();
   if (auto v = env("HOME"); !v.empty()) return (fs::path(v) / ".local/share/upscale/models").string();
+  return std::nullopt;
+}
+
+std::string store_folder() {
+  if (auto folder = find_store()) return *folder;
   fail(kIo, "the model store: neither UPSCALE_MODELS nor XDG_DATA_HOME nor HOME is set (set UPSCALE_MODELS)");
 }
 
@@ -68,7 +81,12 @@ std::string store_path(const StoreData& data) { return (fs::path(store_folder())
 
 bool is_fetched(const std::string& file) {
   std::error_code ignored;
-  return fs::is_regular_file(store_path(file), ignored);
+  return find_store() && fs::is_regular_file(store_path(file), ignored);
+}
+
+bool is_fetched(const StoreData& data) {
+  std::error_code ignored;
+  return find_store() && fs::is_regular_file(store_path(data), ignored);
 }
 
 Model::Model(const std::string& what, int threads, const std::string& device, ups_precision precision,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,10 +66,12 @@ const Alias* find_alias(const std::string& name);
 const StoreModel& model_of(const Alias& alias);  // not for `fast`
 
 // $UPSCALE_MODELS, else $XDG_DATA_HOME/upscale/models, else ~/.local/share/upscale/models.
-std::string store_folder();
+std::optional<std::string> find_store();          // none where there is no home either
+std::string store_folder();                       // the same; throws Failure(kIo)
 std::string store_path(const std::string& file);  // FOLDER/file.safetensors
 std::string store_path(const StoreData& data);    // FOLDER/its own name
 bool is_fetched(const std::string& file);
+bool is_fetched(const StoreData& data);
 
 // The model carried in the binary (alias `fast`); size 0 if it was built without.
 struct Embedded {

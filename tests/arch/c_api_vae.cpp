@@ -147,6 +147,32 @@ TEST_CASE("every filter resamples between decoding and encoding", "[arch][api][a
   }
 }
 
+TEST_CASE("the progress of tiles rises evenly, whatever their shapes", "[arch][api][autoencoder]") {
+  for (ups_vae_tiling tiling : {UPS_VAE_TILES_EXACT, UPS_VAE_TILES_FEATHER, UPS_VAE_TILES_MEAN3}) {
+    Vae vae;
+    std::vector<double> seen;
+    vae.o.tiling = tiling, vae.o.tile_px = 32, vae.o.overlap_px = 8;
+    vae.o.user = &seen;
+    vae.o.progress = [](void* user, double done) {
+      static_cast<std::vector<double>*>(user)->push_back(done);
+      return 0;
+    };
+    const auto rises = [&] {
+      CHECK(std::is_sorted(seen.begin(), seen.end()));
+      CHECK(std::count_if(seen.begin(), seen.end(), [](double d) { return d > 0.1 && d < 0.9; }) > 3);
+      CHECK((seen.back() > 0.99 && seen.back() <= 1));
+    };
+    ups_latent* latent = vae.encoded();
+    INFO(tiling);
+    rises();
+    seen.clear();
+    ups_image out{vae.in.data(), 64, 40, 3, UPS_F32, 64 * 12};
+    CHECK(ups_vae_decode(vae.handle, latent, &out, &vae.o) == UPS_OK);
+    rises();
+    ups_latent_free(latent);
+  }
+}
+
 TEST_CASE("a file that changes between opening and use is refused", "[arch][api][autoencoder]") {
   Vae vae("taesd");
   vae.write("taesd", 1);  // the decoder alone
