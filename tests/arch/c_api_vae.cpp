@@ -148,7 +148,7 @@ TEST_CASE("every filter resamples between decoding and encoding", "[arch][api][a
 }
 
 TEST_CASE("the progress of tiles rises evenly, whatever their shapes", "[arch][api][autoencoder]") {
-  for (ups_vae_tiling tiling : {UPS_VAE_TILES_EXACT, UPS_VAE_TILES_FEATHER, UPS_VAE_TILES_MEAN3}) {
+  for (ups_vae_tiling tiling : {UPS_VAE_EXACT, UPS_VAE_FEATHER, UPS_VAE_MEAN_OF_THREE}) {
     Vae vae;
     std::vector<double> seen;
     vae.o.tiling = tiling, vae.o.tile_px = 32, vae.o.overlap_px = 8;
