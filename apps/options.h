@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/codecs/image_io.h"
@@ -50,7 +51,8 @@ struct Options {
   std::optional<ups_depth> depth;  // of the output; the input's if absent
   bool depth_12 = false;           // --depth 12: 16 in memory, 12 in an AVIF
   MetaPolicy meta = MetaPolicy::keep;
-  double dpi = 0;            // 0: as the source says
+  double dpi = 0;                                              // 0: as the source says
+  std::vector<std::pair<int SizeRequest::*, double>> printed;  // sides in inches, until dpi is known
   std::string suffix, name;  // of results in a folder; see options/batch.cpp
   std::string report;        // a page with source and result, or ""
   std::string resume;        // path of the manifest, or ""

@@ -81,17 +81,39 @@ void set_gravity(Options& o, const Value& v) {
   o.size.gravity_x = x, o.size.gravity_y = y;
 }
 
-// An option that is one side in pixels.
-void add_side(OptionTable& table, const char* names, Level level, const char* help, int SizeRequest::*side) {
+// An option that is one side, in pixels or, for print, as 30cm, 300mm or 12in, which --dpi makes pixels.
+void add_side(OptionTable& table, const char* names, Level level, const char* help, int SizeRequest::*side,
+              const char* details = "") {
   table.add({.names = names,
              .argument = "N",
              .group = Group::size,
              .level = level,
              .help = help,
-             .set = [side](Options& o, const Value& v) { o.size.*side = int(v.integer(1, kMostSide)); }});
+             .details = details,
+             .set = [side](Options& o, const Value& v) {
+               for (auto [unit, per_inch] : {std::pair{"cm", 2.54}, {"mm", 25.4}, {"in", 1.0}}) {
+                 const size_t n = v.text.size();
+                 if (n < 3 || v.text.compare(n - 2, 2, unit) != 0) continue;
+                 o.printed.push_back({side, v.with(v.text.substr(0, n - 2)).number(0.01, 1e5) / per_inch});
+                 return;
+               }
+               o.size.*side = int(v.integer(1, kMostSide));
+             }});
+}
+
+void print_to_pixels(Options& o, const Given& given) {
+  for (const auto& [side, inches] : o.printed) {
+    if (!given("--dpi"))
+      fail(kUsage, "a length in print needs --dpi, how many pixels an inch has, e.g. --dpi 300");
+    const double pixels = std::round(inches * o.dpi);
+    if (!(pixels >= 1 && pixels <= kMostSide))
+      fail(kUsage, "a length in print: got ", pixels, " pixels, expected 1 to ", kMostSide);
+    o.size.*side = int(pixels);
+  }
 }
 
 void check_sizes(Options& o, const Given& given) {
+  print_to_pixels(o, given);
   if (given("-r") && (given("--size") || given("--width") || given("--height") || given("--fit")))
     fail(kUsage, "-r contradicts --size, --width, --height and --fit");
   if (given("--size") && (given("--width") || given("--height")))
@@ -132,7 +154,9 @@ void add_size_options(OptionTable& table) {
        .set = set_scale,
        .choices = {"2", "3", "4", "8"}});
   add_side(table, "-w,--width", Level::basic, "exact width; the height keeps the aspect unless given too",
-           &SizeRequest::width);
+           &SizeRequest::width,
+           "This and the other sides are pixels or, with --dpi, lengths in print: --width 30cm --dpi 300 "
+           "(cm, mm or in).");
   add_side(table, "--height", Level::basic, "exact height; the width keeps the aspect unless given too",
            &SizeRequest::height);
   table.add({.names = "--size",

@@ -67,6 +67,9 @@ TEST_CASE("wrong usage is one sentence and exit code 1", "[apps][usage]") {
       {in, out, "--gravity", "north"},
       {in, out, "--background", "mauve"},
       {in, out, "-s", "2", "--width", "100"},
+      {in, out, "--width", "30cm"},
+      {in, out, "--width", "3 ft"},
+      {in, out, "--width", "900in", "--dpi", "65535"},
       {in, out, "--long-side", "9", "--megapixels", "2"},
       {in, out, "--depth", "32f"},
       {in, folder / "out.jpg", "--depth", "16"},
@@ -305,6 +308,14 @@ TEST_CASE("sizes of memory are read with their units", "[apps][usage]") {
   CHECK(parse_size("1.5GiB") == int64_t(3) << 29);
   CHECK(parse_size("800000") == 800000);
   CHECK(parse_size("64kb") == 64 << 10);
+}
+
+TEST_CASE("lengths in print become pixels by the resolution, whichever comes first", "[apps][usage]") {
+  using ups::apps::parse_options;
+  CHECK(parse_options({"a", "b", "--width", "30cm", "--dpi", "300"})->size.width == 3543);
+  CHECK(parse_options({"a", "b", "--dpi", "300", "--height", "297mm"})->size.height == 3508);  // A4
+  CHECK(parse_options({"a", "b", "--long-side=8.5in", "--dpi=150"})->size.long_side == 1275);
+  CHECK(parse_options({"a", "b", "-w", "30"})->size.width == 30);
 }
 
 TEST_CASE("inputs and outputs may come as positionals or as -i and -o", "[apps][usage]") {
