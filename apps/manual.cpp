@@ -69,7 +69,7 @@ std::string manual_page() {
   out += ".SH EXIT STATUS\n" + plain(kExitCodes) + "\n";
   out +=
       ".SH ENVIRONMENT\n.TP\n.B UPSCALE_MODELS\nThe folder of fetched models; otherwise "
-      "$XDG_DATA_HOME/upscale/models.\n";
+      "$XDG_DATA_HOME/upscale/models or ~/.local/share/upscale/models.\n";
   return out;
 }
 
