@@ -77,7 +77,9 @@ int encode_command(const std::vector<std::string>& arguments) {
   { OutputFile probe(out); }  // a missing or read-only folder is found first
   const ups_image view = picture.view();
   OwnedLatent latent;
+  vae.begin_progress(in);
   check(ups_vae_encode(vae.get(), &view, &o, &latent.latent));
+  vae.end_progress();
   check(ups_latent_write(vae.get(), out.c_str(), latent.latent));
   print_line(stdout, "%s %dx%d -> %s [1, %d, %d, %d]%s", in.c_str(), picture.width, picture.height,
              out.c_str(), latent.latent->channels, latent.latent->height, latent.latent->width,
@@ -112,7 +114,9 @@ int decode_command(const std::vector<std::string>& arguments) {
   ups_image view = picture.view();
   ups_vae_options o = vae.options();
   read_tiling(a, o);
+  vae.begin_progress(in);
   check(ups_vae_decode(vae.get(), latent.latent, &view, &o));
+  vae.end_progress();
   write_picture(out, std::move(picture));
   print_line(stdout, "%s [1, %d, %d, %d] -> %s %dx%d%s", in.c_str(), latent.latent->channels,
              latent.latent->height, latent.latent->width, out.c_str(), width, height,

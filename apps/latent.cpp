@@ -5,7 +5,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "apps/cancel.h"
 #include "apps/codecs/pixel_format.h"
 #include "apps/command_list.h"
 #include "apps/failure.h"
@@ -19,12 +18,13 @@ namespace ups::apps {
 namespace {
 
 struct Call {
+  Autoencoder& vae;
   std::string prefix;  // of --save-steps
   ups_depth depth;
   std::exception_ptr error;
 };
 
-int on_progress(void*, double) { return cancelled(); }
+int on_progress(void* user, double done) { return static_cast<Call*>(user)->vae.update_progress(done); }
 
 int on_step(void* user, int step, int, const ups_image* image) {
   Call* call = static_cast<Call*>(user);
@@ -118,7 +118,7 @@ int latent_command(const std::vector<std::string>& arguments) {
   o.size = sizeof o;
   o.threads = vae.options().threads, o.max_memory_bytes = vae.options().max_memory_bytes;
   o.upscaler = model ? model->get() : nullptr;
-  Call call{"", lr.depth, nullptr};
+  Call call{vae, "", lr.depth, nullptr};
   o.progress = on_progress, o.user = &call;
   if (auto v = value("--save-steps")) call.prefix = v->text, o.step_done = on_step;
 
@@ -130,7 +130,9 @@ int latent_command(const std::vector<std::string>& arguments) {
   Image hr = allocate_image(width, height, lr.channels, result_depth(a, out, lr.depth));
   const ups_image from = lr.view();
   ups_image to = hr.view();
+  vae.begin_progress(in);
   const ups_status status = ups_vae_upscale(vae.get(), &from, &to, &o);
+  vae.end_progress();
   if (call.error) std::rethrow_exception(call.error);
   check(status);
   write_picture(out, std::move(hr));

@@ -15,7 +15,7 @@
 namespace ups::apps {
 namespace {
 
-int stop_if_cancelled(void*, double) { return cancelled(); }
+int on_progress(void* user, double done) { return static_cast<Autoencoder*>(user)->update_progress(done); }
 
 // A folder as diffusers saves it holds the weights under a fixed name; that of a whole pipeline, in vae/.
 std::string in_diffusers_folder(const std::string& path) {
@@ -45,6 +45,11 @@ std::vector<SmallOption> with_autoencoder_options(std::vector<SmallOption> own) 
   std::vector<SmallOption> all = autoencoder_options();
   own.insert(own.begin(), all.begin(), all.end());
   return own;
+}
+
+int Autoencoder::update_progress(double done) {
+  progress_.update(done);
+  return cancelled();
 }
 
 Autoencoder::Autoencoder(const SmallArguments& a) {
@@ -80,7 +85,7 @@ Autoencoder::Autoencoder(const SmallArguments& a) {
   }
   options_.device = device.c_str();
   options_.second_path = second.empty() ? nullptr : second.c_str();
-  options_.progress = stop_if_cancelled;
+  options_.progress = on_progress, options_.user = this;
   check(ups_vae_open(path.c_str(), &options_, &vae_));
   options_.device = options_.second_path = nullptr;  // used by opening only
 }

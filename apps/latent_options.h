@@ -6,6 +6,7 @@
 
 #include "apps/codecs/image_io.h"
 #include "apps/commands.h"
+#include "apps/progress.h"
 #include "upscale.h"
 
 namespace ups::apps {
@@ -18,18 +19,26 @@ std::vector<SmallOption> with_autoencoder_options(std::vector<SmallOption> own);
 class Autoencoder {
  public:
   explicit Autoencoder(const SmallArguments& arguments);
-  ~Autoencoder() { ups_vae_close(vae_); }
+  ~Autoencoder() {
+    end_progress();
+    ups_vae_close(vae_);
+  }
   Autoencoder(const Autoencoder&) = delete;
   Autoencoder& operator=(const Autoencoder&) = delete;
   ups_vae* get() const { return vae_; }
-  // Threads, memory and cancelling filled in; the command sets the rest.
+  // Threads, memory, progress and cancelling filled in; the command sets the rest.
   const ups_vae_options& options() const { return options_; }
+  // A bar on a terminal, from now until end_progress().
+  void begin_progress(const std::string& name) { progress_.begin(name, 1, 1, 0); }
+  int update_progress(double done);  // what a progress callback returns
+  void end_progress() { progress_.end(); }
   // " (assumed)" when neither the file nor the user said what latents are multiplied by.
   std::string scaling_text() const;
 
  private:
   ups_vae* vae_ = nullptr;
   ups_vae_options options_{};
+  Progress progress_{ProgressMode::automatic, false};
 };
 
 class OwnedLatent {
