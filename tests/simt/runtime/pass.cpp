@@ -35,7 +35,8 @@ TEST_CASE("a pass on the device gives the host's picture, tiled or not, at every
     INFO("tile " << c.tile << ", overlap " << c.overlap << ", channels " << c.c << ", depths " << int(in)
                  << " -> " << int(out));
     const Extent e{random.integer(20, 33), random.integer(20, 33)};
-    const Pixels lr = random_pixels(random, e, c.c, in);
+    Pixels lr = random_pixels(random, {e.h, e.w + 3}, c.c, in);
+    lr.image.w = e.w;  // of longer rows
     LoopOptions o;
     o.tiles.tile_px = c.tile, o.tiles.overlap_px = c.overlap;
     Session device = device_session(rrdb, c.precision), host = host_session(rrdb, c.precision);
@@ -78,6 +79,7 @@ TEST_CASE("only the tiles that overflow are computed again, and none is seen bad
     v[i] = float(random.integer(0, 255)) / 256;  // exact in every format
   v[(4 * 31 + 25) * 3] = 0x1p20f;                // beyond f16, exact in bf16
   v[(15 * 31 + 3) * 3 + 2] = 0x1p30f;
+  v[(9 * 31 + 14) * 3 + 1] = 0x1.ffcp127f;  // rounds to infinity in bf16, exact in tf32
   for (int tile : {-1, 9}) {
     LoopOptions o;
     o.tiles.tile_px = tile, o.tiles.overlap_px = -1;
@@ -92,6 +94,38 @@ TEST_CASE("only the tiles that overflow are computed again, and none is seen bad
         }
     INFO("tile " << tile);
     CHECK(same);
+  }
+}
+
+TEST_CASE("a tile that comes out black of an input that is not is computed again", "[simt][pass]") {
+  UPS_RANDOM(random);
+  Network net = nearest(3, 2);
+  auto faint = std::make_shared<StateDict>();
+  for (const auto& [key, entry] : net.weights->entries()) {
+    std::vector<float> values = net.weights->floats(key);
+    for (float& value : values) value *= 0x1p-20f;
+    faint->add_owned(key, entry.shape, values);
+  }
+  net.weights = faint;
+  const Pixels lr = random_pixels(random, {12, 17}, 3, Depth::f32);
+  float* v = reinterpret_cast<float*>(lr.image.data);
+  for (size_t i = 0; i < lr.samples(); i++)
+    v[i] = float(random.integer(0, 255)) * 0x1p-16f;  // exact in f16; the output, times 2^-20, is zero there
+  for (int tile : {-1, 9}) {
+    LoopOptions o;
+    o.tiles.tile_px = tile, o.tiles.overlap_px = -1;
+    Session device = device_session(net, Precision::fp16), host = host_session(net, Precision::fp16);
+    for (Session* session : {&device, &host}) {
+      const LoopResult hr = run_the_loop(*session, lr.image, Depth::f32, o);
+      bool same = true;
+      for (int y = 0; y < 24; y++)
+        for (int x = 0; x < 34; x++)
+          for (int c = 0; c < 3; c++)
+            same = same &&
+                   hr.hr.value(size_t((y * 34 + x) * 3 + c)) == v[(y / 2 * 17 + x / 2) * 3 + c] * 0x1p-20f;
+      INFO("tile " << tile << (session == &host ? ", joined on the host" : ""));
+      CHECK(same);
+    }
   }
 }
 
