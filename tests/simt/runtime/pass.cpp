@@ -143,6 +143,13 @@ TEST_CASE("a run on the device can be stopped, and the next one is whole", "[sim
     if (++rows == 2) fail(Code::cancelled, "stop");
   });
   CHECK_THROWS_AS(run_loop(device, pool, lr.image, plan, o, output, {}, {}), Error);
+  int next = 0;  // no row of the stopped run comes again
+  Output whole(lr.image, hr.image, 3, {.filter = o.filter}, pool, [&](int y, int n, const void*) {
+    CHECK(y == next);
+    next = y + n;
+  });
+  run_loop(device, pool, lr.image, plan, o, whole, {}, {});
+  CHECK(next == plan.hr.h);
   const LoopResult again = run_the_loop(device, lr.image, Depth::u8, o);
   Session other = host_session(nearest(3, 2), Precision::fp32);
   CHECK(again.hr.bytes == run_the_loop(other, lr.image, Depth::u8, o).hr.bytes);

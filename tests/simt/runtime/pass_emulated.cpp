@@ -1,5 +1,5 @@
-// What only the emulator can show of passes on the device: streams that do nothing before they must, and
-// memory that runs out.
+// What only the emulator can show of passes on the device: streams that do nothing before they must, memory
+// that runs out, the kernels of one device.
 #include "kernels/error.h"
 #include "runtime/device.h"
 #include "tests/simt/runtime/pass_case.h"
@@ -40,6 +40,45 @@ TEST_CASE("every stream waits for the work of the other that it needs", "[simt][
         CHECK(worst <= (scale == 2 ? 0 : 1e-5 + 1.001 / 65535));
       }
     }
+}
+
+TEST_CASE("rows wait for tiles that are computed again", "[simt][pass]") {
+  UPS_RANDOM(random);
+  const Network net = nearest(3, 2);
+  Pixels lr = random_pixels(random, {20, 31}, 3, Depth::f32);
+  float* v = reinterpret_cast<float*>(lr.bytes.data());
+  for (size_t i = 0; i < lr.samples(); i++) v[i] = float(random.integer(0, 255)) / 256;
+  v[(4 * 31 + 25) * 3] = 0x1p20f;  // beyond f16
+  v[(19 * 31 + 3) * 3] = 0x1p20f;
+  for (int tile : {-1, 9}) {
+    LoopOptions o;
+    o.tiles.tile_px = tile, o.tiles.overlap_px = -1;
+    const LateStreams late;
+    Session device = device_session(net, Precision::fp16);
+    const LoopResult hr = run_the_loop(device, lr.image, Depth::f32, o);
+    bool same = true;
+    for (int y = 0; y < 40; y++)
+      for (int x = 0; x < 62 * 3; x++)
+        same = same && hr.hr.value(size_t(y * 186 + x)) == v[y / 2 * 93 + x / 6 * 3 + x % 3];
+    INFO("tile " << tile);
+    CHECK(same);
+  }
+}
+
+TEST_CASE("tf32 and sums in f16 run on their own kernels, and nothing else does", "[simt][backend]") {
+  UPS_RANDOM(random);
+  const Network net = tiny_rrdb(random, 16, 8, 1);
+  for (const auto& [precision, name] : {std::pair{Precision::tf32, "tf32"},
+                                        {Precision::fp32, "fp32"},
+                                        {Precision::fp16_sums, "fp16-sums"},
+                                        {Precision::fp16, "fp16"}}) {
+    Session session = device_session(net, precision);
+    const std::string kernels = session.backend().explain(session.plan({16, 16}));
+    INFO(kernels);
+    CHECK(session.backend().describe() == test_device().name + ", " + name);
+    CHECK((kernels.find(" tf32 ") != kernels.npos) == (precision == Precision::tf32));
+    CHECK((kernels.find(" mma_f16_sums ") != kernels.npos) == (precision == Precision::fp16_sums));
+  }
 }
 
 TEST_CASE("tiles shrink until they fit the device's memory", "[simt][pass]") {
