@@ -1,6 +1,6 @@
-// The main use. A loader thread reads and decodes, the main thread computes, a saver thread encodes and
-// writes, with one image between each: the next image is decoded and the previous one saved while the network
-// runs. One bad file never stops the others.
+// `upscale IN OUT`, the main use. A loader thread reads and decodes, the main thread computes, a saver thread
+// encodes and writes, with one image between each: the next image is decoded and the previous one saved while
+// the network runs. One bad file never stops the others.
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +20,8 @@
 #include "apps/failure.h"
 #include "apps/jobs.h"
 #include "apps/manifest.h"
+#include "apps/model_facts.h"
+#include "apps/plan_text.h"
 #include "apps/progress.h"
 #include "apps/queue.h"
 #include "apps/run.h"
@@ -72,7 +74,7 @@ class Batch {
     std::thread loader([this] { load(); });
     Joiner join_loader{loader, loaded_};
     model_ = open_models(options_);  // while the first image is decoded
-    model_text_ = model_text(*model_, options_);
+    model_text_ = model_text(*model_);
     const std::string note = device_note(*model_);
     if (!note.empty() && !options_.quiet) fprintf(stderr, "%s\n", note.c_str());
     if (int own = network_scale(*model_);

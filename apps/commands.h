@@ -8,7 +8,7 @@
 
 namespace ups::apps {
 
-int run_command(const std::vector<std::string>& arguments);      // the main use
+int run_command(const std::vector<std::string>& arguments);      // the main use, batch.cpp
 int devices_command(const std::vector<std::string>& arguments);  // --list-devices
 
 // What the small commands have in common: positionals, and long options that are flags or take a value.

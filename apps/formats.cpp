@@ -16,15 +16,14 @@ int formats_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
   if (!parse_small(formats_syntax(), arguments, a)) return kOk;
   printf("%-11s %-11s %-10s %-6s %-13s %s\n", "format", "extension", "", "alpha", "depths", "largest side");
-  for (const char* e : {"png", "jpg", "webp", "tif", "avif", "jxl", "bmp", "tga", "ppm", "pfm", "gif"}) {
-    const Format f = format_of_extension(e);
+  for (const Format f : all_formats()) {
     std::string depths;
     if (can_write(f)) {
       if (stored_depth(f, UPS_U8) == UPS_U8) depths += "8 ";
-      if (stored_depth(f, UPS_U16) == UPS_U16) depths += f == Format::avif ? "12 " : "16 ";
+      if (stored_depth(f, UPS_U16) == UPS_U16) depths += std::to_string(stored_bits(f, UPS_U16)) + " ";
       if (stored_depth(f, UPS_F32) == UPS_F32) depths += "32f";
     }
-    printf("%-11s %-11s %-10s %-6s %-13s", format_name(f), e,
+    printf("%-11s %-11s %-10s %-6s %-13s", format_name(f), format_extension(f).c_str(),
            !is_built(f)   ? "not built"
            : can_write(f) ? "read,write"
                           : "read",

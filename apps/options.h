@@ -75,7 +75,4 @@ std::string parser_sentence(std::string what);
 std::string unknown_option(const std::string& argument, const std::vector<std::string>& known,
                            const std::string& help = "upscale --help");
 
-// "500M", "2G", "1.5GiB", "800000" -> bytes. Throws Failure(kUsage).
-int64_t parse_size(const std::string& text, const std::string& option = "--max-ram");
-
 }  // namespace ups::apps

@@ -143,7 +143,7 @@ void OutputFile::commit() {
     }
     return discard();
   }
-  if (temporary_.empty()) {  // unnamed so far; a link cannot replace the target, so name it, then rename it
+  if (temporary_.empty()) {  // unnamed so far; linkat() replaces no file, so it gets a temporary name first
     std::string fd_path = "/proc/self/fd/" + std::to_string(fd_);
     for (int attempt = 0; attempt < 100; attempt++) {
       std::string name = temporary_name(path_);

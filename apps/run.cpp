@@ -12,7 +12,6 @@
 #include "apps/finish_rows.h"
 #include "apps/model_facts.h"
 #include "apps/run_plan.h"
-#include "apps/terminal.h"
 
 namespace ups::apps {
 namespace {
@@ -38,20 +37,12 @@ int on_progress(void* user, double done) {
   return cancelled();
 }
 
-// A copy with packed rows.
-Image packed(const ups_image& in) {
-  Image out = allocate_image(in.width, in.height, in.channels, in.depth);
-  for (int y = 0; y < in.height; y++)
-    memcpy(out.row(y), static_cast<const char*>(in.data) + in.stride_bytes * y, out.row_bytes());
-  return out;
-}
-
 int on_step(void* user, int step, int, const ups_image* image) {
   Call* call = static_cast<Call*>(user);
   if (cancelled()) return 1;
   try {
     OutputFile file(call->options.save_steps + std::to_string(step) + ".png");
-    Image picture = convert_depth(packed(*image), stored_depth(Format::png, call->step_depth));
+    Image picture = convert_depth(copy_of(*image), stored_depth(Format::png, call->step_depth));
     write_image(file, Format::png, std::move(picture), call->options.encode);
     return 0;
   } catch (...) {
@@ -90,19 +81,15 @@ void finish(ups_status status, const Call& call) {
   check(status);
 }
 
-double cost_of(const Model& model, double width, double height) {
-  return Json::parse(ups_model_info(model.get())).value("flop_per_pixel", 1.0) * width * height;
-}
-
 // What the networks before the last make of lr, in float.
 Image run_before(const Model& model, const Image& lr, const Options& o, const ups_options& last, Call& call) {
   std::vector<double> costs;
   double w = lr.width, h = lr.height, all = 0;
   for (const auto& m : model.before()) {
-    all += costs.emplace_back(cost_of(*m, w, h));
+    all += costs.emplace_back(flop_per_pixel(*m) * w * h);
     w *= default_scale(*m), h *= default_scale(*m);
   }
-  all += cost_of(model, w, h);
+  all += flop_per_pixel(model) * w * h;
   Image image;
   for (size_t i = 0; i < costs.size(); i++) {
     const Model& m = *model.before()[i];
@@ -162,10 +149,6 @@ void stream(const Model& model, const Image& lr, const Sizes& sizes, const Optio
   ready->end(error, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
-std::string size_text(const Json& size) {
-  return std::to_string(size.at(0).get<int>()) + "x" + std::to_string(size.at(1).get<int>());
-}
-
 }  // namespace
 
 std::optional<Image> upscale_image(const Model& model, const Image& source, Format format, const Options& o,
@@ -180,7 +163,7 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
   Call call{o, progress, source.depth};
   Image changed;  // by what comes before the last network
   if (o.alpha == UPS_ALPHA_DROP && o.background && source.channels % 2 == 0)
-    changed = flatten(packed(source.view()), *o.background);
+    changed = flatten(copy_of(source.view()), *o.background);
   if (!model.before().empty()) changed = run_before(model, changed.width ? changed : source, o, l, call);
   const Image& lr = changed.width ? changed : source;
   l.user = &call, l.progress = on_progress;
@@ -192,61 +175,6 @@ std::optional<Image> upscale_image(const Model& model, const Image& source, Form
   }
   compute(model, lr, sizes, o, hr, l, call, hr.pixels.get());
   return hr;
-}
-
-PlanText plan_text(const Model& model, const Image& lr, Format format, const Options& o,
-                   const std::string& in_name, const std::string& out_name, RunTime* time, double reading) {
-  const ups_loop loop = o.loop.library();
-  ups_options l = library_options(model, o, &loop);
-  Sizes sizes = sizes_of(model, lr, format, o, l, out_name);
-  fit_memory(model, lr, sizes, o, l, out_name);
-  const std::vector<Json> plans = plans_of(model, lr, o, l);
-  std::string text = printable(in_name) + " " + size_text(plans[0].at("input")) + " -> " +
-                     printable(out_name) + " " + std::to_string(sizes.plan.width) + "x" +
-                     std::to_string(sizes.plan.height) + ", " + std::to_string(sizes.channels) + " channel" +
-                     (sizes.channels > 1 ? "s" : "") + " of " +
-                     std::to_string(stored_bits(format, sizes.depth)) + " bits\n";
-  bool tiled = false;
-  for (size_t i = 0; i < plans.size(); i++) {
-    if (plans.size() > 1)
-      text += "  " + std::string(i + 1 < plans.size() ? "first " : "then ") +
-              printable(name_of(i + 1 < plans.size() ? *model.before()[i] : model)) + "\n";
-    int k = 0;
-    for (const Json& step : plans[i].at("steps")) {
-      text += "  step " + std::to_string(++k) + " to " +
-              (plans[i].value("sizes_at_most", false) ? "at most " : "") + size_text(step.at("target")) +
-              (step.contains("crop") ? ", cut to " + size_text(step["crop"]) : "") + ":";
-      for (const Json& pass : step.value("passes", Json::array())) {
-        tiled = tiled || pass.at("tiles") != 1;
-        text += " pass over " + size_text(pass.at("network")) + " in " + pass.at("tiles").dump() + " tile" +
-                (pass.at("tiles") != 1 ? "s" : "") + " of " + size_text(pass.at("tile")) + ";";
-      }
-      if (step.at("passes").empty()) text += " no network pass;";
-      text.back() = '\n';
-    }
-  }
-  if (const Json& last = plans.back().at("steps").back().value("passes", Json::array());
-      o.dry_run && o.step_mode == UPS_STEPS_NATIVE && last.size() > 1 && !o.loop.values.faithful)
-    text += "  --step-mode once makes one pass and resamples the rest\n";
-  if (takes_statistics(model) && tiled) text += std::string("  ") + kTileStatistics + "\n";
-  if (!sizes.plan.same()) {
-    text += std::string("  ") +
-            (sizes.plan.x < 0 || sizes.plan.y < 0 || o.finish.crop ? "cropped" : "padded") + " to " +
-            std::to_string(sizes.plan.width) + "x" + std::to_string(sizes.plan.height) + "\n";
-  }
-  if (o.finish.any()) text += "  finished row by row: " + finish_text(o.finish) + "\n";
-  int64_t peak = peak_bytes(plans, sizes) + sizes.image_bytes;
-  text += "  peak memory about " + std::to_string((peak >> 20) + 1) + " MiB, ";
-  RunSeconds seconds;
-  if (time) seconds = time->of(model, lr, reading, format, o, sizes, plans);
-  if (time) text += "estimated " + seconds_text(seconds.all) + " ";
-  text += "on " + plans.back().value("device", "the CPU") + "\n";
-  if (time) text += "  " + seconds.parts() + "\n";
-  if (o.verbose) {
-    const Json kernels = plans.back().value("kernels", Json::object());
-    for (const auto& [kernel, calls] : kernels.items()) text += "  " + calls.dump() + " x " + kernel + "\n";
-  }
-  return {text, seconds.all};
 }
 
 }  // namespace ups::apps

@@ -6,14 +6,10 @@
 
 #include "apps/failure.h"
 #include "apps/finish_rows.h"
-#include "apps/machine_room.h"
+#include "apps/machine.h"
 #include "apps/model_facts.h"
 
 namespace ups::apps {
-
-bool on_cpu(const Model& model) {
-  return Json::parse(ups_model_info(model.get())).value("device", "").rfind("CPU", 0) == 0;
-}
 
 ups_options library_options(const Model& model, const Options& o, const ups_loop* loop) {
   ups_options l{};

@@ -16,8 +16,6 @@ namespace ups::apps {
 
 using Json = nlohmann::ordered_json;
 
-bool on_cpu(const Model& model);
-
 // loop must outlive the result; NULL: no loop.
 ups_options library_options(const Model& model, const Options& o, const ups_loop* loop);
 // For a network that others follow: one pass at its own scale; alpha is left to the last.

@@ -11,7 +11,7 @@
 #include "apps/finish_rows.h"
 #include "apps/model_facts.h"
 #include "apps/progress.h"
-#include "apps/run.h"
+#include "apps/run_plan.h"
 
 namespace ups::apps {
 namespace {
@@ -31,22 +31,7 @@ double seconds_of(Action&& action) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-struct Area {
-  double width = 0, height = 0;
-  double pixels() const { return width * height; }
-};
 Area area(const Json& size) { return {size.at(0).get<double>(), size.at(1).get<double>()}; }
-
-// What classical resampling a run does.
-struct Resampling {
-  Area from, to;      // the largest
-  double pixels = 0;  // of all, each counted on its larger side
-  void add(const Area& a, const Area& b) {
-    if (a.width == b.width && a.height == b.height) return;
-    pixels += std::max(a.pixels(), b.pixels());
-    if (b.pixels() >= to.pixels()) from = a, to = b;
-  }
-};
 
 Resampling resampling_of(const Model& model, const std::vector<Json>& plans, const Options& o) {
   Resampling r;
@@ -83,10 +68,7 @@ Image piece_of(const Image& lr, double share) {
 }
 
 Image resized(const Image& in, const Area& to, ups_depth depth, ups_filter filter) {
-  Image out = allocate_image(std::max(1, int(to.width)), std::max(1, int(to.height)), in.channels, depth);
-  ups_image from = in.view(), into = out.view();
-  check(ups_resize(&from, &into, filter));
-  return out;
+  return resized(in, std::max(1, int(to.width)), std::max(1, int(to.height)), depth, filter);
 }
 
 void finish(const Model& model, const Image& picture, const ups_finish& asked, ups_depth depth) {
@@ -115,48 +97,54 @@ std::string RunSeconds::parts() const {
   return text;
 }
 
-RunSeconds RunTime::of(const Model& model, const Image& lr, double reading, Format format, const Options& o,
-                       const Sizes& sizes, const std::vector<Json>& plans) {
-  const Area picture{double(sizes.plan.picture_width), double(sizes.plan.picture_height)};
-  const Area result{double(sizes.plan.width), double(sizes.plan.height)};
-  const Resampling r = resampling_of(model, plans, o);
-  const Area from = r.pixels > 0 ? r.from : picture, to = r.pixels > 0 ? r.to : picture;
-  const double pixels = std::max({from.pixels(), to.pixels(), 1.0});
-  const Kind kind{sizes.channels, int(sizes.depth), int(std::log2(std::min(pixels, kMostPixels))),
-                  int(std::lround(4 * std::log2(to.pixels() / from.pixels())))};
-  auto [entry, is_new] = measured_.try_emplace(kind);
-  Rates& rates = entry->second;
-  for (double budget = kFirstPixels; is_new;) {
+// Tries resampling, finishing and encoding on pieces of the picture.
+RunTime::Rates RunTime::measure(const Model& model, const Image& lr, Format format, const Options& o,
+                                const Sizes& sizes, const Resampling& r) {
+  const double pixels = std::max({r.from.pixels(), r.to.pixels(), 1.0});
+  Rates rates;
+  for (double budget = kFirstPixels;;) {
     const double k = std::min(1.0, std::sqrt(budget / pixels));
     Image piece = piece_of(lr, k);
     if (piece.channels != sizes.channels) piece = flatten(std::move(piece), Colour{1, 1, 1});
-    Image before = resized(piece, {from.width * k, from.height * k}, sizes.depth, UPS_FILTER_LANCZOS3), after;
+    Image picture = resized(piece, {r.from.width * k, r.from.height * k}, sizes.depth, UPS_FILTER_LANCZOS3);
     double seconds = 0;
     if (r.pixels > 0) {
       seconds = seconds_of([&] {
-        after = resized(before, {to.width * k, to.height * k}, sizes.depth, o.filter);
+        picture = resized(picture, {r.to.width * k, r.to.height * k}, sizes.depth, o.filter);
       });
       rates.resampling = seconds / (pixels * k * k);
-    } else {
-      after = std::move(before);
     }
-    const double tried = double(after.width) * after.height;
+    const double tried = double(picture.width) * picture.height;
     if (sizes.finishes(o)) {
-      const double t = seconds_of([&] { finish(model, after, sizes.finish, sizes.depth); });
+      const double t = seconds_of([&] { finish(model, picture, sizes.finish, sizes.depth); });
       rates.finishing = t / tried, seconds += t;
     }
     OutputFile nowhere("-");  // not committed
-    const double t = seconds_of([&] { encode_image(nowhere, format, std::move(after), o.encode); });
+    const double t = seconds_of([&] { encode_image(nowhere, format, std::move(picture), o.encode); });
     rates.encoding = t / tried, seconds += t;
-    if (k == 1 || seconds >= kEnoughSeconds || budget == kMostPixels) break;
+    if (k == 1 || seconds >= kEnoughSeconds || budget == kMostPixels) return rates;
     budget = std::min(kMostPixels, std::max(4.0, 1.5 * kEnoughSeconds / seconds) * budget);
   }
+}
+
+RunSeconds RunTime::of(const Model& model, const Image& lr, double reading, Format format, const Options& o,
+                       const Sizes& sizes, const std::vector<Json>& plans) {
+  const Area picture{double(sizes.plan.picture_width), double(sizes.plan.picture_height)};
+  Resampling r = resampling_of(model, plans, o);
+  if (r.pixels == 0) r.from = r.to = picture;
+  const Kind kind{sizes.channels, int(sizes.depth),
+                  int(std::log2(std::clamp(std::max(r.from.pixels(), r.to.pixels()), 1.0, kMostPixels))),
+                  int(std::lround(4 * std::log2(r.to.pixels() / r.from.pixels())))};
+  auto [entry, is_new] = measured_.try_emplace(kind);
+  if (is_new) entry->second = measure(model, lr, format, o, sizes, r);
+  const Rates& rates = entry->second;
   RunSeconds s;
   s.reading = reading;
   for (const Json& plan : plans) s.network += plan.value("estimated_seconds", 0.0);
   s.resampling = rates.resampling * r.pixels;
   s.finishing = rates.finishing * picture.pixels();
-  s.encoding = rates.encoding * result.pixels() * detail_factor(format, o.encode);
+  s.encoding =
+      rates.encoding * double(sizes.plan.width) * sizes.plan.height * detail_factor(format, o.encode);
   const double computing = s.network + s.resampling + s.finishing;
   s.all = computing + s.encoding;
   if (can_stream(format)) {  // while the network has all threads; a TIFF is encoded by one

@@ -77,8 +77,4 @@ std::optional<double> single_factor(int in_width, int in_height, int out_width, 
   return std::nullopt;
 }
 
-double covering_factor(int in_width, int in_height, int out_width, int out_height) {
-  return std::max(double(out_width) / in_width, double(out_height) / in_height);
-}
-
 }  // namespace ups::apps

@@ -38,7 +38,5 @@ SizePlan plan_size(const SizeRequest& request, int in_width, int in_height, doub
 
 // The factor f with round(in f) = out on both sides, if there is one.
 std::optional<double> single_factor(int in_width, int in_height, int out_width, int out_height);
-// The smallest factor whose result is at least out on both sides.
-double covering_factor(int in_width, int in_height, int out_width, int out_height);
 
 }  // namespace ups::apps

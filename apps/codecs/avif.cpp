@@ -7,6 +7,7 @@
 
 #include "apps/codecs/exif.h"
 #include "apps/codecs/image_io.h"
+#include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
 #include "apps/quiet_library.h"
 
@@ -62,19 +63,6 @@ Image gray_of(const Image& in, int channels) {
   return out;
 }
 
-// [pixels, 1 or 2] -> [pixels, 3 or 4].
-template <class T>
-Image colour_of_gray(const Image& in) {
-  Image out = allocate_image(in.width, in.height, in.channels + 2, in.depth);
-  const T* s = reinterpret_cast<const T*>(in.pixels.get());
-  T* d = reinterpret_cast<T*>(out.pixels.get());
-  for (size_t i = 0, n = size_t(in.width) * in.height; i < n; i++, s += in.channels, d += out.channels) {
-    d[0] = d[1] = d[2] = s[0];
-    if (in.channels == 2) d[3] = s[1];
-  }
-  return out;
-}
-
 }  // namespace
 
 Image decode_avif(std::string_view bytes, const std::string& name) {
@@ -125,7 +113,7 @@ void encode_avif(OutputFile& file, const Image& image, int quality, bool lossles
   const bool gray = image.channels <= 2, deep = image.depth != UPS_U8;
   Image colour;
   const Image* p = &image;
-  if (gray) p = &(colour = deep ? colour_of_gray<uint16_t>(image) : colour_of_gray<uint8_t>(image));
+  if (gray) p = &(colour = colour_of_gray(image));
   const avifPixelFormat format = gray ? AVIF_PIXEL_FORMAT_YUV400 : AVIF_PIXEL_FORMAT_YUV444;
   std::unique_ptr<avifImage, Destroyer> out(avifImageCreate(p->width, p->height, deep ? 12 : 8, format));
   must(out != nullptr, "not enough memory");

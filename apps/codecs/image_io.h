@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apps/codecs/metadata.h"
 #include "apps/codecs/rows_ready.h"
@@ -17,7 +18,8 @@
 
 namespace ups::apps {
 
-// Interleaved pixels without padding between rows, [height, width, channels], u8 or native-endian u16.
+// Interleaved pixels without padding between rows, [height, width, channels], of u8, native-endian
+// u16 or f32.
 struct Image {
   int width = 0, height = 0, channels = 0;
   ups_depth depth = UPS_U8;
@@ -38,15 +40,21 @@ struct Image {
 // Uninitialised pixels, of `window` rows if that is set. Throws Failure(kMemory).
 Image allocate_image(int width, int height, int channels, ups_depth depth, int window = 0);
 
+// A copy with its rows packed, without metadata. Throws Failure(kMemory).
+Image copy_of(const ups_image& in);
+
 // r, g, b in 0..1.
 struct Colour {
   float r = 0, g = 0, b = 0;
 };
 
+// format_table.cpp has what is known of each.
 enum class Format { unknown, png, jpeg, webp, tiff, avif, jxl, bmp, tga, gif, pnm, pfm };
+std::vector<Format> all_formats();                       // in the order in which they are listed
 Format format_of_extension(std::string_view extension);  // without or with the dot, any case
 Format format_of_path(const std::string& path);
 const char* format_name(Format format);
+std::string format_extension(Format format);     // the usual one, without the dot
 bool is_built(Format format);                    // whether this build has its codec
 bool can_write(Format format);                   // and is built
 bool has_alpha(Format format);                   // whether it stores transparency

@@ -1,8 +1,10 @@
-// u8, u16, f32 -> u8, u16, f32; alpha over a colour.
+// One loop each, over samples of any depth.
 #include "apps/codecs/pixel_format.h"
 
 #include <algorithm>
 #include <cmath>
+
+#include "apps/failure.h"
 
 namespace ups::apps {
 namespace {
@@ -55,6 +57,16 @@ void flatten(const Image& in, Image& out, const Colour& background) {
   }
 }
 
+template <class T>
+void spread_gray(const Image& in, Image& out) {
+  const T* s = reinterpret_cast<const T*>(in.pixels.get());
+  T* d = reinterpret_cast<T*>(out.pixels.get());
+  for (size_t i = 0, n = size_t(in.width) * in.height; i < n; i++, s += in.channels, d += out.channels) {
+    d[0] = d[1] = d[2] = s[0];
+    if (in.channels == 2) d[3] = s[1];
+  }
+}
+
 }  // namespace
 
 Image convert_depth(Image in, ups_depth depth) {
@@ -74,6 +86,22 @@ Image flatten(Image in, const Colour& background) {
   if (in.depth == UPS_U8) flatten<uint8_t>(in, out, background);
   if (in.depth == UPS_U16) flatten<uint16_t>(in, out, background);
   if (in.depth == UPS_F32) flatten<float>(in, out, background);
+  return out;
+}
+
+Image colour_of_gray(const Image& in) {
+  Image out = allocate_image(in.width, in.height, in.channels + 2, in.depth);
+  if (in.depth == UPS_U8) spread_gray<uint8_t>(in, out);
+  if (in.depth == UPS_U16) spread_gray<uint16_t>(in, out);
+  if (in.depth == UPS_F32) spread_gray<float>(in, out);
+  return out;
+}
+
+Image resized(const Image& in, int width, int height, ups_depth depth, ups_filter filter) {
+  Image out = allocate_image(width, height, in.channels, depth);
+  const ups_image from = in.view();
+  ups_image to = out.view();
+  check(ups_resize(&from, &to, filter));
   return out;
 }
 

@@ -68,7 +68,8 @@ class RowsReady {
   double seconds_ = 0;
 };
 
-// A member of Image, after its pixels: an image is not destroyed while its producer still writes.
+// A member of Image behind its pixels, so that it is destroyed before them: it waits until nobody writes
+// there.
 struct RowsPending {
   std::shared_ptr<RowsReady> state;
   RowsPending() = default;

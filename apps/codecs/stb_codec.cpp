@@ -1,5 +1,5 @@
 // stb_image and stb_image_write between our Image and our OutputFile. stb trusts headers and reads zeros past
-// the end, so the callers (bmp_tga.cpp) check sizes and completeness first.
+// the end, so the callers check sizes and completeness first.
 #include "apps/codecs/stb_codec.h"
 
 #include <stb_image.h>
@@ -12,6 +12,7 @@
 #include <exception>
 #include <memory>
 
+#include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
 
 namespace ups::apps {
@@ -64,15 +65,7 @@ void encode_with_stb(OutputFile& file, Format format, const Image& image) {
     // stb_image_write has no BMP of gray + alpha: spread to RGBA.
     Image rgba;
     const Image* p = &image;
-    if (c == 2) {
-      rgba = allocate_image(w, h, 4, UPS_U8);
-      for (size_t i = 0, n = size_t(w) * h; i < n; i++) {
-        uint8_t* d = rgba.pixels.get() + i * 4;
-        d[0] = d[1] = d[2] = image.pixels[i * 2];
-        d[3] = image.pixels[i * 2 + 1];
-      }
-      p = &rgba;
-    }
+    if (c == 2) p = &(rgba = colour_of_gray(image));
     ok = stbi_write_bmp_to_func(on_write, &sink, w, h, p->channels, p->pixels.get());
   }
   sink.flush();

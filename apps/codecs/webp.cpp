@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "apps/codecs/image_io.h"
+#include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
 
 namespace ups::apps {
@@ -22,18 +23,6 @@ const char* encoding_error(WebPEncodingError e) {
          : e == VP8_ENC_ERROR_PARTITION0_OVERFLOW || e == VP8_ENC_ERROR_PARTITION_OVERFLOW
              ? "the picture is too complex for the format"
              : "unknown reason";
-}
-
-// [pixels, 1 or 2] -> [pixels, 3 or 4].
-Image spread_gray(const Image& in) {
-  Image out = allocate_image(in.width, in.height, in.channels + 2, UPS_U8);
-  const uint8_t* s = in.pixels.get();
-  uint8_t* d = out.pixels.get();
-  for (size_t i = 0, n = size_t(in.width) * in.height; i < n; i++, s += in.channels, d += out.channels) {
-    d[0] = d[1] = d[2] = s[0];
-    if (in.channels == 2) d[3] = s[1];
-  }
-  return out;
 }
 
 }  // namespace
@@ -70,7 +59,7 @@ Image decode_webp(std::string_view bytes, const std::string& name) {
 void encode_webp(OutputFile& file, const Image& image, int quality, bool lossless) {
   Image spread;
   const Image* p = &image;
-  if (p->channels <= 2) p = &(spread = spread_gray(image));
+  if (p->channels <= 2) p = &(spread = colour_of_gray(image));
 
   WebPConfig config;
   WebPPicture picture;

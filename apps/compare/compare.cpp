@@ -107,6 +107,26 @@ class WorstGroups {
   size_t count_ = 0;
 };
 
+void say_unpaired(const std::string& folder, const std::string& reference,
+                  const std::vector<std::string>& unpaired) {
+  if (unpaired.empty()) return;
+  const bool several = unpaired.size() > 1;
+  print_line(stderr, "%s: %zu picture%s without a partner in %s: %s%s", folder.c_str(), unpaired.size(),
+             several ? "s" : "", reference.c_str(), unpaired[0].c_str(), several ? ", ..." : "");
+}
+
+// Of each folder that has figures; rows[i] are those of paths[i], the first of which is the reference.
+std::vector<Figures> means_of(const std::vector<std::vector<Figures>>& rows,
+                              const std::vector<std::string>& paths) {
+  std::vector<Figures> means;
+  for (size_t i = 0; i < paths.size(); i++) {
+    Figures mean = mean_of(rows[i]);
+    mean.picture = paths[i], mean.reference = i ? paths[0] : "";
+    if (mean.mean_of) means.push_back(mean);
+  }
+  return means;
+}
+
 // One run of the command.
 class Comparison {
  public:
@@ -259,18 +279,10 @@ int Comparison::folders(const std::vector<std::string>& paths) {
         index->add(name, table[r][0], {table[r].begin() + 1, table[r].end()});
     }));
   }
-  for (size_t i = 1; i < paths.size(); i++)
-    if (const auto& unpaired = others[i - 1].unpaired; !unpaired.empty())
-      print_line(stderr, "%s: %zu picture%s without a partner in %s: %s%s", paths[i].c_str(), unpaired.size(),
-                 unpaired.size() > 1 ? "s" : "", paths[0].c_str(), unpaired[0].c_str(),
-                 unpaired.size() > 1 ? ", ..." : "");
-  std::vector<Figures> all, means;
-  for (size_t i = 0; i < paths.size(); i++) {
-    Figures mean = mean_of(rows[i]);
-    mean.picture = paths[i], mean.reference = i ? paths[0] : "";
-    if (mean.mean_of) means.push_back(mean);
-    all.insert(all.end(), rows[i].begin(), rows[i].end());
-  }
+  for (size_t i = 1; i < paths.size(); i++) say_unpaired(paths[i], paths[0], others[i - 1].unpaired);
+  std::vector<Figures> all;
+  for (const auto& of_folder : rows) all.insert(all.end(), of_folder.begin(), of_folder.end());
+  const std::vector<Figures> means = means_of(rows, paths);
   if (all.empty() && !failed_) fail(kIo, "compare: ", paths[0], " holds no pictures");
   all.insert(all.end(), means.begin(), means.end());
   if (!all.empty()) print(all, 0);

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "apps/codecs/pixel_format.h"
 #include "apps/compare/metrics.h"
 #include "apps/compare/sheet_text.h"
-#include "apps/failure.h"
 
 namespace ups::apps {
 namespace {
@@ -15,13 +15,6 @@ namespace {
 constexpr int kCell = 480, kGap = 8;
 constexpr uint8_t kBackground = 32;
 constexpr int kDetail = 160, kZoom = kCell / kDetail;  // pixels of the largest picture, each shown as 3x3
-
-Image resized(const Image& in, int width, int height, ups_filter filter) {
-  Image out = allocate_image(width, height, in.channels, in.depth);
-  ups_image from = in.view(), to = out.view();
-  check(ups_resize(&from, &to, filter));
-  return out;
-}
 
 void paste(Image& sheet, const Image& picture, int x, int y) {
   for (int row = 0; row < picture.height; row++)
@@ -44,7 +37,7 @@ Image detail_of(const Image& rgb, const SheetDetail& detail, int largest) {
   const int y = std::clamp(int(detail.y * rgb.height) - h / 2, 0, rgb.height - h);
   const int to_w = std::clamp(int(std::lround(w / share)) * kZoom, 1, kCell);
   const int to_h = std::clamp(int(std::lround(h / share)) * kZoom, 1, kCell);
-  return resized(cropped(rgb, x, y, w, h), to_w, to_h, UPS_FILTER_NEAREST);
+  return resized(cropped(rgb, x, y, w, h), to_w, to_h, UPS_U8, UPS_FILTER_NEAREST);
 }
 
 }  // namespace
@@ -60,7 +53,8 @@ Image contact_sheet(const std::vector<SheetPicture>& pictures, const SheetDetail
     const Image rgb = rgb_of(*p.pixels);
     const double f = double(kCell) / std::max(rgb.width, rgb.height);
     wholes.push_back(resized(rgb, std::clamp(int(std::lround(rgb.width * f)), 1, kCell),
-                             std::clamp(int(std::lround(rgb.height * f)), 1, kCell), UPS_FILTER_BICUBIC));
+                             std::clamp(int(std::lround(rgb.height * f)), 1, kCell), UPS_U8,
+                             UPS_FILTER_BICUBIC));
     details.push_back(detail_of(rgb, detail, largest));
     whole_height = std::max(whole_height, wholes.back().height);
     detail_height = std::max(detail_height, details.back().height);

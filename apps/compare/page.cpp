@@ -1,5 +1,7 @@
-// The page: markup, style and script below, pictures as data URIs.
+// Markup around the pictures, which are data URIs; style and script are in page_text.cpp.
 #include "apps/compare/page.h"
+
+#include <mbedtls/base64.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,34 +19,23 @@ namespace {
 constexpr int kMostSide = 8192;  // browsers show no larger pictures reliably
 
 std::string base64(const std::string& bytes) {
-  static const char* const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve(bytes.size() / 3 * 4 + 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t v = 0;
-    for (size_t k = 0; k < 3; k++) v = v << 8 | (i + k < bytes.size() ? uint8_t(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; k++) out += i + k > bytes.size() ? '=' : digits[v >> (18 - 6 * k) & 63];
-  }
+  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // and the zero at the end
+  size_t length = 0;
+  mbedtls_base64_encode(reinterpret_cast<unsigned char*>(out.data()), out.size(), &length,
+                        reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  out.resize(length);
   return out;
 }
 
 std::string png_bytes(const Image& picture, const std::string& page) {
-  Image out = allocate_image(picture.width, picture.height, picture.channels, picture.depth);
-  std::copy_n(picture.pixels.get(), picture.bytes(), out.pixels.get());
-  out = convert_depth(std::move(out), UPS_U8);
+  const double f = std::min(1.0, double(kMostSide) / std::max(picture.width, picture.height));
+  Image out = f < 1 ? resized(picture, std::max(1, int(picture.width * f)),
+                              std::max(1, int(picture.height * f)), UPS_U8, UPS_FILTER_BICUBIC)
+                    : convert_depth(copy_of(picture.view()), UPS_U8);
   out.meta.icc = picture.meta.icc;  // what the colours mean; the rest is not for showing
   for (const Metadata::Chunk& c : picture.meta.chunks)
     if (c.type == "gAMA" || c.type == "cHRM" || c.type == "sRGB" || c.type == "cICP")
       out.meta.chunks.push_back(c);
-  if (int side = std::max(out.width, out.height); side > kMostSide) {
-    const double f = double(kMostSide) / side;
-    Image small = allocate_image(std::max(1, int(out.width * f)), std::max(1, int(out.height * f)),
-                                 out.channels, UPS_U8);
-    ups_image from = out.view(), to = small.view();
-    check(ups_resize(&from, &to, UPS_FILTER_BICUBIC));
-    small.meta = std::move(out.meta);
-    out = std::move(small);
-  }
   OutputFile file(page);  // never committed: a place to write to on the disk that will hold the page
   encode_image(file, Format::png, std::move(out), {});
   return file.written();

@@ -1,4 +1,4 @@
-// The list; the pages themselves are compare_page's.
+// The list and its thumbnails; page.cpp writes the pages.
 #include "apps/compare/page_index.h"
 
 #include <algorithm>
@@ -79,10 +79,8 @@ std::string PageIndex::page_for(const std::string& name) const {
 
 void PageIndex::put_thumbnail(const std::string& name, const Image& picture) const {
   const double f = std::min(1.0, double(kThumbnailSide) / std::max(picture.width, picture.height));
-  Image small = allocate_image(std::max(1, int(picture.width * f)), std::max(1, int(picture.height * f)),
-                               picture.channels, UPS_U8);
-  ups_image from = picture.view(), to = small.view();
-  check(ups_resize(&from, &to, UPS_FILTER_BICUBIC));
+  Image small = resized(picture, std::max(1, int(picture.width * f)), std::max(1, int(picture.height * f)),
+                        UPS_U8, UPS_FILTER_BICUBIC);
   OutputFile file(path_in(folder_, name, ".jpg"));
   write_image(file, Format::jpeg, std::move(small), {.quality = 85, .background = {0.06f, 0.06f, 0.07f}});
 }

@@ -5,6 +5,6 @@ namespace ups::apps {
 
 extern const char* const kPageStyle;   // inside <style>
 extern const char* const kIndexStyle;  // of the list
-extern const char* const kPageScript;  // inside <script>; needs `frame` and `places`, see compare_page.cpp
+extern const char* const kPageScript;  // inside <script>; needs `frame` and `places`, see page.cpp
 
 }  // namespace ups::apps

@@ -1,6 +1,4 @@
 // Tiles, memory, threads and devices.
-#include <cmath>
-
 #include "apps/options/registry.h"
 
 namespace ups::apps {
@@ -32,24 +30,6 @@ void set_tile(Options& o, const Value& v) {
 }
 
 }  // namespace
-
-int64_t parse_size(const std::string& text, const std::string& option) {
-  char* end = nullptr;
-  double v = std::strtod(text.c_str(), &end);
-  std::string unit(end);
-  for (char& c : unit) c = char(std::toupper(uint8_t(c)));
-  if (unit.size() > 1 && unit.back() == 'B') unit.pop_back();
-  if (unit.size() > 1 && unit.back() == 'I') unit.pop_back();
-  double factor = unit.empty() || unit == "B" ? 1
-                  : unit == "K"               ? 0x1p10
-                  : unit == "M"               ? 0x1p20
-                  : unit == "G"               ? 0x1p30
-                                              : 0;
-  if (end == text.c_str() || factor == 0 || !std::isfinite(v) || !(v * factor >= 1) || v * factor > 0x1p50) {
-    fail(kUsage, option, ": got '", text, "', expected a size such as 500M or 2G");
-  }
-  return int64_t(v * factor);
-}
 
 void add_resource_options(OptionTable& table) {
   table.add({.names = "-t,--tile",
@@ -91,13 +71,13 @@ void add_resource_options(OptionTable& table) {
        .group = Group::resources,
        .level = Level::advanced,
        .help = "memory of the GPU to stay within; has no meaning on the CPU (default 70 % of the GPU's)",
-       .set = [](Options& o, const Value& v) { o.max_vram_bytes = parse_size(v.text, v.option); }});
+       .set = [](Options& o, const Value& v) { o.max_vram_bytes = v.bytes(); }});
   table.add({.names = "--max-ram",
              .argument = "SIZE",
              .group = Group::resources,
              .level = Level::basic,
              .help = "memory to stay within, e.g. 500M or 2G",
-             .set = [](Options& o, const Value& v) { o.max_ram_bytes = parse_size(v.text); }});
+             .set = [](Options& o, const Value& v) { o.max_ram_bytes = v.bytes(); }});
   table.add({.names = "-j,--threads",
              .argument = "N",
              .group = Group::resources,

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -33,6 +36,26 @@ struct Value {
       fail(kUsage, option, ": got '", text, "', expected a number from ", least, " to ", most);
     }
     return v;
+  }
+
+  // "500M", "2G", "1.5GiB", "800000"
+  int64_t bytes() const {
+    char* end = nullptr;
+    const double v = std::strtod(text.c_str(), &end);
+    std::string unit(end);
+    for (char& c : unit) c = char(std::toupper(uint8_t(c)));
+    if (unit.size() > 1 && unit.back() == 'B') unit.pop_back();
+    if (unit.size() > 1 && unit.back() == 'I') unit.pop_back();
+    const double factor = unit.empty() || unit == "B" ? 1
+                          : unit == "K"               ? 0x1p10
+                          : unit == "M"               ? 0x1p20
+                          : unit == "G"               ? 0x1p30
+                                                      : 0;
+    if (end == text.c_str() || factor == 0 || !std::isfinite(v) || !(v * factor >= 1) ||
+        v * factor > 0x1p50) {
+      fail(kUsage, option, ": got '", text, "', expected a size such as 500M or 2G");
+    }
+    return int64_t(v * factor);
   }
 
   template <class T>

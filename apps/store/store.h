@@ -11,7 +11,7 @@
 
 namespace ups::apps {
 
-// A file to obtain: its name at the source, its size and the SHA-256 digests that are accepted.
+// A file to obtain: its name at the source and the SHA-256 digests that are accepted.
 struct StoreFile {
   std::string name;
   std::vector<std::string> sha256;

@@ -100,8 +100,7 @@ inline Finished run(std::vector<std::string> arguments, std::vector<std::string>
 inline std::string tiny_model() { return UPS_GOLDEN "/nets/srvgg_x2.pth"; }
 
 inline apps::Image copy(const apps::Image& in) {
-  apps::Image out = apps::allocate_image(in.width, in.height, in.channels, in.depth);
-  std::copy_n(in.pixels.get(), in.bytes(), out.pixels.get());
+  apps::Image out = apps::copy_of(in.view());
   out.meta = in.meta;
   return out;
 }

@@ -1,6 +1,5 @@
 // `upscale latent`: a picture enlarged in steps through an autoencoder, as ComfyUI's IterativeImageUpscale.
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -8,7 +7,7 @@
 #include "apps/codecs/pixel_format.h"
 #include "apps/command_list.h"
 #include "apps/failure.h"
-#include "apps/latent_options.h"
+#include "apps/latents/autoencoder.h"
 #include "apps/options/values.h"
 #include "apps/output_file.h"
 #include "apps/store/store.h"
@@ -29,11 +28,7 @@ int on_progress(void* user, double done) { return static_cast<Call*>(user)->vae.
 int on_step(void* user, int step, int, const ups_image* image) {
   Call* call = static_cast<Call*>(user);
   try {
-    Image copy = allocate_image(image->width, image->height, 3, UPS_F32);
-    for (int y = 0; y < image->height; y++)
-      std::memcpy(copy.row(y), static_cast<const char*>(image->data) + y * image->stride_bytes,
-                  copy.row_bytes());
-    write_picture(call->prefix + std::to_string(step) + ".png", convert_depth(std::move(copy), call->depth));
+    write_picture(call->prefix + std::to_string(step) + ".png", convert_depth(copy_of(*image), call->depth));
     return 0;
   } catch (...) {
     call->error = std::current_exception();

@@ -1,5 +1,5 @@
-// Options and files shared by the commands about latents.
-#include "apps/latent_options.h"
+// Opening by the options; pictures as the commands about latents write them.
+#include "apps/latents/autoencoder.h"
 
 #include <cmath>
 #include <filesystem>
@@ -8,7 +8,6 @@
 #include "apps/cancel.h"
 #include "apps/codecs/pixel_format.h"
 #include "apps/failure.h"
-#include "apps/options.h"
 #include "apps/options/values.h"
 #include "apps/output_file.h"
 
@@ -29,22 +28,19 @@ std::string in_diffusers_folder(const std::string& path) {
 
 }  // namespace
 
-std::vector<SmallOption> autoencoder_options() {
-  return {{"--vae", "FILE",
-           "AutoencoderKL: a file of its own, a checkpoint that holds one, or a folder of diffusers"},
-          {"--taesd", "FILE[,FILE]", "TAESD instead: one file, or encoder and decoder"},
-          {"--scaling", "F[,SHIFT]", "latents are (z - SHIFT) * F; else as the file says"},
-          {"--max-ram", "SIZE", "memory for weights and intermediates, e.g. 800M; a file takes the rest"},
-          {"--max-vram", "SIZE", "the same on a GPU, by smaller strips, then memory of the host"},
-          {"--threads", "N", "CPU threads (all cores)", "-j"},
-          {"--device", "WHERE", "cpu (the default), auto, an index or a name", "-g,--gpu"},
-          {"--precision", "P", "auto (TAESD fp16, else bf16), fp32, tf32, fp16 or bf16 on a GPU"}};
-}
-
-std::vector<SmallOption> with_autoencoder_options(std::vector<SmallOption> own) {
-  std::vector<SmallOption> all = autoencoder_options();
-  own.insert(own.begin(), all.begin(), all.end());
-  return own;
+std::vector<SmallOption> with_autoencoder_options(const std::vector<SmallOption>& own) {
+  std::vector<SmallOption> all = {
+      {"--vae", "FILE",
+       "AutoencoderKL: a file of its own, a checkpoint that holds one, or a folder of diffusers"},
+      {"--taesd", "FILE[,FILE]", "TAESD instead: one file, or encoder and decoder"},
+      {"--scaling", "F[,SHIFT]", "latents are (z - SHIFT) * F; else as the file says"},
+      {"--max-ram", "SIZE", "memory for weights and intermediates, e.g. 800M; a file takes the rest"},
+      {"--max-vram", "SIZE", "the same on a GPU, by smaller strips, then memory of the host"},
+      {"--threads", "N", "CPU threads (all cores)", "-j"},
+      {"--device", "WHERE", "cpu (the default), auto, an index or a name", "-g,--gpu"},
+      {"--precision", "P", "auto (TAESD fp16, else bf16), fp32, tf32, fp16 or bf16 on a GPU"}};
+  all.insert(all.end(), own.begin(), own.end());
+  return all;
 }
 
 int Autoencoder::update_progress(double done) {
@@ -68,9 +64,9 @@ Autoencoder::Autoencoder(const SmallArguments& a) {
   std::string device = "cpu";
   if (const char* v = a.value("--device")) device = v;
   if (const char* v = a.value("--threads")) options_.threads = int(Value{"--threads", v}.integer(1, 4096));
-  if (const char* v = a.value("--max-ram")) options_.max_memory_bytes = parse_size(v, "--max-ram");
+  if (const char* v = a.value("--max-ram")) options_.max_memory_bytes = Value{"--max-ram", v}.bytes();
   if (const char* v = a.value("--max-vram"); v && device != "cpu" && device != "-1")
-    options_.max_memory_bytes = parse_size(v, "--max-vram");
+    options_.max_memory_bytes = Value{"--max-vram", v}.bytes();
   if (const char* v = a.value("--precision"))
     options_.precision = Value{"--precision", v}.choice<ups_precision>({{"auto", UPS_PRECISION_AUTO},
                                                                         {"fp32", UPS_PRECISION_FP32},

@@ -6,7 +6,7 @@
 
 #include "apps/command_list.h"
 #include "apps/failure.h"
-#include "apps/latent_options.h"
+#include "apps/latents/autoencoder.h"
 #include "apps/options/values.h"
 #include "apps/output_file.h"
 #include "apps/terminal.h"

@@ -1,5 +1,5 @@
 // sysconf, the files of cgroups, statvfs.
-#include "apps/machine_room.h"
+#include "apps/machine.h"
 
 #include <sys/statvfs.h>
 #include <unistd.h>

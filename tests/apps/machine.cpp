@@ -1,8 +1,9 @@
 // Results that no disk or memory holds are refused before work starts, in one sentence that says the way
 // round.
+#include "apps/machine.h"
+
 #include <algorithm>
 
-#include "apps/machine_room.h"
 #include "tests/apps/process.h"
 
 using namespace ups::apps;

@@ -11,9 +11,8 @@
 
 namespace ups::apps {
 
-// --vae, --taesd, --scaling, --max-ram, -j ...: appended to each command's own.
-std::vector<SmallOption> autoencoder_options();
-std::vector<SmallOption> with_autoencoder_options(std::vector<SmallOption> own);
+// --vae, --taesd, --scaling, --max-ram, -j ..., and then each command's own.
+std::vector<SmallOption> with_autoencoder_options(const std::vector<SmallOption>& own);
 
 // Closes itself. Throws Failure.
 class Autoencoder {
