@@ -40,11 +40,11 @@ struct ArrivalSmem {
   alignas(16) float v[kThreads][4];
   uint64_t full;
 };
-enum class Bug { none, wait, init, arrivals };
+enum class Bug { none, wait, init };
 __global__ void by_arrivals(const float* in, float* out, Bug bug) {
   ArrivalSmem& s = shared<ArrivalSmem>();
   const int t = int(threadIdx.x);
-  if (t == 0 && bug != Bug::init) mbarrier_init(&s.full, bug == Bug::arrivals ? kThreads - 1 : kThreads);
+  if (t == 0 && bug != Bug::init) mbarrier_init(&s.full, kThreads);
   __syncthreads();
   copy_async<16>(s.v[t], in + 4 * t);
   copy_arrive(&s.full);
@@ -87,11 +87,11 @@ __global__ void products(float* out, bool changes) {
 struct PairSmem {
   float v[kThreads];
 };
-__global__ void by_pairs(float* out, int id, int threads, bool wait) {
+__global__ void by_pairs(float* out, int id, int other_id, int threads, bool wait) {
   PairSmem& s = shared<PairSmem>();
   const int t = int(threadIdx.x);
   s.v[t] = float(t);
-  if (wait) named_barrier(id + t / 64, t < 64 ? threads : 64);
+  if (wait) named_barrier(t < 64 ? id : other_id, t < 64 ? threads : id == other_id ? kThreads : 64);
   out[t] = s.v[t ^ 63];
 }
 
@@ -122,6 +122,15 @@ __global__ void one_waits(const float* in, Order* order) {
   bulk_copy(s.v, in, sizeof s.v, &s.full);
   mbarrier_wait(&s.full, 0);
   order->started_then = order->started;
+}
+
+// The bytes that the first arrival announces have not come yet.
+__global__ void one_arrival_too_many() {
+  BulkSmem& s = shared<BulkSmem>();
+  if (threadIdx.x > 0) return;
+  mbarrier_init(&s.full, 1);
+  mbarrier_arrive_expect(&s.full, sizeof s.v);
+  mbarrier_arrive(&s.full);
 }
 
 __global__ void misaligned(const float* global, float* out, int shared_offset, int global_offset) {
@@ -158,6 +167,8 @@ TEST_CASE("copies that arrive on an mbarrier are not there before it completes",
     CHECK(all_nan(out, 0, out.size()));
     CHECK_THAT(run(Bug::init), Catch::Contains("the mbarrier was not initialised"));
   });
+  CHECK_THAT(fault_of([] { launch_one(one_arrival_too_many, sizeof(BulkSmem)); }),
+             Catch::Contains("more arrivals than the barrier was initialised for"));
 }
 
 TEST_CASE("products of wgmma are undefined until waited for, and no factor may change until then",
@@ -176,19 +187,21 @@ TEST_CASE("products of wgmma are undefined until waited for, and no factor may c
 TEST_CASE("named barriers: right under every schedule; missing, miscounted and mixed-up ones are caught",
           "[simt][planted]") {
   simt::Buffer<float> out(kThreads);
-  const auto run = [&](int id, int threads, bool wait = true) {
-    return fault_of([&] { launch_one(by_pairs, sizeof(PairSmem), out.data(), id, threads, wait); });
+  const auto run = [&](int id, int other_id, int threads, bool wait = true) {
+    return fault_of([&] { launch_one(by_pairs, sizeof(PairSmem), out.data(), id, other_id, threads, wait); });
   };
   for_each_schedule([&](simt::Schedule) {
-    CHECK(run(1, 64) == "");
+    CHECK(run(1, 2, 64) == "");
     bool right = true;
     for (int t = 0; t < kThreads; t++) right = right && out[size_t(t)] == float(t ^ 63);
     CHECK(right);
-    CHECK(run(1, 64, false) == "");
+    CHECK(run(1, 2, 64, false) == "");
     CHECK((std::isnan(out[0]) || std::isnan(out[63])));
-    CHECK_THAT(run(1, 96), Catch::Contains("deadlock") && Catch::Contains("named barrier"));
-    CHECK_THAT(run(15, 64), Catch::Contains("named barrier 16"));
-    CHECK_THAT(run(1, 50), Catch::Contains("for 50 threads"));
+    CHECK_THAT(run(1, 2, 96), Catch::Contains("deadlock") && Catch::Contains("named barrier"));
+    CHECK_THAT(run(15, 16, 64), Catch::Contains("named barrier 16"));
+    CHECK_THAT(run(1, 1, 96), Catch::Contains("for 96 and 128 threads at once") ||
+                                  Catch::Contains("for 128 and 96 threads at once"));
+    CHECK_THAT(run(1, 2, 50), Catch::Contains("for 50 threads"));
   });
 }
 

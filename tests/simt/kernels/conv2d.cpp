@@ -198,6 +198,12 @@ TEST_CASE("conv2d chooses by operator and device, and says why not", "[simt][con
   Conv2d<Tensor> wide = c.op;
   wide.x.dtype = DType::f32;
   CHECK(std::string(variant_name(wide, device)) == "naive");
+  Conv2d<Tensor> odd = c.op;
+  odd.w.w = static_cast<const char*>(odd.w.w) + 2;
+  CHECK(std::string(variant_name(odd, device)) == "naive");
+  Conv2d<Tensor> far = c.op;
+  far.x.row = 1 << 26;  // 18 of them are more than an int counts
+  CHECK(std::string(variant_name(far, device)) == "naive");
 
   setenv("UPSCALE_VARIANT", "gemm=x,conv2d=naive", 1);
   CHECK(std::string(variant_name(c.op, device)) == "naive");
