@@ -1,5 +1,4 @@
 // upscale: the command line tool.
-#include <fcntl.h>
 #include <malloc.h>
 
 #include <cstdio>
@@ -11,15 +10,10 @@
 #include "apps/commands.h"
 #include "apps/failure.h"
 #include "apps/nearest_name.h"
+#include "apps/output_file.h"
 #include "apps/terminal.h"
 
 namespace {
-
-// Otherwise a picture would be opened under the number of a stream that was closed, and messages go into it.
-void fill_closed_streams() {
-  for (int fd : {0, 1, 2})
-    if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) != fd) break;
-}
 
 // Before it is taken for a picture that does not exist.
 void refuse_misspelt_command(const std::string& word) {

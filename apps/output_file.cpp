@@ -38,7 +38,17 @@ void write_to(int fd, const std::string& path, const void* data, size_t bytes) {
   }
 }
 
+bool stdout_was_closed = false;
+
 }  // namespace
+
+void fill_closed_streams() {
+  for (int fd : {0, 1, 2}) {
+    if (fcntl(fd, F_GETFD) != -1) continue;
+    stdout_was_closed |= fd == STDOUT_FILENO;
+    if (open("/dev/null", O_RDWR) != fd) break;
+  }
+}
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
   if (path == "-") {
@@ -61,9 +71,12 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   if (!fs::is_directory(folder, ignored)) {
     fail(kIo, path, ": the folder ", folder.string(), " does not exist (create it first)");
   }
-  if (fs::is_symlink(target, ignored)) {  // write through a link, as cp does
-    fs::path real = fs::weakly_canonical(target, ignored);
-    if (!ignored && !real.empty()) path_ = real.string(), folder = real.parent_path(), target = real;
+  for (int links = 0; fs::is_symlink(target, ignored) && links < 40;
+       links++) {  // write through them, as a shell
+    const fs::path next =
+        fs::weakly_canonical(target.parent_path() / fs::read_symlink(target, ignored), ignored);
+    if (ignored || next.empty()) break;
+    path_ = next.string(), folder = next.parent_path(), target = next;
   }
   if (fs::exists(target, ignored) && !fs::is_regular_file(target, ignored)) {
     fail(kIo, path, ": is a device or a pipe, expected a regular file");  // a rename would replace it
@@ -135,6 +148,7 @@ std::string OutputFile::written() {
 
 void OutputFile::commit() {
   if (path_ == "-") {
+    if (stdout_was_closed) fail(kIo, "output -: the standard output is closed, expected a pipe or a file");
     std::vector<char> block(1 << 18);
     uint64_t at = 0;
     while (const size_t n = read_at(at, block.data(), block.size())) {

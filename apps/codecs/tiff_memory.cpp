@@ -5,15 +5,25 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <string_view>
 
 namespace ups::apps {
 namespace {
 
 thread_local std::string message;
 
+// Tags whose value the pixels do not depend on: libtiff calls a wrong one an error and goes on without it.
+bool harmless(std::string_view text) {
+  for (const char* tag : {"\"Orientation\" tag", "\"ResolutionUnit\" tag"}) {
+    if (text.find(": Bad value ") != text.npos && text.find(tag) != text.npos) return true;
+  }
+  return false;
+}
+
 void keep_message(const char*, const char* format, va_list arguments) {
   char text[512];
   vsnprintf(text, sizeof text, format, arguments);
+  if (harmless(text)) return;
   if (message.empty()) message = text;  // the first says most
   for (char& c : message) {
     if (uint8_t(c) < 32 || uint8_t(c) > 126) c = '?';  // names in a hostile file

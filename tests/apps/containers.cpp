@@ -131,6 +131,16 @@ TEST_CASE("TIFF palettes, ink, inverted gray, associated alpha and orientation b
   CHECK(upright.width == 1);
   REQUIRE(upright.height == 2);
   CHECK(int(upright.pixels[0]) == 1);
+  for (char wrong : {0, 9}) {  // some programs write these; the picture is whole
+    turned.mode = "wl";
+    std::string bytes = libtiff_bytes(turned, {1, 2});
+    const size_t at = bytes.find(std::string("\x12\x01\x03\0\x01\0\0\0", 8));
+    REQUIRE(at != std::string::npos);
+    bytes[at + 8] = wrong;
+    Image as_it_lies = decode_image(bytes, "x.tif");
+    CHECK(as_it_lies.width == 2);
+    CHECK(int(as_it_lies.pixels[1]) == 2);
+  }
 }
 #endif
 

@@ -119,11 +119,26 @@ TEST_CASE("what follows -- is a name", "[apps][outputs]") {
   CHECK(s.shell(std::string(UPS_BINARY) + " compare -- -dash.png in.png") == 0);
 }
 
+TEST_CASE("a link is written through, also where it leads to nothing yet", "[apps][outputs]") {
+  UPS_RANDOM(r);
+  Setting s(r);
+  fs::create_directory(s.folder / "d");
+  fs::create_symlink("second.png", s.folder / "first.png");
+  fs::create_symlink("d/real.png", s.folder / "second.png");
+  for (int i = 0; i < 2; i++) {
+    REQUIRE(s.go({s.in, s.folder / "first.png"}).code == 0);
+    CHECK(fs::is_symlink(s.folder / "first.png"));
+    CHECK(fs::is_symlink(s.folder / "second.png"));
+    CHECK(read_image(s.folder / "d/real.png").width == 18);
+  }
+}
+
 TEST_CASE("streams that are closed or full do no harm to pictures", "[apps][outputs]") {
   UPS_RANDOM(r);
   Setting s(r);
   REQUIRE(s.shell(kProgram + "in.png a.bmp --meta strip") == 0);
   REQUIRE(s.shell(kProgram + "in.png b.bmp --meta strip -v 0<&- 1>&- 2>&-") == 0);
+  CHECK(s.shell(kProgram + "in.png - 1>&-") == 6);  // the picture would be lost
   CHECK(slurp(s.folder / "b.bmp") == slurp(s.folder / "a.bmp"));
   CHECK(s.shell(kProgram + "in.png c.bmp > /dev/full") == 6);
   CHECK(s.shell(std::string(UPS_BINARY) + " --help > /dev/full") == 6);
