@@ -10,11 +10,30 @@
 
 namespace ups {
 
+namespace {
+
+// A graph takes a convolution without a bias as it is; here that is a file that lost one, except for the
+// layers that have none in some variant of their network.
+void expect_biases(const Network& network) {
+  Graph graph(network.weights);
+  graph.output(network.build(graph, graph.input(network.info.in_c)));
+  for (const Graph::WeightInfo& w : graph.weight_infos()) {
+    const std::string layer = w.weight_key.substr(0, w.weight_key.rfind('.'));
+    const std::string name = layer.substr(layer.rfind('.') + 1);
+    const bool may = name == "conv1x1" || name == "qkv" || name == "qk" || name == "v";
+    check(w.flat || w.computed || may || !w.bias_key.empty(), Code::model, network.weights->source,
+          ": weight '", layer, ".bias' is missing (", network.info.family, ")");
+  }
+}
+
+}  // namespace
+
 Network strict_network(Info info, std::function<Value(Graph&, Value)> build,
                        std::shared_ptr<const StateDict> weights, int64_t parameters) {
   info.default_scale = metadata_number(*weights, "default_scale");
   Network network{std::move(info), std::move(build), std::move(weights), parameters};
   expect_every_tensor_used({&network}, {""});
+  expect_biases(network);
   return network;
 }
 

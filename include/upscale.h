@@ -155,7 +155,7 @@ typedef struct {
   int threads;             /* 0: all cores */
   double scale;            /* total factor; 0: the model's own. Output is round(w*scale) x round(h*scale), but
                             for ups_loop.faithful */
-  int steps;               /* network steps to reach it; 0: 1 */
+  int steps;               /* network steps to reach it; 0: 1, as NATIVE and ONCE must have */
   ups_step_mode step_mode; /* how the steps are spaced */
   ups_filter filter;       /* resampler between steps and to the exact size */
   int tile_px;             /* LR tile side; 0: chosen from the memory budget; -1: never tile */

@@ -36,6 +36,9 @@ LoopOptions loop_options(const ups_options& o) {
   l.scale = o.scale;
   l.steps = o.steps ? o.steps : 1;
   l.mode = StepMode(o.step_mode);
+  check(
+      l.steps == 1 || !is_one_step(l.mode), Code::usage, "steps: got ", l.steps,
+      ", expected 1 where step_mode is UPS_STEPS_NATIVE or UPS_STEPS_ONCE (UPS_STEPS_GEOMETRIC has several)");
   l.filter = Filter(o.filter);
   l.tiles.tile_px = o.tile_px, l.tiles.overlap_px = o.overlap_px;
   check_memory(o.max_memory_bytes);

@@ -47,6 +47,8 @@ TEST_CASE("arguments out of their documented range are refused by name", "[arch]
   const Model model;
   const std::vector<std::pair<std::string, std::function<void(Call&)>>> wrong = {
       {"steps", [](Call& c) { c.o.steps = -1; }},
+      {"steps: got 3", [](Call& c) { c.o.steps = 3; }},  // the default mode has one
+      {"steps: got 2", [](Call& c) { c.o.steps = 2, c.o.step_mode = UPS_STEPS_ONCE; }},
       {"step_mode", [](Call& c) { c.o.step_mode = ups_step_mode(5); }},
       {"filter", [](Call& c) { c.o.filter = ups_filter(9); }},
       {"kind", [](Call& c) { c.o.kind = ups_kind(4); }},
