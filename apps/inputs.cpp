@@ -96,6 +96,8 @@ std::vector<std::string> lines_of(const std::string& path) {
   std::vector<std::string> lines;
   std::string list = read_file(path, kMaxListBytes);
   if (list.find('\0') != list.npos) fail(kIo, path, ": is no list of paths, expected a text file");
+  if (list.rfind("\xef\xbb\xbf", 0) == 0)
+    list.erase(0, 3);  // the mark that editors of Windows begin UTF-8 with
   std::istringstream text(std::move(list));
   for (std::string line; std::getline(text, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();

@@ -135,21 +135,39 @@ void check_encoding(const Options& o, Format format) {
   if (o.encode.lossless && !can_be_lossless(format)) fail(kUsage, "--lossless: a JPEG is always lossy");
 }
 
-// No output may be an input, nor another's output.
-void check_outputs(const std::vector<Job>& jobs) {
+// What a run reads beside its pictures.
+std::vector<std::string> other_sources(const Options& o) {
+  std::vector<std::string> files = chain_parts(o.model);
+  if (!o.mix.empty()) files.push_back(o.mix);
+  for (size_t i = 0, n = files.size(); i < n; i++)  // the other half of an ncnn pair
+    files.push_back(fs::path(files[i]).replace_extension(".bin").string());
+  for (const std::string& in : o.inputs)
+    if (in[0] == '@') files.push_back(in.substr(1));
+  return files;
+}
+
+// Nothing that is written may be read by the same run, nor be written twice.
+void check_outputs(const Options& o, const std::vector<Job>& jobs) {
   std::set<std::optional<std::pair<dev_t, ino_t>>> sources;
   std::set<std::string> targets;
   for (const Job& j : jobs) sources.insert(file_at(j.in));
+  for (const std::string& file : other_sources(o)) sources.insert(file_at(file));
+  const auto claim = [&](const char* what, const std::string& path, const char* taken) {
+    if (const auto there = file_at(path); there && sources.count(there))
+      fail(kUsage, what, path, ": is also an input, which would be overwritten (choose another name)");
+    if (!targets.insert(absolute_path(path)).second) fail(kUsage, what, path, taken);
+  };
   for (const Job& j : jobs) {
     if (j.out == "-") continue;
-    if (const auto there = file_at(j.out); there && sources.count(there))
-      fail(kUsage, "output ", j.out, ": is also an input, which would be overwritten (choose another name)");
-    if (!targets.insert(absolute_path(j.out)).second) {
-      fail(kUsage, "output ", j.out,
-           ": two inputs of the same name would both be written there (tell them apart by --name "
-           "\"{index}_{stem}\", or mirror their folders with -R)");
-    }
+    claim("output ", j.out,
+          ": two inputs of the same name would both be written there (tell them apart by --name "
+          "\"{index}_{stem}\", or mirror their folders with -R)");
   }
+  const char* const taken = ": is also another output (choose another name)";
+  if (!o.report.empty()) claim("--report: ", o.report, taken);
+  if (!o.resume.empty()) claim("--resume: ", o.resume, taken);
+  for (int k = 1; !o.save_steps.empty() && k < o.steps; k++)
+    claim("--save-steps: ", o.save_steps + std::to_string(k) + ".png", taken);
 }
 
 std::vector<Job> shard_of(const Options& o, const std::vector<Job>& jobs) {
@@ -181,7 +199,7 @@ std::vector<Job> list_jobs(const Options& o) {
 
   check_pipes(o, jobs);
   check_encoding(o, jobs.front().format);  // all have the same
-  check_outputs(jobs);
+  check_outputs(o, jobs);
   if (!o.dry_run) {
     std::set<std::string> folders = {to_folder ? o.output : ""};
     for (const Job& j : jobs) folders.insert(fs::path(j.out).parent_path().string());

@@ -116,8 +116,8 @@ TEST_CASE("patterns and lists name inputs", "[apps][batch]") {
   CHECK(go(b.folder / "in/%02d.png").err.find("(a sequence of files is '" + (b.folder / "in/*.png'")) !=
         std::string::npos);
 
-  spill(b.folder / "list",
-        b.folder / "in/2.png" + "\r\n\n" + (b.folder / "in/missing.png") + "\n" + (b.folder / "in/sub"));
+  spill(b.folder / "list", "\xef\xbb\xbf" + b.folder / "in/2.png" + "\r\n\n" + (b.folder / "in/missing.png") +
+                               "\n" + (b.folder / "in/sub"));
   Finished f = go("@" + (b.folder / "list"));
   CHECK(f.code == 2);  // one is missing; the others are made
   CHECK(names_in(b.folder / "out") == std::set<std::string>{"2.png", "deep.png"});

@@ -133,6 +133,39 @@ TEST_CASE("a link is written through, also where it leads to nothing yet", "[app
   }
 }
 
+TEST_CASE("nothing that a run reads is written by it, and nothing is written twice", "[apps][outputs]") {
+  UPS_RANDOM(r);
+  Setting s(r);
+  const std::string model = s.folder / "net.pth", out = s.folder / "out.png", list = s.folder / "list.txt";
+  fs::copy_file(tiny_model(), model);
+  fs::copy_file(s.in, s.folder / "s1.png");
+  spill(list, s.in + "\n");
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {s.in, out, "--report", s.in},
+           {s.in, out, "--report", out},
+           {s.in, out, "--report", model},
+           {s.in, out, "--resume", s.in},
+           {s.in, out, "--resume", out},
+           {s.in, out, "--resume", model},
+           {s.in, out, "--report", s.folder / "new", "--resume", s.folder / "./new"},
+           {s.in, model, "-f", "png"},
+           {s.folder / "s1.png", out, "--steps", "3", "--save-steps", s.folder / "s"},
+           {s.in, s.folder / "t2.png", "--steps", "3", "--save-steps", s.folder / "t"},
+           {"@" + list, s.folder / "d/", "--report", list},
+       }) {
+    std::vector<std::string> arguments = wrong;
+    arguments.insert(arguments.end(), {"-m", model});
+    INFO(wrong[1] << " " << wrong[2] << " " << wrong.back());
+    const Finished f = run(arguments);
+    CHECK(f.code == 1);
+    CHECK(f.one_line_error());
+    CHECK(slurp(model) == slurp(tiny_model()));
+    CHECK(slurp(s.in) == slurp(s.folder / "s1.png"));
+    CHECK(slurp(list) == s.in + "\n");
+    CHECK_FALSE(fs::exists(out));
+  }
+}
+
 TEST_CASE("streams that are closed or full do no harm to pictures", "[apps][outputs]") {
   UPS_RANDOM(r);
   Setting s(r);
