@@ -135,11 +135,13 @@ void CpuBackend::load(const Graph& graph) {
   });
 }
 
-// What transforms and packed panels take at most (docs/kernels.md). kMost holds for any network. Where all
-// operators but those that only move data are 3x3 convolutions, it is what their weights, and inputs kept for
-// a dense block, come to. Attention in windows adds what each thread holds of one.
+// What transforms and packed panels take at most (docs/kernels.md). kMost holds for any network, with
+// what each of many threads takes beside 16 MiB. Where all operators but those that only move data are 3x3
+// convolutions, it is what their weights, and inputs kept for a dense block, come to. Attention in windows
+// adds what each thread holds of one.
 size_t CpuBackend::scratch_bytes(const Plan& plan) const {
   constexpr size_t kMost = 24 << 20, kWeights = 8 << 20, kInputs = 5 << 20, kThread = 768 << 10;
+  const size_t all_threads = kThread * pool_.threads(), most = std::max(kMost, (16 << 20) + all_threads);
   size_t windows = 0, large = 0;
   for (const PlanStep& step : plan.steps) {
     const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op);
@@ -147,7 +149,7 @@ size_t CpuBackend::scratch_bytes(const Plan& plan) const {
     if (const auto* op = std::get_if<AttentionSublayer<Tensor>>(&step.op))
       windows = std::max(windows, cpu::thread_scratch_bytes(*op) * pool_.threads());
   }
-  if (windows > 0) return std::max(kMost, large) + windows;
+  if (windows > 0) return std::max({most, kMost + windows, large + windows});
   size_t weights = 0, inputs = 0, chain = 0;
   int last_cin = 0;
   for (const PlanStep& step : plan.steps) {
@@ -155,7 +157,7 @@ size_t CpuBackend::scratch_bytes(const Plan& plan) const {
         std::holds_alternative<PixelUnshuffle<Tensor>>(step.op))
       continue;
     const auto* conv = std::get_if<Conv2d<Tensor>>(&step.op);
-    if (!conv || conv->w.k != 3) return std::max(kMost, large);
+    if (!conv || conv->w.k != 3) return std::max(most, large);
     // 36 products of floats; the layers of a dense block, each wider than the last, are kept together.
     const size_t one = size_t(144) * conv->w.cin * ((conv->w.cout + 31) / 32 * 32);
     chain = conv->w.cin > last_cin ? chain + one : one;
@@ -165,7 +167,7 @@ size_t CpuBackend::scratch_bytes(const Plan& plan) const {
     weights = std::max(weights, chain);
   }
   if (inputs > kInputs) inputs = 0;  // then they are not kept
-  return std::max(large, std::min(kMost, std::min(weights, kWeights) + inputs + kThread * pool_.threads()));
+  return std::max(large, std::min(most, std::min(weights, kWeights) + inputs + all_threads));
 }
 
 // The rest of the transformer layer that begins with step i, if the two run as one.
