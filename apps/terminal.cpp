@@ -24,9 +24,14 @@ std::string printable(const std::string& text) {
                      : lead < 0xf0 ? 3
                      : lead < 0xf5 ? 4
                                    : 0;
-    const bool whole = n > 0 && i + n <= text.size() &&
-                       std::all_of(text.begin() + i + 1, text.begin() + i + n,
-                                   [](char c) { return (uint8_t(c) & 0xc0) == 0x80; });
+    bool whole = n > 0 && i + n <= text.size() &&
+                 std::all_of(text.begin() + i + 1, text.begin() + i + n,
+                             [](char c) { return (uint8_t(c) & 0xc0) == 0x80; });
+    if (whole && n > 2) {  // overlong forms, surrogates, beyond U+10FFFF
+      const uint8_t next = uint8_t(text[i + 1]);
+      whole = !(lead == 0xe0 && next < 0xa0) && !(lead == 0xed && next >= 0xa0) &&
+              !(lead == 0xf0 && next < 0x90) && !(lead == 0xf4 && next >= 0x90);
+    }
     const bool control =
         lead < 0x20 || lead == 0x7f || (lead == 0xc2 && whole && uint8_t(text[i + 1]) < 0xa0);
     const size_t taken = whole ? n : 1;
