@@ -37,10 +37,6 @@ class OutputFile {
 // and messages go into it.
 void fill_closed_streams();
 
-// Call it first: otherwise a picture would be opened under the number of a standard stream that was closed,
-// and messages go into it.
-void fill_closed_streams();
-
 // Makes a folder and those above it where they are missing; "": none. Throws Failure(kIo).
 void make_folder(const std::string& folder);
 
