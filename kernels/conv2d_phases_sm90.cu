@@ -90,10 +90,7 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_phases(Conv2d<Tensor> op, 
   const auto row_for = [&](int y) { return job.pairs.row(y) - (job.pairs.upward ? 1 : 0); };
 
   if (tid == 0) {
-    for (int i = 0; i < job.pairs.stages; i++) {
-      mbarrier_init(&s.full[i], kProducers);
-      mbarrier_init(&s.empty[i], kConsumers / 32);
-    }
+    init_ring(s.full, s.empty, job.pairs.stages, kProducers);
     for (int i = 0; i < 2; i++) mbarrier_init(&s.turn[i], kConsumers / 2 / 32);
     mbarrier_init_fence();
   }

@@ -57,17 +57,13 @@ __global__ void __launch_bounds__(kThreads, 1) conv2d_wgmma(Conv2d<Tensor> op, J
   char* const weights = ring + job.stages * kStageBytes;
   const int cin = op.w.cin, chunks = (cin + kChannels - 1) / kChannels;
   const int tid = int(threadIdx.x), n0 = int(blockIdx.y) * N;
-  const int height = job.end - job.begin, columns = (job.w + kColumn - 1) / kColumn;
   int unit = int(blockIdx.x) * job.units_per_block;
-  const int last_unit = min(height * columns, unit + job.units_per_block);
+  const int last_unit = min(job.units(), unit + job.units_per_block);
   // Rows below those that the job needs may not exist: they count as padding.
   const int in_h = min(op.x.h * op.up, job.end + 1), in_w = op.x.w * op.up;
 
   if (tid == 0) {
-    for (int i = 0; i < job.stages; i++) {
-      mbarrier_init(&s.full[i], kProducers);
-      mbarrier_init(&s.empty[i], kConsumers / 32);
-    }
+    init_ring(s.full, s.empty, job.stages, kProducers);
     mbarrier_init_fence();
   }
   __syncthreads();

@@ -65,8 +65,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int last_unit = min(job.units(), unit + job.units_per_block);
 
   if (tid == 0) {
-    for (int i = 0; i < job.stages; i++)
-      mbarrier_init(&s.full[i], 1), mbarrier_init(&s.empty[i], kConsumers / 32);
+    init_ring(s.full, s.empty, job.stages, 1);
     for (int i = 0; i < shares.kept; i++) mbarrier_init(&s.kept_full[i], 1);
     for (int i = 0; i < shares.ring; i++)
       mbarrier_init(&s.ring_full[i], 1), mbarrier_init(&s.ring_empty[i], kConsumers / 32);

@@ -39,6 +39,15 @@ __device__ __forceinline__ Segment segment_at(const Columns<kWidth>& job, int un
   return {column * kWidth, job.begin + first, min(height - first, last - unit)};
 }
 
+// Slots of a ring in shared memory: full after `arrivals`, empty when each consuming warp is done with it. By
+// one thread.
+__device__ __forceinline__ void init_ring(uint64_t* full, uint64_t* empty, int stages, int arrivals) {
+  for (int i = 0; i < stages; i++) {
+    mbarrier_init(&full[i], arrivals);
+    mbarrier_init(&empty[i], kConsumers / 32);
+  }
+}
+
 // What two neighbouring sums become before the addends. Plain kernels have none, and no scale.
 template <bool Plain>
 __device__ __forceinline__ float activated(float v, float slope, float scale) {

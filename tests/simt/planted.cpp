@@ -9,7 +9,7 @@
 #include "kernels/device/copy.cuh"
 #include "kernels/device/reduce.cuh"
 #include "kernels/device/wgmma.cuh"
-#include "tests/simt/emulator_test.h"
+#include "tests/simt/planted.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define UPS_ASAN 1
@@ -26,18 +26,6 @@ using namespace ups::testing;
 namespace {
 
 enum class Bug { none, first_barrier, second_barrier, divergence, early_exit, wait, lax_wait, order };
-
-constexpr int kThreads = 128;
-
-Stream& stream() {
-  static Stream s(devices().front());
-  return s;
-}
-
-template <class... P, class... A>
-void launch_one(void (*kernel)(P...), size_t smem_bytes, A... args) {
-  launch(kernel, {.grid = {2}, .block = kThreads, .smem_bytes = smem_bytes, .stream = &stream()}, args...);
-}
 
 int count_nan(const simt::Buffer<float>& b, size_t first, size_t count) {
   int found = 0;
@@ -163,7 +151,7 @@ TEST_CASE("the emulator runs correct barriers under every schedule", "[simt][pla
   for_each_schedule([](simt::Schedule) {
     for (int rounds : {1, 2, 3}) {
       ReverseCase c;
-      launch_one(reverse, sizeof(ReverseSmem), c.in.data(), c.out.data(), rounds, Bug::none);
+      launch_blocks(2, reverse, sizeof(ReverseSmem), c.in.data(), c.out.data(), rounds, Bug::none);
       CHECK(c.right(rounds));
     }
   });
@@ -172,7 +160,7 @@ TEST_CASE("the emulator runs correct barriers under every schedule", "[simt][pla
 TEST_CASE("a missing barrier before reading shared memory shows as NaN", "[simt][planted]") {
   for_each_schedule([](simt::Schedule) {
     ReverseCase c;
-    launch_one(reverse, sizeof(ReverseSmem), c.in.data(), c.out.data(), 1, Bug::first_barrier);
+    launch_blocks(2, reverse, sizeof(ReverseSmem), c.in.data(), c.out.data(), 1, Bug::first_barrier);
     // In the second block, too: what the first left in shared memory is gone.
     for (size_t b = 0; b < 2; b++) CHECK(count_nan(c.out, b * kThreads, kThreads) > 0);
   });
@@ -183,7 +171,7 @@ TEST_CASE("a missing barrier before overwriting shared memory shows under a gree
   int wrong = 0;
   for_each_schedule([&](simt::Schedule) {
     ReverseCase c;
-    launch_one(reverse, sizeof(ReverseSmem), c.in.data(), c.out.data(), 2, Bug::second_barrier);
+    launch_blocks(2, reverse, sizeof(ReverseSmem), c.in.data(), c.out.data(), 2, Bug::second_barrier);
     wrong += !c.right(2);
   });
   CHECK(wrong >= 1);
@@ -205,14 +193,14 @@ TEST_CASE("cp.async pipelines: right under every schedule, a missing wait or a W
   };
   int races = 0;
   for_each_schedule([&](simt::Schedule) {
-    launch_one(staged, sizeof(StagedSmem), in.data(), out.data(), kChunks, Bug::none);
+    launch_blocks(2, staged, sizeof(StagedSmem), in.data(), out.data(), kChunks, Bug::none);
     CHECK(right());
-    launch_one(staged, sizeof(StagedSmem), in.data(), out.data(), kChunks, Bug::wait);
+    launch_blocks(2, staged, sizeof(StagedSmem), in.data(), out.data(), kChunks, Bug::wait);
     CHECK(count_nan(out, 0, out.size()) == int(out.size()));
     // One group too many is left under way: who is first reads undefined values, not those before them.
-    launch_one(staged, sizeof(StagedSmem), in.data(), out.data(), kChunks, Bug::lax_wait);
+    launch_blocks(2, staged, sizeof(StagedSmem), in.data(), out.data(), kChunks, Bug::lax_wait);
     for (size_t c = 0; c < kChunks; c++) CHECK(count_nan(out, c * kThreads * 4, kThreads * 4) > 0);
-    launch_one(staged, sizeof(StagedSmem), in.data(), out.data(), kChunks, Bug::order);
+    launch_blocks(2, staged, sizeof(StagedSmem), in.data(), out.data(), kChunks, Bug::order);
     races += !right();
   });
   CHECK(races >= 1);
@@ -222,10 +210,11 @@ TEST_CASE("divergent barriers and early exits are reported with the threads' whe
           "[simt][planted]") {
   for_each_schedule([](simt::Schedule) {
     simt::Buffer<float> out(2 * kThreads);
-    CHECK(fault_of([&] { launch_one(divergent, 0, out.data(), Bug::none); }).empty());
-    const std::string two_sites = fault_of([&] { launch_one(divergent, 0, out.data(), Bug::divergence); });
+    CHECK(fault_of([&] { launch_blocks(2, divergent, 0, out.data(), Bug::none); }).empty());
+    const std::string two_sites =
+        fault_of([&] { launch_blocks(2, divergent, 0, out.data(), Bug::divergence); });
     CHECK_THAT(two_sites, Catch::Contains("divergence") && Catch::Contains("block (0, 0, 0)"));
-    const std::string exited = fault_of([&] { launch_one(divergent, 0, out.data(), Bug::early_exit); });
+    const std::string exited = fault_of([&] { launch_blocks(2, divergent, 0, out.data(), Bug::early_exit); });
     CHECK_THAT(exited, Catch::Contains("deadlock") && Catch::Contains("0..95 wait for __syncthreads") &&
                            Catch::Contains("96..127 exited"));
   });
@@ -234,7 +223,8 @@ TEST_CASE("divergent barriers and early exits are reported with the threads' whe
 TEST_CASE("out-of-bounds stores to shared and global memory are caught", "[simt][planted]") {
   simt::Buffer<float> out(16);
   const std::pair<int, int> bad[] = {{8, 0}, {-1, 0}, {300, 0}, {0, 16}, {0, -1}, {0, 100}};
-  CHECK(fault_of([&] { launch_one(store_out_of_bounds, sizeof(SmallSmem), out.data(), 7, 15); }).empty());
+  CHECK(
+      fault_of([&] { launch_blocks(2, store_out_of_bounds, sizeof(SmallSmem), out.data(), 7, 15); }).empty());
   for (const auto& at : bad) {
     const int shared_index = at.first, global_index = at.second;
     INFO("shared " << shared_index << " global " << global_index);
@@ -242,15 +232,16 @@ TEST_CASE("out-of-bounds stores to shared and global memory are caught", "[simt]
     const pid_t child = fork();  // the sanitizer ends the process
     if (child == 0) {
       close(2);
-      launch_one(store_out_of_bounds, sizeof(SmallSmem), out.data(), shared_index, global_index);
+      launch_blocks(2, store_out_of_bounds, sizeof(SmallSmem), out.data(), shared_index, global_index);
       _exit(0);
     }
     int status = 0;
     waitpid(child, &status, 0);
     CHECK(status != 0);
 #else
-    const std::string fault = fault_of(
-        [&] { launch_one(store_out_of_bounds, sizeof(SmallSmem), out.data(), shared_index, global_index); });
+    const std::string fault = fault_of([&] {
+      launch_blocks(2, store_out_of_bounds, sizeof(SmallSmem), out.data(), shared_index, global_index);
+    });
     CHECK_THAT(fault, Catch::Contains(shared_index ? "shared memory" : "a buffer of 64 bytes"));
 #endif
   }
@@ -259,14 +250,14 @@ TEST_CASE("out-of-bounds stores to shared and global memory are caught", "[simt]
 TEST_CASE("an asynchronous copy that reads past a buffer is caught", "[simt][planted]") {
   simt::Buffer<float> in(2 * kThreads * 4), out(3 * kThreads * 4);
   const std::string fault =
-      fault_of([&] { launch_one(staged, sizeof(StagedSmem), in.data(), out.data(), 3, Bug::none); });
+      fault_of([&] { launch_blocks(2, staged, sizeof(StagedSmem), in.data(), out.data(), 3, Bug::none); });
   CHECK_THAT(fault, Catch::Contains("cp.async: reads 16 bytes outside of any buffer"));
 }
 
 TEST_CASE("shared memory larger than launched is refused", "[simt][planted]") {
   ReverseCase c;
   const std::string fault =
-      fault_of([&] { launch_one(reverse, 64, c.in.data(), c.out.data(), 1, Bug::none); });
+      fault_of([&] { launch_blocks(2, reverse, 64, c.in.data(), c.out.data(), 1, Bug::none); });
   CHECK_THAT(fault, Catch::Contains("shared<T>() of 512 bytes, launched with 64"));
 }
 
@@ -283,10 +274,7 @@ TEST_CASE("mbarrier pipelines: right under every schedule, missing waits are cau
   };
   auto run = [&](Bug bug) {
     simt::poison(out.data(), out.size() * 4);
-    return fault_of([&] {
-      launch(bulk, {.grid = {1}, .block = kThreads, .smem_bytes = sizeof(BulkSmem), .stream = &stream()},
-             in.data(), out.data(), kChunks, bug);
-    });
+    return fault_of([&] { launch_blocks(1, bulk, sizeof(BulkSmem), in.data(), out.data(), kChunks, bug); });
   };
   int overruns = 0;
   for_each_schedule([&](simt::Schedule) {

@@ -4,25 +4,13 @@
 
 #include "kernels/device/copy.cuh"
 #include "kernels/device/wgmma.cuh"
-#include "tests/simt/emulator_test.h"
+#include "tests/simt/planted.h"
 
 using namespace ups;
 using namespace ups::cuda;
 using namespace ups::testing;
 
 namespace {
-
-constexpr int kThreads = 128;
-
-Stream& stream() {
-  static Stream s(devices().front());
-  return s;
-}
-
-template <class... P, class... A>
-void launch_one(void (*kernel)(P...), size_t smem_bytes, A... args) {
-  launch(kernel, {.block = kThreads, .smem_bytes = smem_bytes, .stream = &stream()}, args...);
-}
 
 bool all_nan(const simt::Buffer<float>& b, size_t first, size_t count) {
   for (size_t i = first; i < first + count; i++)
@@ -154,7 +142,7 @@ TEST_CASE("copies that arrive on an mbarrier are not there before it completes",
   for (size_t i = 0; i < in.size(); i++) in[i] = float(i);
   const auto run = [&](Bug bug) {
     simt::poison(out.data(), out.size() * 4);
-    return fault_of([&] { launch_one(by_arrivals, sizeof(ArrivalSmem), in.data(), out.data(), bug); });
+    return fault_of([&] { launch_blocks(1, by_arrivals, sizeof(ArrivalSmem), in.data(), out.data(), bug); });
   };
   for_each_schedule([&](simt::Schedule) {
     CHECK(run(Bug::none) == "");
@@ -167,7 +155,7 @@ TEST_CASE("copies that arrive on an mbarrier are not there before it completes",
     CHECK(all_nan(out, 0, out.size()));
     CHECK_THAT(run(Bug::init), Catch::Contains("the mbarrier was not initialised"));
   });
-  CHECK_THAT(fault_of([] { launch_one(one_arrival_too_many, sizeof(BulkSmem)); }),
+  CHECK_THAT(fault_of([] { launch_blocks(1, one_arrival_too_many, sizeof(BulkSmem)); }),
              Catch::Contains("more arrivals than the barrier was initialised for"));
 }
 
@@ -175,11 +163,12 @@ TEST_CASE("products of wgmma are undefined until waited for, and no factor may c
           "[simt][planted]") {
   simt::Buffer<float> out(4 * kThreads);
   for_each_schedule([&](simt::Schedule) {
-    launch_one(products, sizeof(ProductSmem), out.data(), false);
+    launch_blocks(1, products, sizeof(ProductSmem), out.data(), false);
     CHECK(all_equal(out, 0, 16));
     CHECK(all_nan(out, kThreads, 2 * kThreads));
     CHECK(all_equal(out, 3 * kThreads, 32));
-    const std::string fault = fault_of([&] { launch_one(products, sizeof(ProductSmem), out.data(), true); });
+    const std::string fault =
+        fault_of([&] { launch_blocks(1, products, sizeof(ProductSmem), out.data(), true); });
     CHECK_THAT(fault, Catch::Contains("wgmma: a factor was written while it was being read"));
   });
 }
@@ -188,7 +177,8 @@ TEST_CASE("named barriers: right under every schedule; missing, miscounted and m
           "[simt][planted]") {
   simt::Buffer<float> out(kThreads);
   const auto run = [&](int id, int other_id, int threads, bool wait = true) {
-    return fault_of([&] { launch_one(by_pairs, sizeof(PairSmem), out.data(), id, other_id, threads, wait); });
+    return fault_of(
+        [&] { launch_blocks(1, by_pairs, sizeof(PairSmem), out.data(), id, other_id, threads, wait); });
   };
   for_each_schedule([&](simt::Schedule) {
     CHECK(run(1, 2, 64) == "");
@@ -208,7 +198,7 @@ TEST_CASE("named barriers: right under every schedule; missing, miscounted and m
 TEST_CASE("the schedules differ in who runs first", "[simt][planted]") {
   for_each_schedule([](simt::Schedule schedule) {
     Order order;
-    launch_one(two_steps, 0, &order);
+    launch_blocks(1, two_steps, 0, &order);
     const bool greedy = schedule == simt::Schedule::greedy_up || schedule == simt::Schedule::greedy_down,
                up = schedule == simt::Schedule::fair || schedule == simt::Schedule::greedy_up;
     CHECK(order.started_then == (greedy ? 32 : kThreads));
@@ -223,7 +213,7 @@ TEST_CASE("copies arrive when nobody can go on without them, or early where aske
   for (bool early : {false, true}) {
     simt::set_early_copies(early);
     Order order;
-    launch_one(one_waits, sizeof(BulkSmem), in.data(), &order);
+    launch_blocks(1, one_waits, sizeof(BulkSmem), in.data(), &order);
     CHECK(order.started_then == (early ? 1 : kThreads));
   }
   simt::set_early_copies(false), simt::set_schedule(simt::Schedule::fair);
@@ -233,14 +223,15 @@ TEST_CASE("misaligned copies are caught, and so are launches that no device woul
   simt::Buffer<float> in(8), out(1);
   CHECK(std::isnan(in[7]));  // fresh memory holds nothing
   const auto run = [&](size_t smem_bytes, int shared_offset, int global_offset) {
-    return fault_of(
-        [&] { launch_one(misaligned, smem_bytes, in.data(), out.data(), shared_offset, global_offset); });
+    return fault_of([&] {
+      launch_blocks(1, misaligned, smem_bytes, in.data(), out.data(), shared_offset, global_offset);
+    });
   };
 #if defined(UPS_SIMT_ALIGNMENT)
   simt::Buffer<float> sums(kThreads);
   const char* bytes = reinterpret_cast<const char*>(in.data());
-  CHECK(fault_of([&] { launch_one(load_vector, 0, bytes + 16, sums.data()); }) == "");
-  CHECK_THAT(fault_of([&] { launch_one(load_vector, 0, bytes + 4, sums.data()); }),
+  CHECK(fault_of([&] { launch_blocks(1, load_vector, 0, bytes + 16, sums.data()); }) == "");
+  CHECK_THAT(fault_of([&] { launch_blocks(1, load_vector, 0, bytes + 4, sums.data()); }),
              Catch::Contains("block (0, 0, 0), thread") && Catch::Contains("not a multiple of 16") &&
                  Catch::Contains("planted_async.cpp"));
 #endif
@@ -252,7 +243,8 @@ TEST_CASE("misaligned copies are caught, and so are launches that no device woul
   CHECK_THAT(run(228 << 10, 0, 0), Catch::Contains("227 KiB"));
   const auto grid = [&](Grid g, unsigned block) {
     return fault_of([&] {
-      launch(two_steps, {.grid = g, .block = block, .stream = &stream()}, static_cast<Order*>(nullptr));
+      launch(two_steps, {.grid = g, .block = block, .stream = &planted_stream()},
+             static_cast<Order*>(nullptr));
     });
   };
   CHECK_THAT(grid({0}, 32), Catch::Contains("impossible grid"));

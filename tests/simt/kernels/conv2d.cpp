@@ -26,8 +26,7 @@ int check_all_variants(const DeviceConvSpec& spec, Random& random, int variants_
     c.y.memory->poison();
     INFO(c.describe() << " variant " << v.name);
     v.launch(c.op, stream(), {spec.row_begin, std::min(spec.row_end, rows), spec.upward});
-    c.summed_in_f16 = std::string(v.name) == "mma_f16_sums";
-    c.weights_summed = std::string(v.name) == "wgmma-phases";
+    c.computed_by(v);
     if (c.summed_in_f16) summed_in_f16++;
     const std::string verdict = c.verdict();
     CHECK(verdict == "");

@@ -1,7 +1,5 @@
 // conv2d_phases_sm90.cu, and conv2d_sm90.cu for few outputs: in the emulator as a device with sm_90 would
 // run them, or on one.
-#include <algorithm>
-
 #include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
@@ -15,18 +13,7 @@ const Conv2dVariant& narrow() { return conv2d_variant("wgmma-narrow"); }
 
 void check_spec(const Conv2dVariant& variant, const DeviceConvSpec& spec, Random& random, int sms,
                 int smem_kib = 227) {
-  DeviceInfo device = hopper(sms);
-  device.smem_bytes = smem_kib << 10;
-  Stream stream(device);
-  DeviceConvCase c(spec, random);
-  c.weights_summed = &variant == &phases();
-  c.drop_unneeded_rows();
-  c.y.memory->poison();
-  INFO(c.describe() << " on " << sms << " SMs of " << smem_kib << " KiB");
-  REQUIRE(variant.declines(c.op, stream.device()) == nullptr);
-  variant.launch(c.op, stream, {spec.row_begin, std::min(spec.row_end, c.op.y.h), spec.upward});
-  stream.synchronize();
-  CHECK(c.verdict() == "");
+  check_on_hopper(variant, spec, random, hopper(sms, smem_kib));
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
 // conv2d_sm90.cu: in the emulator as a device with sm_90 would run it, or on one.
-#include <algorithm>
-
 #include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
@@ -12,16 +10,7 @@ namespace {
 const Conv2dVariant& wgmma() { return conv2d_variant("wgmma"); }
 
 void check_spec(const DeviceConvSpec& spec, Random& random, int sms = 3) {
-  Stream stream(hopper(sms));
-  DeviceConvCase c(spec, random);
-  c.drop_unneeded_rows();
-  c.y.memory->poison();
-  INFO(c.describe() << " on " << sms << " SMs");
-  REQUIRE(wgmma().declines(c.op, stream.device()) == nullptr);
-  wgmma().launch(c.op, stream,
-                 {spec.row_begin, std::min(spec.row_end, c.op.y.h / spec.shuffle), spec.upward});
-  stream.synchronize();
-  CHECK(c.verdict() == "");
+  check_on_hopper(wgmma(), spec, random, hopper(sms));
 }
 
 }  // namespace

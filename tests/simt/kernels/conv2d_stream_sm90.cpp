@@ -1,6 +1,4 @@
 // conv2d_stream_sm90.cu: in the emulator as a device with sm_90 would run it, or on one.
-#include <algorithm>
-
 #include "tests/simt/kernels/hopper_case.h"
 
 using namespace ups;
@@ -13,17 +11,7 @@ const Conv2dVariant& stream_variant() { return conv2d_variant("wgmma-stream"); }
 
 // smem_kib: what a block may have; with less, more of the weights are streamed.
 void check_spec(const DeviceConvSpec& spec, Random& random, int sms, int smem_kib = 227) {
-  DeviceInfo device = hopper(sms);
-  device.smem_bytes = smem_kib << 10;
-  Stream stream(device);
-  DeviceConvCase c(spec, random);
-  c.drop_unneeded_rows();
-  c.y.memory->poison();
-  INFO(c.describe() << " on " << sms << " SMs of " << smem_kib << " KiB");
-  REQUIRE(stream_variant().declines(c.op, stream.device()) == nullptr);
-  stream_variant().launch(c.op, stream, {spec.row_begin, std::min(spec.row_end, c.op.y.h), spec.upward});
-  stream.synchronize();
-  CHECK(c.verdict() == "");
+  check_on_hopper(stream_variant(), spec, random, hopper(sms, smem_kib));
 }
 
 }  // namespace

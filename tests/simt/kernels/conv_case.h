@@ -50,6 +50,12 @@ struct DeviceConvCase {
   DType sums_stored_as = DType::f32;          // likewise: before bias and what follows
   bool weights_summed = false;                // likewise: taps that meet the same pixel, rounded once
 
+  // Sets the first and the last of these.
+  void computed_by(const cuda::Conv2dVariant& variant) {
+    summed_in_f16 = std::string(variant.name) == "mma_f16_sums";
+    weights_summed = std::string(variant.name) == "wgmma-phases";
+  }
+
   // Channels behind a slice of c so that pixels take whole vectors, if they are to.
   int and_rest(int extra, int c) const {
     return extra + (spec.whole_vectors ? (8 - (c + extra) % 8) % 8 : 0);

@@ -1,6 +1,8 @@
 // What the tests of the wgmma convolutions share: the device, the variant, and random operands.
 #pragma once
 
+#include <algorithm>
+
 #include "tests/simt/kernels/conv_case.h"
 
 namespace ups::testing {
@@ -13,9 +15,9 @@ inline const cuda::Conv2dVariant& conv2d_variant(const char* name) {
 }
 
 // On a GPU too, how the work is divided depends on this number of multiprocessors.
-inline cuda::DeviceInfo hopper(int sms = 3) {
+inline cuda::DeviceInfo hopper(int sms = 3, int smem_kib = 227) {
   cuda::DeviceInfo d = test_device();
-  d.sm = 90, d.num_sms = sms, d.smem_bytes = 227 << 10;
+  d.sm = 90, d.num_sms = sms, d.smem_bytes = smem_kib << 10;
   return d;
 }
 
@@ -24,6 +26,22 @@ inline bool runs_on_hopper() {
   if (!kOnGpu || test_device().sm == 90) return true;
   WARN("skipped: needs sm_90, this is " << test_device().name);
   return false;
+}
+
+// The convolution `spec` of random operands by `variant`, against the double reference.
+inline void check_on_hopper(const cuda::Conv2dVariant& variant, const DeviceConvSpec& spec, Random& random,
+                            const cuda::DeviceInfo& device) {
+  cuda::Stream stream(device);
+  DeviceConvCase c(spec, random);
+  c.computed_by(variant);
+  c.drop_unneeded_rows();
+  c.y.memory->poison();
+  INFO(c.describe() << " on " << device.num_sms << " SMs of " << (device.smem_bytes >> 10) << " KiB");
+  REQUIRE(variant.declines(c.op, stream.device()) == nullptr);
+  const int rows = c.op.y.h / spec.shuffle;
+  variant.launch(c.op, stream, {spec.row_begin, std::min(spec.row_end, rows), spec.upward});
+  stream.synchronize();
+  CHECK(c.verdict() == "");
 }
 
 // Addends, slices that 16-byte moves allow, bias, scale, direction and rows.
