@@ -27,9 +27,9 @@ size_t large_winograd_scratch_bytes(const Conv2d<Tensor>& op, int threads) {
   const int cin = round_up(op.w.cin, kMaxLanes), tiles = ceil_div(out.h, tile) * ceil_div(out.w, tile);
   const int most = std::min(tiles, most_tiles(xi, cin));
   const int64_t room = std::max(large_winograd_room(tile, cin, most, kMaxLanes), int64_t(xi) * cin);
-  const int64_t vs = op.w.cout <= 4 * kMaxLanes ? threads : 1;  // threads may have a V each
-  return sizeof(float) * size_t(xi * ((most + vs - 1) * cin + vs * kXiGap) +
-                                2 * round_up(op.w.cout, kCoutPad) + 128 + threads * (room + 64));
+  // Threads with a V each take little more for it, and less room than `most` tiles need.
+  return sizeof(float) * size_t(xi * (int64_t(most) * cin + kXiGap) + 2 * round_up(op.w.cout, kCoutPad) +
+                                128 + threads * (room + 64));
 }
 
 void run_large_winograd(const Conv2d<Tensor>& op, Context& context, Rows rows, int tile) {

@@ -1,5 +1,6 @@
 // Winograd with tiles of 6x6 and 8x8 pixels against the double-precision definition: shapes, epilogues, rows,
 // threads, instruction sets.
+#include "kernels/cpu/winograd_tile.h"
 #include "tests/kernels/conv2d_case.h"
 #include "tests/kernels/conv2d_machine.h"
 
@@ -127,5 +128,22 @@ TEST_CASE("large Winograd tiles read only the rows a range needs", "[kernels][co
     INFO(c.describe() << " rows " << begin << ".." << end);
     cpu::run(c.op, machine.context, {begin, end});
     check_rows(c, expected, begin, end);
+  }
+}
+
+TEST_CASE("large Winograd tiles take no more scratch than they state", "[kernels][conv2d][winograd_large]") {
+  UPS_RANDOM(random);
+  for (int i = 0; i < 12; i++) {
+    const Forced forced(kTile[i % 2]);
+    ConvSpec spec{.h = random.integer(40, 90), .w = random.integer(40, 90)};
+    spec.cin = pick(random, {8, 40, 64}), spec.cout = pick(random, {16, 48, 64, 128});
+    ConvCase c(spec, random);
+    const int threads = random.integer(1, 5);
+    Machine machine(threads);
+    INFO(c.describe() << " on " << threads << " threads");
+    cpu::run(c.op, machine.context);
+    const size_t stated = cpu::large_winograd_scratch_bytes(c.op, machine.pool.threads());
+    const size_t page = stated >= size_t(2) << 20 ? size_t(2) << 20 : 64;  // what Scratch rounds to
+    CHECK(machine.scratch.capacity() <= (stated + page - 1) / page * page);
   }
 }
