@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "apps/failure.h"
@@ -64,6 +65,11 @@ bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& argu
   for (const auto& [name, value] : values)
     if (app.count(name)) out.options.emplace_back(name, value);
   return true;
+}
+
+void expect_safetensors_name(const SmallSyntax& syntax, const std::string& out) {
+  if (std::filesystem::path(out).extension() != ".safetensors")
+    fail(kUsage, syntax.command, ": got the output ", out, ", expected a name ending in .safetensors");
 }
 
 }  // namespace ups::apps

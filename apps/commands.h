@@ -34,6 +34,8 @@ struct SmallArguments {
 };
 // Returns false when --help was printed. Throws Failure(kUsage).
 bool parse_small(const SmallSyntax& syntax, const std::vector<std::string>& arguments, SmallArguments& out);
+// Throws Failure(kUsage) unless the command's output is named as a safetensors file.
+void expect_safetensors_name(const SmallSyntax& syntax, const std::string& out);
 
 struct Command {
   const SmallSyntax& (*syntax)();

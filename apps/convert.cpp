@@ -32,9 +32,7 @@ int convert_command(const std::vector<std::string>& arguments) {
   if (!parse_small(convert_syntax(), arguments, a)) return kOk;
   const std::string &in = a.positional[0], &out = a.positional[1];
   std::error_code error;
-  if (std::filesystem::path(out).extension() != ".safetensors") {
-    fail(kUsage, "convert: got the output ", out, ", expected a name ending in .safetensors");
-  }
+  expect_safetensors_name(convert_syntax(), out);
   if (!std::filesystem::exists(in, error))
     fail(kIo, in, ": does not exist", find_alias(in) ? " (convert reads files, not the store)" : "");
   if (std::filesystem::equivalent(in, out, error)) {

@@ -1,6 +1,5 @@
 // `upscale encode` and `upscale decode`: a picture to the latent of an autoencoder, and back.
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -59,9 +58,7 @@ int encode_command(const std::vector<std::string>& arguments) {
   SmallArguments a;
   if (!parse_small(encode_syntax(), arguments, a)) return kOk;
   const std::string &in = a.positional[0], &out = a.positional[1];
-  if (std::filesystem::path(out).extension() != ".safetensors") {
-    fail(kUsage, "encode: got the output ", out, ", expected a name ending in .safetensors");
-  }
+  expect_safetensors_name(encode_syntax(), out);
   Autoencoder vae(a);
   ups_vae_options o = vae.options();
   o.crop = a.flag("--faithful");

